@@ -19,7 +19,13 @@ let package = Package(
         .target(
             name: "CImageCodecs",
             linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("webp")]),
+        // The C face of libtorch: headers and the loader. shim/ is compiled against libtorch by scripts/build-torch-shim.sh.
+        .target(name: "CTorch", exclude: ["shim"]),
         .target(name: "Safetensors"),
+        // F1
+        .target(name: "Torch", dependencies: ["CTorch"]),
+        .target(name: "TorchNN", dependencies: ["Torch", "Safetensors"]),
+        .target(name: "TorchOptim", dependencies: ["Torch", "TorchNN"]),
         // F2
         .target(name: "Tokenizers"),
         .target(name: "Images", dependencies: ["CImageCodecs"]),

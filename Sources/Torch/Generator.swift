@@ -1,0 +1,35 @@
+import CTorch
+
+/// A source of random numbers with a state of its own; equal seeds on equal devices give equal numbers.
+///
+/// Every random operation takes one. There is no global seed, so what one part of a program draws never moves another's.
+public final class Generator {
+    let handle: CTGenerator
+    public let device: Device
+
+    public init(seed: UInt64, device: Device = .cpu, file: StaticString = #fileID, line: UInt = #line) {
+        var out: CTGenerator?
+        let status = ct_generator_new(device.code, seed, &out)
+        guard status == CT_OK, let out else { fatalError("libtorch: \(TorchError.current(status))", file: file, line: line) }
+        self.handle = out
+        self.device = device
+    }
+
+    deinit {
+        ct_generator_free(handle)
+    }
+
+    /// The whole state as bytes (uint8), for a checkpoint; setting it continues the same sequence.
+    public var state: [UInt8] {
+        get {
+            var out: CTTensor?
+            let status = ct_generator_state(handle, &out)
+            guard status == CT_OK, let out else { fatalError("libtorch: \(TorchError.current(status))") }
+            return Tensor(owning: out).array()
+        }
+        set {
+            let status = ct_generator_set_state(handle, Tensor(newValue).handle)
+            guard status == CT_OK else { fatalError("libtorch: \(TorchError.current(status))") }
+        }
+    }
+}
