@@ -19,9 +19,10 @@ let package = Package(
         .target(
             name: "CImageCodecs",
             linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("webp")]),
-        .target(name: "Safetensors"),
+        .target(name: "StrictJSON"),
+        .target(name: "Safetensors", dependencies: ["StrictJSON"]),
         // F2
-        .target(name: "Tokenizers"),
+        .target(name: "Tokenizers", dependencies: ["StrictJSON"]),
         .target(name: "Images", dependencies: ["CImageCodecs"]),
         .target(name: "CaptionMetrics"),
         // F9
@@ -32,6 +33,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
+        .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON"]),
         .testTarget(name: "SafetensorsTests", dependencies: ["Safetensors"], resources: [.copy("Fixtures")]),
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
