@@ -21,15 +21,18 @@ let package = Package(
             linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("webp")]),
         // The C face of libtorch: headers and the loader. shim/ is compiled against libtorch by scripts/build-torch-shim.sh.
         .target(name: "CTorch", exclude: ["shim"]),
-        .target(name: "Safetensors"),
+        .target(name: "StrictJSON"),
+        .target(name: "Safetensors", dependencies: ["StrictJSON"]),
         // F1
         .target(name: "Torch", dependencies: ["CTorch"]),
         .target(name: "TorchNN", dependencies: ["Torch", "Safetensors"]),
         .target(name: "TorchOptim", dependencies: ["Torch", "TorchNN"]),
         // F2
-        .target(name: "Tokenizers"),
+        .target(name: "Tokenizers", dependencies: ["StrictJSON"]),
         .target(name: "Images", dependencies: ["CImageCodecs"]),
         .target(name: "CaptionMetrics"),
+        // F3
+        .target(name: "Encoders", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers"]),
         // F9
         .executableTarget(
             name: "gmail",

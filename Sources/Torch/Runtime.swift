@@ -43,6 +43,14 @@ public enum TorchRuntime {
         set { check(ct_set_num_threads(Int32(newValue)), "threadCount", #fileID, #line) }
     }
 
+    /// Keeps freed tensors' memory in the process for the next ones instead of returning it to the kernel each time.
+    ///
+    /// For programs that run a model over many batches: without it, every activation of some tens of MiB is paid for in
+    /// page faults. The process then holds its peak until it ends.
+    public static func keepFreedMemory() throws {
+        try throwing(ct_keep_freed_memory())
+    }
+
     /// Refuses or replaces algorithms whose result may differ from run to run.
     public static func setDeterministic(_ on: Bool) throws {
         try throwing(ct_set_deterministic(on))

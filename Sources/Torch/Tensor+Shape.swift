@@ -170,8 +170,28 @@ extension Tensor {
         check(ct_normal_(handle, mean, std, generator.handle), "normalInPlace", file, line)
     }
 
+    /// Applies an activation in its own memory: inference only, no gradient passes through it.
+    package func applyInPlace(_ activation: InPlaceActivation, file: StaticString = #fileID, line: UInt = #line) {
+        check(ct_activation_(Int32(activation.operation.rawValue), handle), "applyInPlace", file, line)
+    }
+
     /// Puts another tensor's memory under this handle, keeping what an optimizer or module holds of it; shapes must agree.
     package func replaceData(with source: Tensor, file: StaticString = #fileID, line: UInt = #line) {
         check(ct_set_data(handle, source.handle), "replaceData", file, line)
+    }
+}
+
+/// Activations that can overwrite their input.
+package enum InPlaceActivation {
+    case quickGELU, gelu, geluTanh, relu, silu
+
+    var operation: CTUnary {
+        switch self {
+        case .quickGELU: CT_QUICK_GELU
+        case .gelu: CT_GELU
+        case .geluTanh: CT_GELU_TANH
+        case .relu: CT_RELU
+        case .silu: CT_SILU
+        }
     }
 }

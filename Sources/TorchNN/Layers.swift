@@ -14,16 +14,18 @@ open class Linear: Module {
     public init(_ inputSize: Int, _ outputSize: Int, bias: Bool = true) {
         self.inputSize = inputSize
         self.outputSize = outputSize
-        _weight = Parameter(wrappedValue: .empty([outputSize, inputSize]), "weight")
-        _bias = OptionalParameter(wrappedValue: bias ? .empty([outputSize]) : nil, "bias")
+        super.init()
+        weight = .empty([outputSize, inputSize])
+        self.bias = bias ? .empty([outputSize]) : nil
     }
 
     /// A layer over existing tensors, shared and not copied (adapters wrap layers this way).
     public init(sharing other: Linear) {
         inputSize = other.inputSize
         outputSize = other.outputSize
-        _weight = Parameter(wrappedValue: other.weight, "weight")
-        _bias = OptionalParameter(wrappedValue: other.bias, "bias")
+        super.init()
+        weight = other.weight
+        bias = other.bias
     }
 
     /// PyTorch's default: uniform in ±1/√in for weight and bias.
@@ -47,8 +49,9 @@ public final class LayerNorm: Module {
 
     public init(_ size: Int, eps: Double = 1e-5) {
         self.eps = eps
-        _weight = Parameter(wrappedValue: .ones([size]), "weight")
-        _bias = Parameter(wrappedValue: .zeros([size]), "bias")
+        super.init()
+        weight = .ones([size])
+        bias = .zeros([size])
     }
 
     public func callAsFunction(_ x: Tensor) -> Tensor {
@@ -61,7 +64,8 @@ public final class Embedding: Module {
     @Parameter("weight") public var weight: Tensor  // [V, D]
 
     public init(_ count: Int, _ dimension: Int) {
-        _weight = Parameter(wrappedValue: .empty([count, dimension]), "weight")
+        super.init()
+        weight = .empty([count, dimension])
     }
 
     public func callAsFunction(_ indices: Tensor) -> Tensor {
@@ -80,8 +84,9 @@ public final class Conv2d: Module {
     public init(_ inputs: Int, _ outputs: Int, kernel: Int, stride: Int = 1, padding: Int = 0, bias: Bool = true) {
         self.stride = stride
         self.padding = padding
-        _weight = Parameter(wrappedValue: .empty([outputs, inputs, kernel, kernel]), "weight")
-        _bias = OptionalParameter(wrappedValue: bias ? .empty([outputs]) : nil, "bias")
+        super.init()
+        weight = .empty([outputs, inputs, kernel, kernel])
+        self.bias = bias ? .empty([outputs]) : nil
     }
 
     public func callAsFunction(_ x: Tensor) -> Tensor {
@@ -102,10 +107,11 @@ public final class BatchNorm: Module {
     public init(_ size: Int, momentum: Double = 0.1, eps: Double = 1e-5) {
         self.momentum = momentum
         self.eps = eps
-        _weight = Parameter(wrappedValue: .ones([size]), "weight")
-        _bias = Parameter(wrappedValue: .zeros([size]), "bias")
-        _runningMean = Buffer(wrappedValue: .zeros([size]), "running_mean")
-        _runningVariance = Buffer(wrappedValue: .ones([size]), "running_var")
+        super.init()
+        weight = .ones([size])
+        bias = .zeros([size])
+        runningMean = .zeros([size])
+        runningVariance = .ones([size])
     }
 
     public func callAsFunction(_ x: Tensor) -> Tensor {

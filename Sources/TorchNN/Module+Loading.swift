@@ -87,16 +87,33 @@ public struct StateMismatch: Error, CustomStringConvertible, Equatable {
     public struct Missing: Equatable, Sendable {
         public let key: String
         public let shape: [Int]
+
+        public init(key: String, shape: [Int]) {
+            self.key = key
+            self.shape = shape
+        }
     }
     public struct Misshapen: Equatable, Sendable {
         public let key: String
         public let expected: [Int]
         public let got: [Int]
+
+        public init(key: String, expected: [Int], got: [Int]) {
+            self.key = key
+            self.expected = expected
+            self.got = got
+        }
     }
     public struct Mistyped: Equatable, Sendable {
         public let key: String
         public let expected: String
         public let got: String
+
+        public init(key: String, expected: String, got: String) {
+            self.key = key
+            self.expected = expected
+            self.got = got
+        }
     }
 
     public let source: String

@@ -4,11 +4,14 @@ import Torch
 @propertyWrapper
 public final class Parameter: ModuleSlot {
     public let key: String
-    public var wrappedValue: Tensor
+    private var value: Tensor?
 
-    public init(wrappedValue: Tensor, _ key: String) {
-        self.key = key
-        self.wrappedValue = wrappedValue
+    /// The module's initialiser sets the property right after `super.init()`.
+    public init(_ key: String) { self.key = key }
+
+    public var wrappedValue: Tensor {
+        get { value ?? unset(key) }
+        set { value = newValue }
     }
 
     func tensors(prefix: String) -> [NamedTensor] {
@@ -24,10 +27,7 @@ public final class OptionalParameter: ModuleSlot {
     public let key: String
     public var wrappedValue: Tensor?
 
-    public init(wrappedValue: Tensor?, _ key: String) {
-        self.key = key
-        self.wrappedValue = wrappedValue
-    }
+    public init(_ key: String) { self.key = key }
 
     func tensors(prefix: String) -> [NamedTensor] {
         guard let tensor = wrappedValue else { return [] }
@@ -43,12 +43,16 @@ public final class OptionalParameter: ModuleSlot {
 public final class Buffer: ModuleSlot {
     public let key: String
     public let isDerived: Bool
-    public var wrappedValue: Tensor
+    private var value: Tensor?
 
-    public init(wrappedValue: Tensor, _ key: String, derived: Bool = false) {
+    public init(_ key: String, derived: Bool = false) {
         self.key = key
         self.isDerived = derived
-        self.wrappedValue = wrappedValue
+    }
+
+    public var wrappedValue: Tensor {
+        get { value ?? unset(key) }
+        set { value = newValue }
     }
 
     func tensors(prefix: String) -> [NamedTensor] {
@@ -66,11 +70,13 @@ public final class Buffer: ModuleSlot {
 @propertyWrapper
 public final class Child<Value: Module>: ModuleSlot {
     public let key: String
-    public var wrappedValue: Value
+    private var value: Value?
 
-    public init(wrappedValue: Value, _ key: String) {
-        self.key = key
-        self.wrappedValue = wrappedValue
+    public init(_ key: String) { self.key = key }
+
+    public var wrappedValue: Value {
+        get { value ?? unset(key) }
+        set { value = newValue }
     }
 
     func tensors(prefix: String) -> [NamedTensor] { wrappedValue.namedTensors(prefix: join(prefix, key)) }
@@ -87,12 +93,9 @@ public final class Child<Value: Module>: ModuleSlot {
 @propertyWrapper
 public final class Children<Value: Module>: ModuleSlot {
     public let key: String
-    public var wrappedValue: [Value]
+    public var wrappedValue: [Value] = []
 
-    public init(wrappedValue: [Value], _ key: String) {
-        self.key = key
-        self.wrappedValue = wrappedValue
-    }
+    public init(_ key: String) { self.key = key }
 
     func tensors(prefix: String) -> [NamedTensor] {
         modules(prefix: prefix).flatMap { $0.module.namedTensors(prefix: $0.path) }
@@ -112,6 +115,11 @@ public final class Children<Value: Module>: ModuleSlot {
         }
         return replaced
     }
+}
+
+/// A module that forgot to set a slot in its initialiser.
+private func unset<Value>(_ key: String) -> Value {
+    preconditionFailure("the slot '\(key)' of a module was read before its initialiser set it")
 }
 
 private func fitting<Value: Module>(_ module: Module, _ path: String) throws -> Value {

@@ -19,7 +19,7 @@ static at::Tensor unary(int32_t op, const at::Tensor &a) {
         case CT_SILU: return at::silu(a);
         case CT_GELU: return at::gelu(a);
         case CT_GELU_TANH: return at::gelu(a, "tanh");
-        case CT_QUICK_GELU: return a * at::sigmoid(a * 1.702);
+        case CT_QUICK_GELU: return quick_gelu(a);
         case CT_FLOOR: return at::floor(a);
         case CT_ROUND: return at::round(a);
         case CT_SQUARE: return at::square(a);

@@ -1,0 +1,115 @@
+import Foundation
+import Torch
+import TorchNN
+
+// CLIP: Learning Transferable Visual Models From Natural Language Supervision (Radford et al. 2021).
+// Reference: transformers `CLIPModel`; embeddings agree within 1e-4 in float32.
+
+/// Both towers and their projections into the shared space, with Hugging Face's checkpoint keys.
+public final class CLIPModel: Module {
+    @Parameter("logit_scale") public var logitScale: Tensor  // scalar, stored as a logarithm
+    @Child("text_model") public var text: CLIPTextTower
+    @Child("vision_model") public var vision: CLIPVisionTower
+    @Child("visual_projection") public var visualProjection: Linear  // no bias
+    @Child("text_projection") public var textProjection: Linear  // no bias
+
+    public let configuration: CLIPConfiguration
+
+    /// A model whose weights are not set yet; `load` or `initialize` fills them.
+    public init(_ configuration: CLIPConfiguration) {
+        self.configuration = configuration
+        super.init()
+        logitScale = .scalar(log(1 / 0.07))
+        text = CLIPTextTower(configuration.text)
+        vision = CLIPVisionTower(configuration.vision)
+        visualProjection = Linear(configuration.vision.hiddenSize, configuration.projectionDimension, bias: false)
+        textProjection = Linear(configuration.text.hiddenSize, configuration.projectionDimension, bias: false)
+    }
+
+    /// Loads a model folder: Hugging Face's (`config.json`, `model.safetensors` or its index), or open_clip's
+    /// (`open_clip_config.json`, `open_clip_model.safetensors`). Weights in open_clip's or OpenAI's layout are converted.
+    /// - Parameters:
+    ///   - dtype: of the weights in memory; nil keeps the file's.
+    ///   - memory: `.mapped` to read the file's pages in place (inference), `.owned` to train.
+    /// - Throws: `ModelFileError`, `SafetensorsError`, `StateMismatch`.
+    public convenience init(
+        folder: String, dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped
+    ) throws {
+        self.init(try CLIPConfiguration(folder: folder))
+        try TorchRuntime.load()
+        let weights = try CLIPCheckpoint.weights(folder: folder, configuration: configuration)
+        try load(weights, dtype: dtype, device: device, memory: memory)
+        setRequiresGrad(false)
+    }
+
+    /// Image embeddings in the shared space: preprocessed pixels `[B, 3, S, S]` give `[B, E]`, not normalised.
+    public func imageFeatures(_ pixels: Tensor) -> Tensor {
+        visualProjection(vision(pixels))
+    }
+
+    /// Text embeddings in the shared space: ids int64 `[B, T]` give `[B, E]`, not normalised.
+    public func textFeatures(_ ids: Tensor) -> Tensor {
+        textProjection(text(ids))
+    }
+
+    /// Scaled cosine similarities: `[images, E]` and `[texts, E]` (any length) give `[images, texts]`.
+    public func logits(image: Tensor, text: Tensor) -> Tensor {
+        image.normalized().matmul(text.normalized().transposed(0, 1)) * logitScale.exp()
+    }
+
+    /// Measures which way linear layers run faster on this CPU and takes it; does nothing on other devices.
+    /// - Returns: the measurement, for logs; nil when there was nothing to choose.
+    @discardableResult
+    public func prepareForInference() throws -> LinearKernel.Choice? {
+        guard logitScale.device == .cpu else { return nil }
+        let choice = try LinearKernel.choose(dtype: visualProjection.weight.dtype, width: configuration.vision.hiddenSize)
+        vision.kernel = choice.kernel
+        text.kernel = choice.kernel
+        return choice
+    }
+
+    /// Fresh weights as transformers' `_init_weights` draws them (the same distributions, other numbers).
+    public func initialize(generator: Generator) {
+        withoutGradients {
+            func normal(_ tensor: Tensor, _ std: Double) { tensor.normalInPlace(std: std, generator: generator) }
+            func encoder(_ encoder: CLIPEncoder, width: Int) {
+                let depth = Double(2 * encoder.layers.count)
+                let inner = pow(Double(width), -0.5) * pow(depth, -0.5)
+                for layer in encoder.layers {
+                    for projection in [layer.attention.query, layer.attention.key, layer.attention.value] {
+                        normal(projection.weight, inner)
+                        projection.bias?.fillInPlace(0)
+                    }
+                    normal(layer.attention.output.weight, pow(Double(width), -0.5))
+                    layer.attention.output.bias?.fillInPlace(0)
+                    normal(layer.mlp.up.weight, pow(Double(2 * width), -0.5))
+                    layer.mlp.up.bias?.fillInPlace(0)
+                    normal(layer.mlp.down.weight, inner)
+                    layer.mlp.down.bias?.fillInPlace(0)
+                }
+            }
+            let textWidth = configuration.text.hiddenSize
+            let visionWidth = configuration.vision.hiddenSize
+            normal(text.embeddings.tokens.weight, 0.02)
+            normal(text.embeddings.positions.weight, 0.02)
+            encoder(text.encoder, width: textWidth)
+            normal(vision.embeddings.classEmbedding, pow(Double(visionWidth), -0.5))
+            normal(vision.embeddings.patches.weight, 0.02)
+            normal(vision.embeddings.positions.weight, 0.02)
+            encoder(vision.encoder, width: visionWidth)
+            normal(textProjection.weight, pow(Double(textWidth), -0.5))
+            normal(visualProjection.weight, pow(Double(visionWidth), -0.5))
+        }
+        weightsDidChange()
+    }
+
+    /// Floating-point operations of one image through the image tower and its projection (a multiply-add counts two).
+    public var imageFLOPs: Double {
+        let vision = configuration.vision
+        let tokens = Double(vision.positionCount)
+        let width = Double(vision.hiddenSize)
+        let block = tokens * (8 * width * width + 4 * width * Double(vision.intermediateSize)) + 4 * tokens * tokens * width
+        let patches = 2 * (tokens - 1) * width * Double(vision.channelCount * vision.patchSize * vision.patchSize)
+        return Double(vision.layerCount) * block + patches + 2 * width * Double(configuration.projectionDimension)
+    }
+}

@@ -1,0 +1,54 @@
+import Torch
+import TorchNN
+
+/// A transformer block in oneDNN's weight layout, with activation and residual sums fused into the matrix products.
+///
+/// Query, key and value run as one product. QuickGELU has no oneDNN form, but `x · σ(1.702 x) = swish(1.702 x) / 1.702`:
+/// the first factor goes into the weights before the activation, the second into those after it.
+final class CLIPPackedLayer {
+    private let queryKeyValue: PackedLinear
+    private let output: PackedLinear
+    private let up: PackedLinear
+    private let down: PackedLinear
+    private let activation: Activation
+    private let isFused: Bool
+    private let headCount: Int
+
+    init(_ layer: CLIPEncoderLayer, rows: Int) {
+        let attention = layer.attention
+        headCount = attention.headCount
+        activation = layer.mlp.activation
+        let parts = [attention.query, attention.key, attention.value]
+        queryKeyValue = PackedLinear(
+            weight: .cat(parts.map(\.weight)), bias: .cat(parts.map { $0.bias! }), rows: rows)  // [3 D, D]
+        output = PackedLinear(weight: attention.output.weight, bias: attention.output.bias, rows: rows)
+        let mlp = layer.mlp
+        switch mlp.activation {
+        case .quickGELU:
+            up = PackedLinear(
+                weight: mlp.up.weight * 1.702, bias: mlp.up.bias.map { $0 * 1.702 }, activation: .swish, rows: rows)
+            down = PackedLinear(weight: mlp.down.weight / 1.702, bias: mlp.down.bias, rows: rows)
+            isFused = true
+        case .gelu, .relu, .silu:
+            let fused: PackedLinear.Activation =
+                mlp.activation == .gelu ? .gelu : mlp.activation == .relu ? .relu : .swish
+            up = PackedLinear(weight: mlp.up.weight, bias: mlp.up.bias, activation: fused, rows: rows)
+            down = PackedLinear(weight: mlp.down.weight, bias: mlp.down.bias, rows: rows)
+            isFused = true
+        case .geluNew, .geluTanh:
+            up = PackedLinear(weight: mlp.up.weight, bias: mlp.up.bias, rows: rows)
+            down = PackedLinear(weight: mlp.down.weight, bias: mlp.down.bias, rows: rows)
+            isFused = false
+        }
+    }
+
+    func callAsFunction(_ x: Tensor, norm1: LayerNorm, norm2: LayerNorm, causal: Bool) -> Tensor {
+        let shape = x.shape  // [B, T, D]
+        let joined = queryKeyValue(norm1(x)).reshaped(shape[0], shape[1], 3, headCount, -1).permuted(2, 0, 3, 1, 4)  // [3, B, H, T, d]
+        let mixed = Functional.attention(joined[0], joined[1], joined[2], causal: causal)  // [B, H, T, d]
+        let attended = output(mixed.transposed(1, 2).reshaped(shape), adding: x)  // [B, T, D]
+        let hidden = up(norm2(attended))  // [B, T, F]
+        if !isFused { activation.applyInPlace(to: hidden) }
+        return down(hidden, adding: attended)  // [B, T, D]
+    }
+}
