@@ -1,1 +1,117 @@
+// JPEG, PNG and WebP to and from interleaved 8-bit RGB, and Pillow's two-pass resampling, behind a plain C surface.
+//
+// Every call returns a status; the message of a failure lies in the caller's `gic_message`. No call exits the process,
+// prints, or lets a longjmp cross this boundary. A decoder belongs to one thread at a time; there is no global state.
 #pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum gic_status {
+    GIC_OK = 0,
+    GIC_EMPTY = 1,           // zero bytes
+    GIC_TRUNCATED = 2,       // the bytes end before the image does
+    GIC_CORRUPT = 3,         // the bytes contradict their format
+    GIC_UNSUPPORTED = 4,     // another format, or a variant of a known one that is not decoded
+    GIC_TOO_LARGE = 5,       // the header declares more pixels than the limit
+    GIC_ZERO_DIMENSION = 6,  // the header declares no rows or no columns
+    GIC_OUT_OF_MEMORY = 7,
+    GIC_BAD_ARGUMENT = 8,
+} gic_status;
+
+typedef enum gic_format {
+    GIC_FORMAT_UNKNOWN = 0,
+    GIC_FORMAT_JPEG = 1,
+    GIC_FORMAT_PNG = 2,
+    GIC_FORMAT_WEBP = 3,
+} gic_format;
+
+typedef struct gic_message {
+    char text[200];
+} gic_message;
+
+// What the header says. `width` and `height` are those of the pixels that `gic_decoder_read` writes (after a reduced
+// scale, before orientation); `source_*` those of the header.
+typedef struct gic_info {
+    gic_format format;
+    int32_t width, height;
+    int32_t source_width, source_height;
+    int32_t orientation;  // EXIF 1...8; 1 when the file has none, or one out of range
+} gic_info;
+
+typedef struct gic_decoder gic_decoder;
+
+// Reads the header of `bytes` (borrowed until `gic_decoder_close`). `maximum_pixels` is checked against the header
+// before anything of the image's size is allocated.
+gic_status gic_decoder_open(const uint8_t *bytes, size_t count, int64_t maximum_pixels, gic_decoder **decoder,
+                            gic_info *info, gic_message *message);
+
+// Has a JPEG decoded at the smallest of 1/1, 1/2, 1/4, 1/8 whose sides still reach `least_width` and `least_height`
+// (before orientation), and updates `info`. Other formats stay as they are. Call before `gic_decoder_set_window`.
+void gic_decoder_reduce(gic_decoder *decoder, int32_t least_width, int32_t least_height, gic_info *info);
+
+// Declares that only the rectangle [left, right) x [top, bottom) of the output will be read by the caller: the decoder
+// may leave other pixels of the buffer unwritten. Pixels inside are the same as without a window.
+void gic_decoder_set_window(gic_decoder *decoder, int32_t left, int32_t top, int32_t right, int32_t bottom);
+
+// Decodes into `pixels`: `height` rows of `width` RGB triples, row after row, `width * height * 3` bytes. Once per
+// decoder. After a failure the content of `pixels` is unspecified.
+gic_status gic_decoder_read(gic_decoder *decoder, uint8_t *pixels, size_t count, gic_message *message);
+
+void gic_decoder_close(gic_decoder *decoder);
+
+// EXIF orientation 2...8 applied to `source` (width x height); 5...8 swap the axes. Buffers do not overlap.
+void gic_orient(const uint8_t *source, int32_t width, int32_t height, int32_t orientation, uint8_t *target);
+
+// ---- Resampling -----------------------------------------------------------------------------------------------------
+
+// The values are Pillow's `Image.Resampling`.
+typedef enum gic_filter {
+    GIC_FILTER_NEAREST = 0,
+    GIC_FILTER_LANCZOS = 1,
+    GIC_FILTER_BILINEAR = 2,
+    GIC_FILTER_BICUBIC = 3,
+    GIC_FILTER_BOX = 4,
+    GIC_FILTER_HAMMING = 5,
+} gic_filter;
+
+typedef struct gic_resample_request {
+    int32_t source_width, source_height;
+    int32_t target_width, target_height;  // of the whole resized image
+    int32_t left, top, width, height;     // the part of it to compute
+    gic_filter filter;
+    int32_t portable;  // nonzero: never use AVX2 (tests compare both paths)
+} gic_resample_request;
+
+// The source rectangle that the request reads: [left, right) x [top, bottom).
+gic_status gic_resample_window(const gic_resample_request *request, int32_t *left, int32_t *top, int32_t *right,
+                               int32_t *bottom);
+
+// Writes the requested part of the resized image to `target`, `width * 3` bytes per row.
+gic_status gic_resample(const gic_resample_request *request, const uint8_t *source, uint8_t *target);
+
+// Interleaved RGB rows to three float planes through one 256-entry table per channel (`tables`: 3 x 256). Row y of the
+// source goes to row `top + y` of each plane, starting at column `left`; planes are `plane_width` x `plane_height`.
+void gic_planar_lookup(const uint8_t *source, int32_t width, int32_t height, const float *tables, float *planes,
+                       int32_t plane_width, int32_t plane_height, int32_t left, int32_t top);
+
+// Nonzero when this machine takes the AVX2 path.
+int32_t gic_has_avx2(void);
+
+// ---- Encoding -------------------------------------------------------------------------------------------------------
+
+// On success `*bytes` is malloc'd, `*count` long, and the caller's to release with `gic_free`.
+gic_status gic_encode_png(const uint8_t *pixels, int32_t width, int32_t height, int32_t compression_level,
+                          uint8_t **bytes, size_t *count, gic_message *message);
+gic_status gic_encode_jpeg(const uint8_t *pixels, int32_t width, int32_t height, int32_t quality,
+                           int32_t full_chroma, uint8_t **bytes, size_t *count, gic_message *message);
+
+void gic_free(void *memory);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,41 @@
+// Shared by the codec files; not part of the module's surface.
+#pragma once
+
+#include "CImageCodecs.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+
+struct gic_decoder {
+    const uint8_t *bytes;
+    size_t count;
+    gic_info info;
+    int32_t window_left, window_top, window_right, window_bottom;
+    int32_t scale_denominator;  // JPEG only: 1, 2, 4, 8
+};
+
+// Writes the message and returns `status`, so that a failure is one statement.
+gic_status gic_fail(gic_message *message, gic_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+// Zero dimension and pixel limit, for a header's declared size.
+gic_status gic_check_size(int64_t width, int64_t height, int64_t maximum_pixels, gic_message *message);
+
+// Orientation 1...8 from a TIFF block (with or without "Exif\0\0"); 0 when it holds no such tag.
+int32_t gic_exif_orientation(const uint8_t *bytes, size_t count);
+
+// Orientation from an XMP packet as Pillow looks for it; 0 when there is none.
+int32_t gic_xmp_orientation(const uint8_t *bytes, size_t count);
+
+gic_status gic_jpeg_header(gic_decoder *decoder, int64_t maximum_pixels, gic_message *message);
+gic_status gic_jpeg_read(gic_decoder *decoder, uint8_t *pixels, gic_message *message);
+gic_status gic_png_header(gic_decoder *decoder, int64_t maximum_pixels, gic_message *message);
+gic_status gic_png_read(gic_decoder *decoder, uint8_t *pixels, gic_message *message);
+gic_status gic_webp_header(gic_decoder *decoder, int64_t maximum_pixels, gic_message *message);
+gic_status gic_webp_read(gic_decoder *decoder, uint8_t *pixels, gic_message *message);
+
+static inline uint32_t gic_le24(const uint8_t *p) { return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16; }
+static inline uint32_t gic_le32(const uint8_t *p) { return gic_le24(p) | (uint32_t)p[3] << 24; }
+static inline uint32_t gic_be32(const uint8_t *p) {
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}

@@ -1,0 +1,288 @@
+// JPEG through libjpeg-turbo's libjpeg API: accurate integer DCT and smooth chroma upsampling, libjpeg's defaults and
+// Pillow's.
+#include "internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jpeglib.h>
+#include <jerror.h>
+
+#include <setjmp.h>
+
+// A photograph has one scan, a progressive one about ten. Each scan may cost a pass over the whole image, so a small
+// file with thousands of them would keep a decoder busy for minutes.
+enum { maximum_scans = 256 };
+
+// Pixels decoded beyond each side of a window, so that upsampling at the window's edge reads true neighbours: one
+// largest MCU on each side.
+enum { window_margin = 32 };
+
+typedef struct error_manager {
+    struct jpeg_error_mgr base;
+    jmp_buf escape;
+    gic_status status;
+    gic_message *message;
+} error_manager;
+
+typedef struct source_manager {
+    struct jpeg_source_mgr base;
+    bool exhausted;  // the decoder asked for bytes past the end
+} source_manager;
+
+static gic_status status_of(int code) {
+    switch (code) {
+    case JERR_OUT_OF_MEMORY: return GIC_OUT_OF_MEMORY;
+    case JERR_EMPTY_IMAGE: return GIC_ZERO_DIMENSION;
+    case JERR_IMAGE_TOO_BIG: return GIC_TOO_LARGE;
+    case JERR_INPUT_EOF: return GIC_TRUNCATED;
+    case JERR_SOF_UNSUPPORTED:
+    case JERR_BAD_PRECISION:
+    case JERR_CONVERSION_NOTIMPL:
+    case JERR_NOT_COMPILED:
+    case JERR_ARITH_NOTIMPL:
+    case JERR_FRACT_SAMPLE_NOTIMPL:
+    case JERR_CCIR601_NOTIMPL: return GIC_UNSUPPORTED;
+    default: return GIC_CORRUPT;
+    }
+}
+
+static void error_exit(j_common_ptr common) {
+    error_manager *errors = (error_manager *)common->err;
+    char text[JMSG_LENGTH_MAX];
+    errors->base.format_message(common, text);
+    errors->status = gic_fail(errors->message, status_of(errors->base.msg_code), "%s", text);
+    longjmp(errors->escape, 1);
+}
+
+static void ignore_output(j_common_ptr common) { (void)common; }
+
+static void limit_scans(j_common_ptr common) {
+    j_decompress_ptr jpeg = (j_decompress_ptr)common;
+    if (!common->is_decompressor || jpeg->input_scan_number <= maximum_scans) return;
+    error_manager *errors = (error_manager *)common->err;
+    errors->status = gic_fail(errors->message, GIC_CORRUPT, "more than %d scans", maximum_scans);
+    longjmp(errors->escape, 1);
+}
+
+static void source_nothing(j_decompress_ptr jpeg) { (void)jpeg; }
+
+// All bytes are there from the start, so a request for more means that the file ends too early. Answering "suspend",
+// as Pillow's reader does, makes that visible; libjpeg's own memory source would invent an end marker instead.
+static boolean source_fill(j_decompress_ptr jpeg) {
+    ((source_manager *)jpeg->src)->exhausted = true;
+    return FALSE;
+}
+
+static void source_skip(j_decompress_ptr jpeg, long count) {
+    source_manager *source = (source_manager *)jpeg->src;
+    if (count <= 0) return;
+    size_t step = (size_t)count;
+    if (step > source->base.bytes_in_buffer) {
+        step = source->base.bytes_in_buffer;
+        source->exhausted = true;
+    }
+    source->base.next_input_byte += step;
+    source->base.bytes_in_buffer -= step;
+}
+
+static void use_errors(error_manager *errors, gic_message *message) {
+    jpeg_std_error(&errors->base);
+    errors->base.error_exit = error_exit;
+    errors->base.output_message = ignore_output;
+    errors->status = GIC_OK;
+    errors->message = message;
+}
+
+static void use_source(source_manager *source, const gic_decoder *decoder) {
+    memset(source, 0, sizeof *source);
+    source->base.init_source = source_nothing;
+    source->base.fill_input_buffer = source_fill;
+    source->base.skip_input_data = source_skip;
+    source->base.resync_to_restart = jpeg_resync_to_restart;
+    source->base.term_source = source_nothing;
+    source->base.next_input_byte = decoder->bytes;
+    source->base.bytes_in_buffer = decoder->count;
+}
+
+static gic_status truncated(gic_message *message, const gic_decoder *decoder) {
+    return gic_fail(message, GIC_TRUNCATED, "the JPEG data ends early, after %zu bytes", decoder->count);
+}
+
+// EXIF split over several APP1 markers continues without its prefix, as Pillow joins it.
+static int32_t marker_orientation(j_decompress_ptr jpeg) {
+    size_t total = 0;
+    uint32_t pieces = 0;
+    for (jpeg_saved_marker_ptr m = jpeg->marker_list; m != NULL; m = m->next) {
+        if (m->data_length >= 6 && memcmp(m->data, "Exif\0\0", 6) == 0) total += m->data_length, pieces++;
+    }
+    int32_t orientation = 0;
+    uint8_t *joined = pieces > 1 ? malloc(total) : NULL;
+    size_t length = 0;
+    for (jpeg_saved_marker_ptr m = jpeg->marker_list; m != NULL; m = m->next) {
+        if (m->data_length < 6 || memcmp(m->data, "Exif\0\0", 6) != 0) continue;
+        if (joined == NULL) {
+            orientation = gic_exif_orientation(m->data, m->data_length);
+            break;
+        }
+        size_t skip = length == 0 ? 0 : 6;
+        memcpy(joined + length, m->data + skip, m->data_length - skip);
+        length += m->data_length - skip;
+    }
+    if (joined != NULL) orientation = gic_exif_orientation(joined, length);
+    free(joined);
+    static const char xmp[] = "http://ns.adobe.com/xap/1.0/";
+    for (jpeg_saved_marker_ptr m = jpeg->marker_list; m != NULL && orientation == 0; m = m->next) {
+        if (m->data_length > sizeof xmp && memcmp(m->data, xmp, sizeof xmp) == 0) {
+            orientation = gic_xmp_orientation(m->data + sizeof xmp, m->data_length - sizeof xmp);
+        }
+    }
+    return orientation >= 1 && orientation <= 8 ? orientation : 1;
+}
+
+gic_status gic_jpeg_header(gic_decoder *decoder, int64_t maximum_pixels, gic_message *message) {
+    struct jpeg_decompress_struct jpeg;
+    error_manager errors;
+    source_manager source;
+    memset(&jpeg, 0, sizeof jpeg);
+    use_errors(&errors, message);
+    jpeg.err = &errors.base;
+    use_source(&source, decoder);
+    if (setjmp(errors.escape)) {
+        jpeg_destroy_decompress(&jpeg);
+        return errors.status;
+    }
+    jpeg_create_decompress(&jpeg);
+    jpeg.src = &source.base;
+    jpeg_save_markers(&jpeg, JPEG_APP0 + 1, 0xffff);
+    int found = jpeg_read_header(&jpeg, TRUE);
+    gic_status status = GIC_OK;
+    if (found != JPEG_HEADER_OK) {
+        status = truncated(message, decoder);
+    } else {
+        status = gic_check_size(jpeg.image_width, jpeg.image_height, maximum_pixels, message);
+        if (status == GIC_OK && jpeg.num_components != 1 && jpeg.num_components != 3 && jpeg.num_components != 4) {
+            status = gic_fail(message, GIC_UNSUPPORTED, "a JPEG of %d components; 1, 3 and 4 are decoded",
+                              jpeg.num_components);
+        }
+    }
+    if (status == GIC_OK) {
+        gic_info *info = &decoder->info;
+        info->width = info->source_width = (int32_t)jpeg.image_width;
+        info->height = info->source_height = (int32_t)jpeg.image_height;
+        info->orientation = marker_orientation(&jpeg);
+    }
+    jpeg_destroy_decompress(&jpeg);
+    return status;
+}
+
+// CMYK bytes as Adobe's writers store them (inverted) to RGB, in place of the row's start; Pillow's arithmetic.
+static void cmyk_to_rgb(const uint8_t *row, int32_t width, uint8_t *target) {
+    for (int32_t x = 0; x < width; x++, row += 4, target += 3) {
+        int light = row[3];  // 255 - K
+        for (int c = 0; c < 3; c++) {
+            int product = (255 - row[c]) * light + 128;
+            int value = light - (((product >> 8) + product) >> 8);
+            target[c] = (uint8_t)(value < 0 ? 0 : value);
+        }
+    }
+}
+
+// Reads `rows` lines at the decoder's position to where they belong; false when the data ends first.
+static bool read_rows(j_decompress_ptr jpeg, uint8_t *pixels, int32_t image_width, int32_t left, uint8_t *row_buffer,
+                      uint32_t end) {
+    size_t stride = (size_t)image_width * 3;
+    JSAMPROW rows[8];
+    while (jpeg->output_scanline < end) {
+        uint32_t y = jpeg->output_scanline, wanted = end - y < 8 ? end - y : 8;
+        uint8_t *target = pixels + stride * y + (size_t)left * 3;
+        if (row_buffer != NULL) {
+            rows[0] = row_buffer;
+            wanted = 1;
+        } else {
+            for (uint32_t i = 0; i < wanted; i++) rows[i] = target + stride * i;
+        }
+        if (jpeg_read_scanlines(jpeg, rows, wanted) == 0) return false;
+        if (row_buffer != NULL) cmyk_to_rgb(row_buffer, (int32_t)jpeg->output_width, target);
+    }
+    return true;
+}
+
+gic_status gic_jpeg_read(gic_decoder *decoder, uint8_t *pixels, gic_message *message) {
+    struct jpeg_decompress_struct jpeg;
+    struct jpeg_progress_mgr progress;
+    error_manager errors;
+    source_manager source;
+    uint8_t *volatile row_buffer = NULL;  // volatile: set between setjmp and longjmp
+    memset(&jpeg, 0, sizeof jpeg);
+    memset(&progress, 0, sizeof progress);
+    use_errors(&errors, message);
+    jpeg.err = &errors.base;
+    use_source(&source, decoder);
+    if (setjmp(errors.escape)) {
+        jpeg_destroy_decompress(&jpeg);
+        free(row_buffer);
+        return errors.status;
+    }
+    jpeg_create_decompress(&jpeg);
+    jpeg.src = &source.base;
+    progress.progress_monitor = limit_scans;
+    jpeg.progress = &progress;
+
+    gic_status status = GIC_OK;
+    if (jpeg_read_header(&jpeg, TRUE) != JPEG_HEADER_OK) {
+        jpeg_destroy_decompress(&jpeg);
+        return truncated(message, decoder);
+    }
+    bool cmyk = jpeg.num_components == 4;
+    jpeg.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;  // libjpeg also makes RGB of grey
+    jpeg.scale_num = 1;
+    jpeg.scale_denom = (unsigned)decoder->scale_denominator;
+    if (!jpeg_start_decompress(&jpeg)) {
+        jpeg_destroy_decompress(&jpeg);
+        return truncated(message, decoder);
+    }
+
+    const int32_t width = decoder->info.width, height = decoder->info.height;
+    if (jpeg.output_width != (JDIMENSION)width || jpeg.output_height != (JDIMENSION)height) {
+        jpeg_destroy_decompress(&jpeg);
+        return gic_fail(message, GIC_CORRUPT, "the JPEG decodes to %u x %u, its header said %d x %d", jpeg.output_width,
+                        jpeg.output_height, width, height);
+    }
+    if (cmyk) {
+        row_buffer = malloc((size_t)width * 4);
+        if (row_buffer == NULL) {
+            jpeg_destroy_decompress(&jpeg);
+            return gic_fail(message, GIC_OUT_OF_MEMORY, "no memory for a row of %d pixels", width);
+        }
+    }
+
+    // Baseline files in one scan may leave out what the caller will not look at: no inverse DCT, upsampling or colour
+    // conversion there. The entropy-coded data is still read to its end, so a truncated file is still noticed.
+    // Progressive files are left whole: libjpeg smooths incomplete ones over several blocks.
+    bool whole = jpeg.progressive_mode || jpeg_has_multiple_scans(&jpeg) || decoder->scale_denominator != 1;
+    int32_t left = 0, top = 0, bottom = height;
+    if (!whole) {
+        top = decoder->window_top - window_margin;
+        top = top < 0 ? 0 : top;
+        bottom = decoder->window_bottom + window_margin;
+        bottom = bottom > height ? height : bottom;
+        int32_t first = decoder->window_left - window_margin, last = decoder->window_right + window_margin;
+        first = first < 0 ? 0 : first;
+        last = last > width ? width : last;
+        if (first < last && last - first < width) {
+            JDIMENSION x = (JDIMENSION)first, w = (JDIMENSION)(last - first);
+            jpeg_crop_scanline(&jpeg, &x, &w);
+            left = (int32_t)x;
+        }
+    }
+    if (top > 0) jpeg_skip_scanlines(&jpeg, (JDIMENSION)top);
+    if (!read_rows(&jpeg, pixels, width, left, row_buffer, (uint32_t)bottom)) status = truncated(message, decoder);
+    if (status == GIC_OK && bottom < height) jpeg_skip_scanlines(&jpeg, (JDIMENSION)(height - bottom));
+    // Skipping does not report a missing end, the source does.
+    if (status == GIC_OK && (top > 0 || bottom < height) && source.exhausted) status = truncated(message, decoder);
+    jpeg_destroy_decompress(&jpeg);
+    free(row_buffer);
+    return status;
+}

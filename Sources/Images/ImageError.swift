@@ -1,0 +1,57 @@
+import Foundation
+
+/// Why an image could not be read, transformed or written.
+///
+/// `image` names the image as the caller did: a path, an archive member, or a row id.
+public enum ImageError: Error, Equatable, Sendable {
+    /// The file cannot be opened or read.
+    case unreadable(image: String, reason: String)
+    /// There are no bytes at all.
+    case empty(image: String)
+    /// The bytes end before the image does.
+    case truncated(image: String, detail: String)
+    /// The bytes contradict their format.
+    case corrupt(image: String, detail: String)
+    /// Another format than JPEG, PNG or WebP, or a variant that is not decoded.
+    case unsupported(image: String, detail: String)
+    /// The header declares more pixels than the limit; nothing was allocated.
+    case tooLarge(image: String, detail: String, maximumPixels: Int)
+    /// The header declares no rows or no columns.
+    case zeroDimension(image: String, detail: String)
+    /// There is no memory for the pixels.
+    case outOfMemory(image: String, detail: String)
+    /// A size, quality or buffer of the caller's that cannot be served.
+    case invalidRequest(what: String, expected: String, got: String)
+    /// A `preprocessor_config.json` (or a value made in code) that cannot be followed exactly.
+    case invalidConfiguration(file: String, key: String, expected: String, got: String)
+}
+
+extension ImageError: CustomStringConvertible, LocalizedError {
+    public var description: String {
+        switch self {
+        case .unreadable(let image, let reason):
+            "image '\(image)' cannot be read: \(reason)"
+        case .empty(let image):
+            "image '\(image)' is empty: expected a JPEG, PNG or WebP file, got 0 bytes"
+        case .truncated(let image, let detail):
+            "image '\(image)' is truncated: \(detail). Fetch or copy the file again"
+        case .corrupt(let image, let detail):
+            "image '\(image)' is corrupt: \(detail). Fetch or copy the file again"
+        case .unsupported(let image, let detail):
+            "image '\(image)' is not supported: \(detail); expected JPEG, PNG or WebP. Convert it first"
+        case .tooLarge(let image, let detail, let maximumPixels):
+            "image '\(image)' is too large: \(detail), the limit is \(maximumPixels) pixels "
+                + "(ImageDecodingOptions.maximumPixels)"
+        case .zeroDimension(let image, let detail):
+            "image '\(image)' has no pixels: \(detail)"
+        case .outOfMemory(let image, let detail):
+            "image '\(image)': out of memory: \(detail)"
+        case .invalidRequest(let what, let expected, let got):
+            "\(what): expected \(expected), got \(got)"
+        case .invalidConfiguration(let file, let key, let expected, let got):
+            "'\(file)': key '\(key)': expected \(expected), got \(got)"
+        }
+    }
+
+    public var errorDescription: String? { description }
+}
