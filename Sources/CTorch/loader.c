@@ -121,6 +121,12 @@ const char *ct_last_error(void) {
 
 const char *ct_loaded_path(void) { return loaded_path; }
 
+static _Thread_local bool scope_failed = false;
+
+bool ct_scope_failed(void) { return scope_failed; }
+
+void ct_set_scope_failed(bool failed) { scope_failed = failed; }
+
 #define CT_FN(name, params, args)                                                              \
     CTStatus name params {                                                                     \
         if (__builtin_expect(atomic_load_explicit(&load_state, memory_order_acquire) != 1, 0)) {    \

@@ -67,7 +67,8 @@ public func inferenceMode<Result>(_ body: () throws -> Result) rethrows -> Resul
 public func autocast<Result>(_ dtype: DType?, device: Device, _ body: () throws -> Result) rethrows -> Result {
     var guardHandle: CTGuard?
     check(
-        ct_autocast_enter(device.code, (dtype ?? .bfloat16).rawValue, dtype != nil, &guardHandle), "autocast", #fileID, #line)
+        ct_autocast_enter(device.code, (dtype ?? .bfloat16).rawValue, dtype != nil, &guardHandle), "autocast", #fileID,
+        #line)
     defer { check(ct_autocast_exit(guardHandle), "autocast", #fileID, #line) }
     return try body()
 }

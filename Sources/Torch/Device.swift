@@ -28,14 +28,16 @@ public enum Device: Hashable, Sendable {
         default:
             let index = text == "cuda" ? 0 : text.hasPrefix("cuda:") ? Int(text.dropFirst(5)) ?? -1 : -1
             guard index >= 0 else {
-                throw TorchError(kind: .argument, message: "unknown device '\(text)': expected auto, cpu, cuda or cuda:N")
+                throw TorchError(
+                    kind: .argument, message: "unknown device '\(text)': expected auto, cpu, cuda or cuda:N")
             }
             guard index < count else {
                 throw TorchError(
                     kind: .argument,
                     message: "device '\(text)' asked for, but libtorch sees \(count) CUDA devices; "
                         + (count == 0
-                            ? "use cpu, or build the shim against a CUDA libtorch (docs/cuda.md)" : "use cuda:0 to cuda:\(count - 1)"))
+                            ? "use cpu, or build the shim against a CUDA libtorch (docs/cuda.md)"
+                            : "use cuda:0 to cuda:\(count - 1)"))
             }
             self = .cuda(index)
         }

@@ -44,7 +44,8 @@ public enum Functional {
     }
 
     public static func groupNorm(
-        _ x: Tensor, groups: Int, weight: Tensor?, bias: Tensor?, eps: Double, file: StaticString = #fileID, line: UInt = #line
+        _ x: Tensor, groups: Int, weight: Tensor?, bias: Tensor?, eps: Double, file: StaticString = #fileID,
+        line: UInt = #line
     ) -> Tensor {
         Tensor.make("groupNorm", file, line) {
             ct_group_norm(x.handle, Int64(groups), weight?.handle, bias?.handle, eps, $0)
@@ -58,7 +59,8 @@ public enum Functional {
     ) -> Tensor {
         Tensor.make("batchNorm", file, line) {
             ct_batch_norm(
-                x.handle, weight?.handle, bias?.handle, runningMean.handle, runningVariance.handle, training, momentum, eps, $0)
+                x.handle, weight?.handle, bias?.handle, runningMean.handle, runningVariance.handle, training, momentum,
+                eps, $0)
         }
     }
 
@@ -94,7 +96,9 @@ public enum Functional {
         }
     }
 
-    public static func meanSquaredError(_ a: Tensor, _ b: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    public static func meanSquaredError(_ a: Tensor, _ b: Tensor, file: StaticString = #fileID, line: UInt = #line)
+        -> Tensor
+    {
         Tensor.make("meanSquaredError", file, line) { ct_mse_loss(a.handle, b.handle, $0) }
     }
 

@@ -10,7 +10,9 @@ public final class Generator {
     public init(seed: UInt64, device: Device = .cpu, file: StaticString = #fileID, line: UInt = #line) {
         var out: CTGenerator?
         let status = ct_generator_new(device.code, seed, &out)
-        guard status == CT_OK, let out else { fatalError("libtorch: \(TorchError.current(status))", file: file, line: line) }
+        guard status == CT_OK, let out else {
+            fatalError("libtorch: \(TorchError.current(status))", file: file, line: line)
+        }
         self.handle = out
         self.device = device
     }
@@ -28,7 +30,9 @@ public final class Generator {
             return Tensor(owning: out).array()
         }
         set {
-            let status = ct_generator_set_state(handle, Tensor(newValue).handle)
+            let state = Tensor(newValue)
+            // A temporary could die once its handle is read, before the call returns.
+            let status = withExtendedLifetime(state) { ct_generator_set_state(handle, state.handle) }
             guard status == CT_OK else { fatalError("libtorch: \(TorchError.current(status))") }
         }
     }

@@ -65,7 +65,9 @@ extension Tensor {
     }
 
     /// A random order of `0..<n`, int64, drawn from `generator` (a CPU generator).
-    public static func randperm(_ n: Int, generator: Generator, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    public static func randperm(_ n: Int, generator: Generator, file: StaticString = #fileID, line: UInt = #line)
+        -> Tensor
+    {
         make("randperm", file, line) { ct_randperm(Int64(n), generator.handle, $0) }
     }
 
@@ -75,8 +77,11 @@ extension Tensor {
     ) {
         let shape = shape ?? [values.count]
         precondition(
-            shape.reduce(1, *) == values.count, "\(values.count) values for a tensor of shape \(shape)", file: file, line: line)
-        let made = values.withUnsafeBytes { Tensor.copying($0, shape: shape, dtype: Element.dtype, file: file, line: line) }
+            shape.reduce(1, *) == values.count, "\(values.count) values for a tensor of shape \(shape)", file: file,
+            line: line)
+        let made = values.withUnsafeBytes {
+            Tensor.copying($0, shape: shape, dtype: Element.dtype, file: file, line: line)
+        }
         self.init(sharing: made)
     }
 

@@ -11,16 +11,24 @@ extension Tensor {
     public func exp(file: StaticString = #fileID, line: UInt = #line) -> Tensor { unary(CT_EXP, "exp", file, line) }
     public func log(file: StaticString = #fileID, line: UInt = #line) -> Tensor { unary(CT_LOG, "log", file, line) }
     public func sqrt(file: StaticString = #fileID, line: UInt = #line) -> Tensor { unary(CT_SQRT, "sqrt", file, line) }
-    public func rsqrt(file: StaticString = #fileID, line: UInt = #line) -> Tensor { unary(CT_RSQRT, "rsqrt", file, line) }
+    public func rsqrt(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+        unary(CT_RSQRT, "rsqrt", file, line)
+    }
     public func abs(file: StaticString = #fileID, line: UInt = #line) -> Tensor { unary(CT_ABS, "abs", file, line) }
-    public func square(file: StaticString = #fileID, line: UInt = #line) -> Tensor { unary(CT_SQUARE, "square", file, line) }
+    public func square(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+        unary(CT_SQUARE, "square", file, line)
+    }
     public func sin(file: StaticString = #fileID, line: UInt = #line) -> Tensor { unary(CT_SIN, "sin", file, line) }
     public func cos(file: StaticString = #fileID, line: UInt = #line) -> Tensor { unary(CT_COS, "cos", file, line) }
     public func tanh(file: StaticString = #fileID, line: UInt = #line) -> Tensor { unary(CT_TANH, "tanh", file, line) }
-    public func sigmoid(file: StaticString = #fileID, line: UInt = #line) -> Tensor { unary(CT_SIGMOID, "sigmoid", file, line) }
+    public func sigmoid(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+        unary(CT_SIGMOID, "sigmoid", file, line)
+    }
     public func relu(file: StaticString = #fileID, line: UInt = #line) -> Tensor { unary(CT_RELU, "relu", file, line) }
     public func silu(file: StaticString = #fileID, line: UInt = #line) -> Tensor { unary(CT_SILU, "silu", file, line) }
-    public func round(file: StaticString = #fileID, line: UInt = #line) -> Tensor { unary(CT_ROUND, "round", file, line) }
+    public func round(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+        unary(CT_ROUND, "round", file, line)
+    }
     public func isFinite(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
         unary(CT_ISFINITE, "isFinite", file, line)
     }
@@ -41,13 +49,16 @@ extension Tensor {
     // MARK: Two operands
 
     @inline(__always)
-    private static func binary(_ op: CTBinary, _ a: Tensor, _ b: Tensor, _ name: String, _ file: StaticString, _ line: UInt) -> Tensor {
+    private static func binary(
+        _ op: CTBinary, _ a: Tensor, _ b: Tensor, _ name: String, _ file: StaticString, _ line: UInt
+    ) -> Tensor {
         make(name, file, line) { ct_binary(Int32(op.rawValue), a.handle, b.handle, $0) }
     }
 
     @inline(__always)
     private static func binary(
-        _ op: CTBinary, _ a: Tensor, _ b: Double, reversed: Bool = false, _ name: String, _ file: StaticString, _ line: UInt
+        _ op: CTBinary, _ a: Tensor, _ b: Double, reversed: Bool = false, _ name: String, _ file: StaticString,
+        _ line: UInt
     ) -> Tensor {
         make(name, file, line) { ct_binary_scalar(Int32(op.rawValue), a.handle, b, reversed, $0) }
     }
@@ -87,6 +98,11 @@ extension Tensor {
         Tensor.binary(CT_MAXIMUM, self, other, "maximum", file, line)
     }
 
+    /// Remainder with the divisor's sign, as Python's `%`; integers stay integers.
+    public func remainder(_ divisor: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+        Tensor.binary(CT_REMAINDER, self, divisor, "remainder", file, line)
+    }
+
     public func clamped(_ low: Double, _ high: Double, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
         Tensor.make("clamped", file, line) { ct_clamp(handle, low, high, $0) }
     }
@@ -104,16 +120,21 @@ extension Tensor {
     }
 
     /// `value` where `mask` (bool) is true, `self` elsewhere.
-    public func maskedFill(_ mask: Tensor, _ value: Double, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    public func maskedFill(_ mask: Tensor, _ value: Double, file: StaticString = #fileID, line: UInt = #line) -> Tensor
+    {
         Tensor.make("maskedFill", file, line) { ct_masked_fill(handle, mask.handle, value, $0) }
     }
 
     // MARK: Reductions (over all elements when no dimension is named)
 
     @inline(__always)
-    private func reduce(_ op: CTReduce, _ name: String, _ dims: [Int], _ keep: Bool, _ file: StaticString, _ line: UInt) -> Tensor {
+    private func reduce(_ op: CTReduce, _ name: String, _ dims: [Int], _ keep: Bool, _ file: StaticString, _ line: UInt)
+        -> Tensor
+    {
         let dims = dims.map(Int64.init)
-        return Tensor.make(name, file, line) { ct_reduce(Int32(op.rawValue), handle, dims, Int32(dims.count), keep, $0) }
+        return Tensor.make(name, file, line) {
+            ct_reduce(Int32(op.rawValue), handle, dims, Int32(dims.count), keep, $0)
+        }
     }
 
     public func sum(_ dims: Int..., keep: Bool = false, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
@@ -129,7 +150,8 @@ extension Tensor {
         reduce(CT_AMIN, "min", dims, keep, file, line)
     }
     /// Unbiased variance (n - 1), as PyTorch's default.
-    public func variance(_ dims: Int..., keep: Bool = false, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    public func variance(_ dims: Int..., keep: Bool = false, file: StaticString = #fileID, line: UInt = #line) -> Tensor
+    {
         reduce(CT_VAR, "variance", dims, keep, file, line)
     }
     /// Euclidean norm.
@@ -166,7 +188,9 @@ extension Tensor {
     ) -> (values: Tensor, indices: Tensor) {
         var values: CTTensor?
         var indices: CTTensor?
-        guard check(ct_topk(handle, Int64(k), Int64(dim), &values, &indices), "topK", file, line), let values, let indices else {
+        guard check(ct_topk(handle, Int64(k), Int64(dim), &values, &indices), "topK", file, line), let values,
+            let indices
+        else {
             return (.poisoned(), .poisoned())
         }
         return (Tensor(owning: values), Tensor(owning: indices))
@@ -178,7 +202,8 @@ extension Tensor {
     ) -> (values: Tensor, indices: Tensor) {
         var values: CTTensor?
         var indices: CTTensor?
-        guard check(ct_sort(handle, Int64(dim), descending, &values, &indices), "sorted", file, line), let values, let indices
+        guard check(ct_sort(handle, Int64(dim), descending, &values, &indices), "sorted", file, line), let values,
+            let indices
         else {
             return (.poisoned(), .poisoned())
         }
@@ -186,7 +211,9 @@ extension Tensor {
     }
 
     /// Divides by the Euclidean norm along `dim`: `x / max(‖x‖, eps)`, as `torch.nn.functional.normalize`.
-    public func normalized(_ dim: Int = -1, eps: Double = 1e-12, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    public func normalized(_ dim: Int = -1, eps: Double = 1e-12, file: StaticString = #fileID, line: UInt = #line)
+        -> Tensor
+    {
         Tensor.make("normalized", file, line) { ct_normalize(handle, Int64(dim), eps, $0) }
     }
 }

@@ -79,7 +79,9 @@ extension Tensor {
     }
 
     /// Joins along an existing dimension.
-    public static func cat(_ tensors: [Tensor], dim: Int = 0, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    public static func cat(_ tensors: [Tensor], dim: Int = 0, file: StaticString = #fileID, line: UInt = #line)
+        -> Tensor
+    {
         let handles: [CTTensor?] = tensors.map(\.handle)
         return withExtendedLifetime(tensors) {
             make("cat", file, line) { ct_cat(handles, Int32(handles.count), Int64(dim), false, $0) }
@@ -87,7 +89,9 @@ extension Tensor {
     }
 
     /// Joins along a new dimension.
-    public static func stack(_ tensors: [Tensor], dim: Int = 0, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    public static func stack(_ tensors: [Tensor], dim: Int = 0, file: StaticString = #fileID, line: UInt = #line)
+        -> Tensor
+    {
         let handles: [CTTensor?] = tensors.map(\.handle)
         return withExtendedLifetime(tensors) {
             make("stack", file, line) { ct_cat(handles, Int32(handles.count), Int64(dim), true, $0) }
@@ -95,7 +99,9 @@ extension Tensor {
     }
 
     /// Each entry along `dim` repeated `times` in place: a, a, b, b, …
-    public func repeatInterleaved(_ times: Int, dim: Int = 0, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    public func repeatInterleaved(_ times: Int, dim: Int = 0, file: StaticString = #fileID, line: UInt = #line)
+        -> Tensor
+    {
         Tensor.make("repeatInterleaved", file, line) { ct_repeat_interleave(handle, Int64(times), Int64(dim), $0) }
     }
 
@@ -114,7 +120,8 @@ extension Tensor {
     }
 
     /// Constant padding, last dimension first: `[left, right, top, bottom, …]`, as `torch.nn.functional.pad`.
-    public func padded(_ padding: [Int], value: Double = 0, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    public func padded(_ padding: [Int], value: Double = 0, file: StaticString = #fileID, line: UInt = #line) -> Tensor
+    {
         let padding = padding.map(Int64.init)
         return Tensor.make("padded", file, line) { ct_pad(handle, padding, Int32(padding.count), value, $0) }
     }

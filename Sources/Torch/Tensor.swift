@@ -25,6 +25,7 @@ public final class Tensor {
     static func make(
         _ operation: String, _ file: StaticString, _ line: UInt, _ call: (UnsafeMutablePointer<CTTensor?>) -> CTStatus
     ) -> Tensor {
+        if ct_scope_failed() { return .poisoned() }
         var out: CTTensor?
         if check(call(&out), operation, file, line), let out { return Tensor(owning: out) }
         return .poisoned()
@@ -34,7 +35,8 @@ public final class Tensor {
     static func poisoned() -> Tensor {
         var out: CTTensor?
         guard ct_full(nil, 0, .nan, DType.float32.rawValue, 0, &out) == CT_OK, let out else {
-            fatalError("libtorch has no memory left for a single number: \(TorchError.current(CTStatus(CT_OUT_OF_MEMORY)))")
+            fatalError(
+                "libtorch has no memory left for a single number: \(TorchError.current(CTStatus(CT_OUT_OF_MEMORY)))")
         }
         return Tensor(owning: out)
     }
@@ -56,15 +58,15 @@ public final class Tensor {
             return (0..<rank).map { Int(buffer[$0]) }
         }
         // A poisoned tensor answers as if it had dimensions, so that code which reads them reaches its end.
-        if rank == 0, let scope = ErrorScope.current, scope.error != nil { return Array(repeating: 1, count: 8) }
-        return sizes
+        return rank == 0 && ct_scope_failed() ? Array(repeating: 1, count: 8) : sizes
     }
 
     /// Length of one dimension; negative indices count from the end.
     public func size(_ dim: Int, file: StaticString = #fileID, line: UInt = #line) -> Int {
         let shape = shape
         let index = dim < 0 ? dim + shape.count : dim
-        precondition(shape.indices.contains(index), "dimension \(dim) of a tensor of shape \(shape)", file: file, line: line)
+        precondition(
+            shape.indices.contains(index), "dimension \(dim) of a tensor of shape \(shape)", file: file, line: line)
         return shape[index]
     }
 
@@ -83,7 +85,9 @@ public final class Tensor {
     public var dtype: DType {
         var out: Int32 = 0
         check(ct_dtype(handle, &out), "dtype", #fileID, #line)
-        guard let dtype = DType(rawValue: out) else { fatalError("libtorch gave a tensor of scalar type \(out), which has no DType") }
+        guard let dtype = DType(rawValue: out) else {
+            fatalError("libtorch gave a tensor of scalar type \(out), which has no DType")
+        }
         return dtype
     }
 

@@ -42,7 +42,8 @@ public struct TorchError: Error, CustomStringConvertible, LocalizedError, Sendab
         case CT_NOT_LOADED: kind = .notLoaded
         default: kind = .operation
         }
-        return TorchError(kind: kind, message: String(cString: ct_last_error()).trimmingCharacters(in: .whitespacesAndNewlines))
+        return TorchError(
+            kind: kind, message: String(cString: ct_last_error()).trimmingCharacters(in: .whitespacesAndNewlines))
     }
 }
 
@@ -71,6 +72,7 @@ private func operationFailed(_ status: CTStatus, _ operation: String, _ file: St
     error.site = line == 0 ? callerOutsideTorch() : "\(file):\(line)"
     if let scope = ErrorScope.current {
         if scope.error == nil { scope.error = error }
+        ct_set_scope_failed(true)
         return
     }
     fatalError("libtorch: \(error)", file: file, line: line)
@@ -106,7 +108,11 @@ final class ErrorScope {
 public func catchingTorchErrors<Result>(_ body: () throws -> Result) throws -> Result {
     let scope = ErrorScope(outer: ErrorScope.current)
     ErrorScope.current = scope
-    defer { ErrorScope.current = scope.outer }
+    ct_set_scope_failed(false)
+    defer {
+        ErrorScope.current = scope.outer
+        ct_set_scope_failed(scope.outer?.error != nil)
+    }
     do {
         let result = try body()
         if let error = scope.error { throw error }

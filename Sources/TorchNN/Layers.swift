@@ -116,7 +116,8 @@ public final class BatchNorm: Module {
 
     public func callAsFunction(_ x: Tensor) -> Tensor {
         Functional.batchNorm(
-            x, weight: weight, bias: bias, runningMean: runningMean, runningVariance: runningVariance, training: isTraining,
+            x, weight: weight, bias: bias, runningMean: runningMean, runningVariance: runningVariance,
+            training: isTraining,
             momentum: momentum, eps: eps)
     }
 }

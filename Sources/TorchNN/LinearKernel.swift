@@ -46,7 +46,8 @@ public enum LinearKernel: String, Sendable, Hashable {
             }
             let packedRate = rate(flops) { packed(x) }
             return Choice(
-                kernel: packedRate > 1.05 * plainRate ? .packed : .plain, dtype: dtype, plain: plainRate, packed: packedRate)
+                kernel: packedRate > 1.05 * plainRate ? .packed : .plain, dtype: dtype, plain: plainRate,
+                packed: packedRate)
         }
     }
 

@@ -21,7 +21,8 @@ extension Module {
     ///   - ignoring: keys of the file that may be left unused, each a named and listed exception.
     /// - Throws: `StateMismatch`, which lists missing, unused and misshapen keys all at once; the module is then unchanged.
     public final func load(
-        _ weights: Weights, prefix: String = "", dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped,
+        _ weights: Weights, prefix: String = "", dtype: DType? = nil, device: Device = .cpu,
+        memory: WeightMemory = .mapped,
         ignoring: (String) -> Bool = { _ in false }
     ) throws {
         var mismatch = StateMismatch(source: weights.source, model: "\(type(of: self))")
@@ -65,13 +66,16 @@ extension Module {
     /// Writes every parameter and buffer (derived ones excepted) as safetensors; atomic, and byte-identical for equal content.
     public final func save(to path: String, metadata: [String: String] = [:], prefix: String = "") throws {
         try Weights.save(
-            namedTensors(prefix: prefix).filter { $0.kind != .derived }.map { ($0.key, $0.tensor) }, metadata: metadata, to: path)
+            namedTensors(prefix: prefix).filter { $0.kind != .derived }.map { ($0.key, $0.tensor) }, metadata: metadata,
+            to: path)
     }
 }
 
 extension Weights {
     /// Writes tensors as one safetensors file; atomic, and byte-identical for equal content.
-    public static func save(_ tensors: [(key: String, tensor: Tensor)], metadata: [String: String] = [:], to path: String) throws {
+    public static func save(
+        _ tensors: [(key: String, tensor: Tensor)], metadata: [String: String] = [:], to path: String
+    ) throws {
         let entries = tensors.map { key, tensor in
             SafetensorsWriter.Tensor(name: key, elementType: tensor.dtype.elementType, shape: tensor.shape) { emit in
                 let dense = tensor.detached().to(.cpu).contiguous()

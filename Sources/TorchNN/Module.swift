@@ -79,7 +79,8 @@ open class Module {
     /// - Parameter make: gets the full path and the present module; nil keeps it. The replacement must fit the slot's type.
     /// - Returns: the paths replaced.
     @discardableResult
-    public final func replaceModules(prefix: String = "", _ make: (String, Module) throws -> Module?) throws -> [String] {
+    public final func replaceModules(prefix: String = "", _ make: (String, Module) throws -> Module?) throws -> [String]
+    {
         var replaced: [String] = []
         for slot in slots() { replaced += try slot.replaceModules(prefix: prefix, make) }
         weightsDidChange()

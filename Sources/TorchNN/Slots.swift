@@ -83,7 +83,9 @@ public final class Child<Value: Module>: ModuleSlot {
     func modules(prefix: String) -> [(path: String, module: Module)] { [(join(prefix, key), wrappedValue)] }
     func replaceModules(prefix: String, _ make: (String, Module) throws -> Module?) throws -> [String] {
         let path = join(prefix, key)
-        guard let replacement = try make(path, wrappedValue) else { return try wrappedValue.replaceModules(prefix: path, make) }
+        guard let replacement = try make(path, wrappedValue) else {
+            return try wrappedValue.replaceModules(prefix: path, make)
+        }
         wrappedValue = try fitting(replacement, path)
         return [path]
     }

@@ -79,7 +79,9 @@ public struct Weights {
     /// Replaces a matrix by its transpose (a projection stored as `x · W` becomes `[out, in]`).
     public mutating func transpose(_ key: String) {
         guard let entry = entries[key], entry.shape.count == 2 else { return }
-        entries[key] = Entry(shape: entry.shape.reversed(), dtype: entry.dtype) { entry.tensor().transposed().contiguous() }
+        entries[key] = Entry(shape: entry.shape.reversed(), dtype: entry.dtype) {
+            entry.tensor().transposed().contiguous()
+        }
     }
 }
 
@@ -131,7 +133,9 @@ extension DType {
             case .float32: "F32"
             case .float64: "F64"
             }
-        guard let type = ElementType(rawValue: name) else { preconditionFailure("safetensors has no element type \(name)") }
+        guard let type = ElementType(rawValue: name) else {
+            preconditionFailure("safetensors has no element type \(name)")
+        }
         return type
     }
 }

@@ -75,7 +75,8 @@ public final class AdamW {
             guard !parameters.isEmpty else { continue }
             Optimization.adamWStep(
                 parameters: parameters, gradients: gradients, means: means, squares: squares, steps: steps,
-                learningRate: group.learningRate * scale, beta1: beta1, beta2: beta2, eps: eps, weightDecay: group.weightDecay)
+                learningRate: group.learningRate * scale, beta1: beta1, beta2: beta2, eps: eps,
+                weightDecay: group.weightDecay)
         }
     }
 
@@ -105,7 +106,8 @@ public final class AdamW {
         groups.flatMap(\.parameters).flatMap { entry -> [(key: String, tensor: Tensor)] in
             guard let state = states[entry.key] else { return [] }
             return [
-                ("\(entry.key).exp_avg", state.mean), ("\(entry.key).exp_avg_sq", state.square), ("\(entry.key).step", state.step),
+                ("\(entry.key).exp_avg", state.mean), ("\(entry.key).exp_avg_sq", state.square),
+                ("\(entry.key).step", state.step),
             ]
         }
     }

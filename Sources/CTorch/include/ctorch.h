@@ -79,6 +79,11 @@ const char *ct_last_error(void);
 /// Where the shim was opened from; "" before that.
 const char *ct_loaded_path(void);
 
+/// Whether this thread's innermost catching scope has failed: its remaining operations are then not run. Kept here
+/// because Swift has no cheap thread-local storage.
+bool ct_scope_failed(void);
+void ct_set_scope_failed(bool failed);
+
 /// Called when a tensor made over foreign memory dies; may run on any thread.
 typedef void (*CTDeleter)(void *context);
 

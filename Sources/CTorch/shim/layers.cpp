@@ -52,7 +52,7 @@ CTStatus ct_linear(CTTensor x, CTTensor weight, CTTensor bias, CTTensor *out) {
 CTStatus ct_onednn_pack_linear(CTTensor weight, int64_t rows, CTTensor *out) {
     return protect([&] {
         auto op = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_reorder_linear_weight", "");
-        torch::jit::Stack stack{get(weight).to_mkldnn(), rows > 0 ? c10::IValue(rows) : c10::IValue()};
+        torch::jit::Stack stack{get(weight), rows > 0 ? c10::IValue(rows) : c10::IValue()};
         op.callBoxed(stack);
         give(out, stack.at(0).toTensor());
     });

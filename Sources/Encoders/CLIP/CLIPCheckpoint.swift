@@ -16,7 +16,9 @@ public enum CLIPCheckpoint {
             "model.safetensors", "model.safetensors.index.json", "open_clip_model.safetensors",
             "open_clip_model.safetensors.index.json",
         ]
-        for name in names where FileManager.default.fileExists(atPath: "\(folder)/\(name)") { return "\(folder)/\(name)" }
+        for name in names where FileManager.default.fileExists(atPath: "\(folder)/\(name)") {
+            return "\(folder)/\(name)"
+        }
         throw ModelFileError.notAModelFolder(path: folder, expected: names.joined(separator: ", "))
     }
 
@@ -33,7 +35,9 @@ public enum CLIPCheckpoint {
         guard weights["visual.conv1.weight"] != nil else {
             throw ModelFileError.unknownLayout(
                 file: weights.source,
-                expected: "Hugging Face's (vision_model.…, text_model.…) or OpenAI's and open_clip's (visual.…, transformer.…)")
+                expected:
+                    "Hugging Face's (vision_model.…, text_model.…) or OpenAI's and open_clip's (visual.…, transformer.…)"
+            )
         }
         // Numbers that OpenAI stores beside the weights, and a mask that follows from the context length.
         for key in ["input_resolution", "context_length", "vocab_size", "attn_mask", "text.attn_mask"] {
@@ -42,7 +46,8 @@ public enum CLIPCheckpoint {
         weights.renameKeys { key in
             key.hasPrefix("text.") ? String(key.dropFirst(5)) : nil
         }
-        for key in weights.entries.keys where key.hasSuffix(".attn.in_proj_weight") || key.hasSuffix(".attn.in_proj_bias") {
+        for key in weights.entries.keys
+        where key.hasSuffix(".attn.in_proj_weight") || key.hasSuffix(".attn.in_proj_bias") {
             let stem = key.dropLast(key.hasSuffix("weight") ? "in_proj_weight".count : "in_proj_bias".count)
             let kind = key.hasSuffix("weight") ? "weight" : "bias"
             try weights.split(key, into: ["q_proj", "k_proj", "v_proj"].map { "\(stem)\($0).\(kind)" })
@@ -55,7 +60,9 @@ public enum CLIPCheckpoint {
     /// The Hugging Face name of an OpenAI key whose attention is split already; nil for a key that both share.
     static func huggingFaceKey(_ key: String) -> String? {
         if let name = whole[key] { return name }
-        for (prefix, tower) in [("visual.transformer.", "vision_model.encoder."), ("transformer.", "text_model.encoder.")] {
+        for (prefix, tower) in [
+            ("visual.transformer.", "vision_model.encoder."), ("transformer.", "text_model.encoder."),
+        ] {
             guard key.hasPrefix(prefix + "resblocks.") else { continue }
             var name = tower + "layers." + key.dropFirst((prefix + "resblocks.").count)
             for (theirs, ours) in blocks { name = name.replacingOccurrences(of: theirs, with: ours) }
@@ -81,7 +88,8 @@ public enum CLIPCheckpoint {
     ]
 
     private static let blocks = [
-        (".attn.", ".self_attn."), (".ln_1.", ".layer_norm1."), (".ln_2.", ".layer_norm2."), (".mlp.c_fc.", ".mlp.fc1."),
+        (".attn.", ".self_attn."), (".ln_1.", ".layer_norm1."), (".ln_2.", ".layer_norm2."),
+        (".mlp.c_fc.", ".mlp.fc1."),
         (".mlp.c_proj.", ".mlp.fc2."),
     ]
 }

@@ -76,7 +76,8 @@ extension CLIPConfiguration {
     private init(huggingFace file: JSONFile) throws {
         let type = try file.string("model_type") ?? "clip"
         guard type == "clip" else {
-            throw ModelFileError.invalidValue(file: file.path, key: "model_type", expected: "\"clip\"", got: "\"\(type)\"")
+            throw ModelFileError.invalidValue(
+                file: file.path, key: "model_type", expected: "\"clip\"", got: "\"\(type)\"")
         }
         projectionDimension = try file.integer("projection_dim") ?? projectionDimension
         // Files from before transformers 4.27 hold the same settings twice; where both stand, transformers lets `*_dict` win.
@@ -146,15 +147,19 @@ extension CLIPConfiguration {
 
     private func validate(file: String) throws {
         func check(_ holds: Bool, _ key: String, _ expected: String, _ got: Int) throws {
-            guard holds else { throw ModelFileError.invalidValue(file: file, key: key, expected: expected, got: "\(got)") }
+            guard holds else {
+                throw ModelFileError.invalidValue(file: file, key: key, expected: expected, got: "\(got)")
+            }
         }
         let sizes = [
             ("projection_dim", projectionDimension), ("text_config.vocab_size", text.vocabularySize),
             ("text_config.hidden_size", text.hiddenSize), ("text_config.intermediate_size", text.intermediateSize),
             ("text_config.num_hidden_layers", text.layerCount), ("text_config.num_attention_heads", text.headCount),
-            ("text_config.max_position_embeddings", text.contextLength), ("vision_config.hidden_size", vision.hiddenSize),
+            ("text_config.max_position_embeddings", text.contextLength),
+            ("vision_config.hidden_size", vision.hiddenSize),
             ("vision_config.intermediate_size", vision.intermediateSize),
-            ("vision_config.num_hidden_layers", vision.layerCount), ("vision_config.num_attention_heads", vision.headCount),
+            ("vision_config.num_hidden_layers", vision.layerCount),
+            ("vision_config.num_attention_heads", vision.headCount),
             ("vision_config.num_channels", vision.channelCount), ("vision_config.image_size", vision.imageSize),
             ("vision_config.patch_size", vision.patchSize),
         ]
@@ -166,7 +171,8 @@ extension CLIPConfiguration {
             vision.hiddenSize % vision.headCount == 0, "vision_config.hidden_size",
             "a multiple of num_attention_heads (\(vision.headCount))", vision.hiddenSize)
         try check(
-            vision.imageSize >= vision.patchSize, "vision_config.image_size", "at least patch_size (\(vision.patchSize))",
+            vision.imageSize >= vision.patchSize, "vision_config.image_size",
+            "at least patch_size (\(vision.patchSize))",
             vision.imageSize)
         try check(vision.channelCount == 3, "vision_config.num_channels", "3 (RGB)", vision.channelCount)
     }

@@ -102,7 +102,8 @@ public final class CLIPEncoder: Module {
         super.init()
         layers = (0..<layerCount).map { _ in
             CLIPEncoderLayer(
-                hiddenSize: hiddenSize, intermediateSize: intermediateSize, headCount: headCount, activation: activation,
+                hiddenSize: hiddenSize, intermediateSize: intermediateSize, headCount: headCount,
+                activation: activation,
                 eps: eps)
         }
     }

@@ -62,7 +62,8 @@ public final class CLIPModel: Module {
     @discardableResult
     public func prepareForInference() throws -> LinearKernel.Choice? {
         guard logitScale.device == .cpu else { return nil }
-        let choice = try LinearKernel.choose(dtype: visualProjection.weight.dtype, width: configuration.vision.hiddenSize)
+        let choice = try LinearKernel.choose(
+            dtype: visualProjection.weight.dtype, width: configuration.vision.hiddenSize)
         vision.kernel = choice.kernel
         text.kernel = choice.kernel
         return choice
@@ -108,7 +109,8 @@ public final class CLIPModel: Module {
         let vision = configuration.vision
         let tokens = Double(vision.positionCount)
         let width = Double(vision.hiddenSize)
-        let block = tokens * (8 * width * width + 4 * width * Double(vision.intermediateSize)) + 4 * tokens * tokens * width
+        let block =
+            tokens * (8 * width * width + 4 * width * Double(vision.intermediateSize)) + 4 * tokens * tokens * width
         let patches = 2 * (tokens - 1) * width * Double(vision.channelCount * vision.patchSize * vision.patchSize)
         return Double(vision.layerCount) * block + patches + 2 * width * Double(configuration.projectionDimension)
     }

@@ -68,8 +68,10 @@ public final class CLIPVisionTower: Module {
     public func hiddenState(_ pixels: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
         let shape = pixels.shape
         precondition(
-            shape.count >= 4 && (shape.count != 4 || (shape[2] == configuration.imageSize && shape[3] == configuration.imageSize)),
-            "pixels of shape \(shape), expected [B, 3, \(configuration.imageSize), \(configuration.imageSize)]", file: file, line: line)
+            shape.count >= 4
+                && (shape.count != 4 || (shape[2] == configuration.imageSize && shape[3] == configuration.imageSize)),
+            "pixels of shape \(shape), expected [B, 3, \(configuration.imageSize), \(configuration.imageSize)]",
+            file: file, line: line)
         return encoder(preNorm(embeddings(pixels)), causal: false, kernel: kernel)
     }
 

@@ -16,7 +16,7 @@ struct JSONFile {
         }
         do {
             value = try StrictJSON.parse([UInt8](data))
-        } catch let error as JSONSyntaxError {
+        } catch {
             throw ModelFileError.unreadable(file: path, reason: "is no JSON: \(error)")
         }
         self.path = path
