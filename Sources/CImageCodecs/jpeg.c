@@ -279,7 +279,11 @@ gic_status gic_jpeg_read(gic_decoder *decoder, uint8_t *pixels, gic_message *mes
     }
     if (top > 0) jpeg_skip_scanlines(&jpeg, (JDIMENSION)top);
     if (!read_rows(&jpeg, pixels, width, left, row_buffer, (uint32_t)bottom)) status = truncated(message, decoder);
-    if (status == GIC_OK && bottom < height) jpeg_skip_scanlines(&jpeg, (JDIMENSION)(height - bottom));
+    if (status == GIC_OK && bottom < height) {
+        // Skipping to the very end would read nothing: the last row makes libjpeg decode up to it.
+        if (height - bottom > 1) jpeg_skip_scanlines(&jpeg, (JDIMENSION)(height - bottom - 1));
+        if (!read_rows(&jpeg, pixels, width, left, row_buffer, (uint32_t)height)) status = truncated(message, decoder);
+    }
     // Skipping does not report a missing end, the source does.
     if (status == GIC_OK && (top > 0 || bottom < height) && source.exhausted) status = truncated(message, decoder);
     jpeg_destroy_decompress(&jpeg);

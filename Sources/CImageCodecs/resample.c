@@ -1,5 +1,5 @@
-// Pillow's `Image.resize` for 8-bit RGB, bit for bit: a separable filter widened when shrinking, horizontal pass before
-// vertical, 22-bit fixed-point coefficients, and a rounding to 8 bits between the passes. Only the requested part of
+// Pillow's `Image.resize` for 8-bit RGB, bit for bit: a separable filter widened when shrinking, 22-bit fixed-point
+// coefficients, and a rounding to 8 bits between the passes. Only the requested part of
 // the result is computed; each output depends on its own sources alone, so the values are those of the whole resize.
 #include "resample.h"
 
@@ -87,6 +87,7 @@ static void axis_free(gic_axis *axis) {
     free(axis->weights);
     free(axis->high);
     free(axis->low);
+    memset(axis, 0, sizeof *axis);
 }
 
 static gic_status axis_make(const kernel *filter, int32_t source, int32_t target, int32_t start, int32_t count,
@@ -242,10 +243,67 @@ gic_status gic_resample_window(const gic_resample_request *r, int32_t *left, int
     return GIC_OK;
 }
 
+// Pillow 13 runs the vertical pass first when it takes away more than twice as many rows as columns are taken away.
+// The rounding between the passes makes the order part of the result.
+static bool vertical_first(const gic_resample_request *r) {
+    const int64_t fewer_rows = (int64_t)r->source_height - r->target_height;
+    const int64_t fewer_columns = (int64_t)r->source_width - r->target_width;
+    return fewer_rows > 0 && fewer_rows > 2 * fewer_columns;
+}
+
+typedef struct pixel_rows {
+    const uint8_t *bytes;
+    size_t stride;
+    const uint8_t *end;  // of the memory that may be read
+} pixel_rows;
+
+static gic_status run_horizontal(const gic_axis *axis, pixel_rows source, int32_t count, uint8_t *target,
+                                 size_t target_stride, bool portable) {
+#if defined(__x86_64__)
+    if (!portable && axis->halves_fit && gic_has_avx2()) {
+        uint8_t *padded = malloc(gic_padded_row_bytes(axis));
+        if (padded == NULL) return GIC_OUT_OF_MEMORY;
+        gic_horizontal_avx2(axis, source.bytes, source.stride, source.end, count, target, target_stride, padded);
+        free(padded);
+        return GIC_OK;
+    }
+#else
+    (void)portable;
+#endif
+    horizontal(axis, source.bytes, source.stride, count, target, target_stride);
+    return GIC_OK;
+}
+
+// `source` begins at source row `first_row` of the axis.
+static void run_vertical(const gic_axis *axis, pixel_rows source, int32_t first_row, size_t row_bytes, uint8_t *target,
+                         bool portable) {
+#if defined(__x86_64__)
+    const bool fast = !portable && axis->halves_fit && gic_has_avx2();
+#else
+    (void)portable;
+#endif
+    for (int32_t y = 0; y < axis->count; y++, target += row_bytes) {
+        const uint8_t *from = source.bytes + source.stride * (size_t)(axis->first[y] - first_row);
+        const size_t at = (size_t)y * (size_t)axis->stride;
+#if defined(__x86_64__)
+        if (fast) {
+            gic_vertical_avx2(axis->taps[y], axis->weights + at, axis->high + at, axis->low + at, from, source.stride,
+                              row_bytes, target);
+            continue;
+        }
+#endif
+        vertical_row(axis->taps[y], axis->weights + at, from, source.stride, row_bytes, target);
+    }
+}
+
 gic_status gic_resample(const gic_resample_request *r, const uint8_t *source, uint8_t *target) {
-    if (!request_is_valid(r)) return GIC_BAD_ARGUMENT;
+    int32_t left, top, right, bottom;
+    gic_status status = gic_resample_window(r, &left, &top, &right, &bottom);
+    if (status != GIC_OK) return status;
     const size_t source_stride = (size_t)r->source_width * 3, target_stride = (size_t)r->width * 3;
-    const bool resizes_width = r->source_width != r->target_width, resizes_height = r->source_height != r->target_height;
+    const uint8_t *source_end = source + source_stride * (size_t)r->source_height;
+    const bool resizes_width = r->source_width != r->target_width;
+    const bool resizes_height = r->source_height != r->target_height;
     if (!resizes_width && !resizes_height) {
         for (int32_t y = 0; y < r->height; y++) {
             memcpy(target + target_stride * (size_t)y,
@@ -254,74 +312,48 @@ gic_status gic_resample(const gic_resample_request *r, const uint8_t *source, ui
         return GIC_OK;
     }
     if (r->filter == GIC_FILTER_NEAREST) return nearest(r, source, target);
-    kernel filter;
-    if (!find_kernel(r->filter, &filter)) return GIC_BAD_ARGUMENT;
-#if defined(__x86_64__)
-    const bool fast = !r->portable && gic_has_avx2();
-#endif
 
+    const bool portable = r->portable != 0, both = resizes_width && resizes_height;
+    const bool down_first = both && vertical_first(r);
+    kernel filter;
+    find_kernel(r->filter, &filter);  // the window was found with it
     gic_axis across, down;
     memset(&across, 0, sizeof across);
     memset(&down, 0, sizeof down);
-    int32_t first_row = r->top, end_row = r->top + r->height;
-    if (resizes_height) {
-        gic_status status = axis_make(&filter, r->source_height, r->target_height, r->top, r->height, &down);
-        if (status != GIC_OK) return status;
-        axis_window(&filter, r->source_height, r->target_height, r->top, r->height, &first_row, &end_row);
-    }
-
-    // Rows that the vertical pass reads, starting with source row `first_row`.
-    const uint8_t *rows = source + source_stride * (size_t)first_row + (size_t)r->left * 3;
-    size_t rows_stride = source_stride;
     uint8_t *between = NULL;
-    if (resizes_width) {
-        gic_status status = axis_make(&filter, r->source_width, r->target_width, r->left, r->width, &across);
-        const size_t count = (size_t)(end_row - first_row);
-        rows_stride = target_stride + 16;
-        uint8_t *padded = NULL;
-        if (status == GIC_OK) {
-            between = malloc(rows_stride * count);
-            padded = malloc(gic_padded_row_bytes(&across));
-        }
-        if (between == NULL || padded == NULL) {
-            free(between);
-            free(padded);
-            axis_free(&across);
-            axis_free(&down);
-            return GIC_OUT_OF_MEMORY;
-        }
-        const uint8_t *from = source + source_stride * (size_t)first_row;
-#if defined(__x86_64__)
-        if (fast && across.halves_fit) {
-            gic_horizontal_avx2(&across, from, source_stride, source + source_stride * (size_t)r->source_height,
-                                (int32_t)count, between, rows_stride, padded);
-        } else
-#endif
-            horizontal(&across, from, source_stride, (int32_t)count, between, rows_stride);
-        free(padded);
-        rows = between;
+    if (resizes_width) status = axis_make(&filter, r->source_width, r->target_width, r->left, r->width, &across);
+    if (status == GIC_OK && resizes_height) {
+        status = axis_make(&filter, r->source_height, r->target_height, r->top, r->height, &down);
     }
-
-    for (int32_t y = 0; y < r->height; y++) {
-        uint8_t *row = target + target_stride * (size_t)y;
-        if (!resizes_height) {
-            memcpy(row, rows + rows_stride * (size_t)y, target_stride);
-            continue;
+    // What the first of two passes leaves: whole-width rows of the window, or window rows of the result's width.
+    const size_t between_stride = down_first ? (size_t)(right - left) * 3 : target_stride;
+    const size_t between_bytes = between_stride * (size_t)(down_first ? r->height : bottom - top);
+    if (status == GIC_OK && both) {
+        between = malloc(between_bytes);
+        if (between == NULL) status = GIC_OUT_OF_MEMORY;
+    }
+    if (status == GIC_OK) {
+        const uint8_t *first_row = source + source_stride * (size_t)top;
+        const pixel_rows rows = {first_row, source_stride, source_end};
+        const pixel_rows columns = {first_row + (size_t)left * 3, source_stride, source_end};
+        const pixel_rows middle = {between, between_stride, between + between_bytes};
+        if (down_first) {
+            run_vertical(&down, columns, top, between_stride, between, portable);
+            for (int32_t x = 0; x < across.count; x++) across.first[x] -= left;
+            status = run_horizontal(&across, middle, r->height, target, target_stride, portable);
+        } else if (both) {
+            status = run_horizontal(&across, rows, bottom - top, between, between_stride, portable);
+            if (status == GIC_OK) run_vertical(&down, middle, top, target_stride, target, portable);
+        } else if (resizes_width) {
+            status = run_horizontal(&across, rows, r->height, target, target_stride, portable);
+        } else {
+            run_vertical(&down, columns, top, target_stride, target, portable);
         }
-        const uint8_t *from = rows + rows_stride * (size_t)(down.first[y] - first_row);
-        const size_t at = (size_t)y * (size_t)down.stride;
-#if defined(__x86_64__)
-        if (fast && down.halves_fit) {
-            gic_vertical_avx2(down.taps[y], down.weights + at, down.high + at, down.low + at, from, rows_stride,
-                              target_stride, row);
-        } else
-#endif
-            vertical_row(down.taps[y], down.weights + at, from, rows_stride, target_stride, row);
     }
     free(between);
     axis_free(&across);
     axis_free(&down);
-    return GIC_OK;
+    return status;
 }
 
 void gic_planar_lookup(const uint8_t *source, int32_t width, int32_t height, const float *tables, float *planes,

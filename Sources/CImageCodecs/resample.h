@@ -20,7 +20,7 @@ typedef struct gic_axis {
 
 #if defined(__x86_64__)
 // Rows [0, rows) of `source` (pixel triples, `source_stride` bytes apart, ending at `source_end`) to `target` rows of
-// `axis->count` pixels; each target row has at least one writable byte past its end.
+// `axis->count` pixels. `padded_row` is scratch of `gic_padded_row_bytes`.
 void gic_horizontal_avx2(const gic_axis *axis, const uint8_t *source, size_t source_stride, const uint8_t *source_end,
                          int32_t rows, uint8_t *target, size_t target_stride, uint8_t *padded_row);
 // One output row: `taps` source rows `source_stride` apart, `bytes` wide.

@@ -16,15 +16,17 @@ AVX2 static inline __m256i joined(__m256i high, __m256i low) {
     return _mm256_srai_epi32(_mm256_add_epi32(sum, _mm256_set1_epi32(1 << (gic_precision - 1))), gic_precision);
 }
 
-// The two lanes hold partial sums of one pixel's four channels (the fourth unused): add, clip, store four bytes.
-AVX2 static inline void store_pixel(uint8_t *target, __m256i high, __m256i low) {
+// The two lanes hold partial sums of one pixel's four channels (the fourth unused): add, clip, store. Four bytes at once
+// are quicker than three; the pixel that follows overwrites the fourth, so the last of a row must not.
+AVX2 static inline __attribute__((always_inline)) void store_pixel(uint8_t *target, __m256i high, __m256i low,
+                                                                   bool last) {
     __m256i sum = _mm256_add_epi32(_mm256_slli_epi32(high, gic_low_bits), low);
     __m128i both = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
     both = _mm_srai_epi32(_mm_add_epi32(both, _mm_set1_epi32(1 << (gic_precision - 1))), gic_precision);
     both = _mm_packs_epi32(both, both);
     both = _mm_packus_epi16(both, both);
     uint32_t pixel = (uint32_t)_mm_cvtsi128_si32(both);
-    memcpy(target, &pixel, 4);
+    memcpy(target, &pixel, last ? 3 : 4);
 }
 
 // `n` rows at once (1 or 4), so that a coefficient is fetched and spread once for all of them.
@@ -55,7 +57,13 @@ AVX2 static inline __attribute__((always_inline)) void rows_avx2(const gic_axis 
                 low[i] = _mm256_add_epi32(low[i], _mm256_madd_epi16(taps, wl));
             }
         }
-        for (int i = 0; i < n; i++) store_pixel(targets[i] + 3 * (size_t)x, high[i], low[i]);
+        uint8_t *const *to = targets;
+        const size_t at = 3 * (size_t)x;
+        if (x + 1 < axis->count) {
+            for (int i = 0; i < n; i++) store_pixel(to[i] + at, high[i], low[i], false);
+        } else {
+            for (int i = 0; i < n; i++) store_pixel(to[i] + at, high[i], low[i], true);
+        }
     }
 }
 

@@ -18,7 +18,8 @@ extension RGBImage {
     /// - Throws: `ImageError.invalidRequest` for sides outside 1...65535, or more than 2^30 pixels.
     public func resized(to target: ImageSize, filter: ResampleFilter = .bicubic) throws -> RGBImage {
         try resized(
-            to: target, filter: filter, part: PixelRectangle(left: 0, top: 0, width: target.width, height: target.height))
+            to: target, filter: filter,
+            part: PixelRectangle(left: 0, top: 0, width: target.width, height: target.height))
     }
 
     /// Only the rectangle `part` of the image at another size: the same pixels as resizing and then cropping, for the
@@ -27,7 +28,8 @@ extension RGBImage {
         try resized(to: target, filter: filter, part: part, portable: false)
     }
 
-    func resized(to target: ImageSize, filter: ResampleFilter, part: PixelRectangle, portable: Bool) throws -> RGBImage {
+    func resized(to target: ImageSize, filter: ResampleFilter, part: PixelRectangle, portable: Bool) throws -> RGBImage
+    {
         let request = try resampleRequest(from: size, to: target, filter: filter, part: part, portable: portable)
         let result = try withPixelArray(count: part.width * part.height * 3) { output in
             try resample(request, pixels, into: output.baseAddress!)
