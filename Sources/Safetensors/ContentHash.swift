@@ -14,7 +14,7 @@ public enum ContentHash {
     /// - Throws: ``SafetensorsError/cannotOpen(path:reason:)``, ``SafetensorsError/notRegularFile(path:)``.
     public static func sha256(ofFile path: String) throws(SafetensorsError) -> String {
         let file = try MappedFile(path: path)
-        return withExtendedLifetime(file) { sha256(of: file.bytes) }
+        return file.withUnsafeBytes { sha256(of: $0) }
     }
 
     /// Digits of a digest.

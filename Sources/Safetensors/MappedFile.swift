@@ -7,7 +7,8 @@ import Foundation
 /// here writes them, stay readable in their old state.
 public final class MappedFile: @unchecked Sendable {
     public let path: String
-    /// The whole file; valid while this object lives.
+    /// The whole file; valid while this object lives. Swift may release an object right after its last use, which can
+    /// be the very call that returned this pointer: hold it with `withExtendedLifetime`, or use ``withUnsafeBytes(_:)``.
     public let bytes: UnsafeRawBufferPointer
 
     /// - Throws: ``SafetensorsError/cannotOpen(path:reason:)`` or ``SafetensorsError/notRegularFile(path:)``.
@@ -28,6 +29,14 @@ public final class MappedFile: @unchecked Sendable {
             throw .cannotOpen(path: path, reason: "mmap: " + errorText(errno))
         }
         bytes = UnsafeRawBufferPointer(start: base, count: count)
+    }
+
+    /// Calls `body` with the whole file, which stays mapped until it returns.
+    public func withUnsafeBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        defer { withExtendedLifetime(self) {} }
+        return try body(bytes)
     }
 
     deinit {

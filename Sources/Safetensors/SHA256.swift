@@ -39,7 +39,9 @@ public struct SHA256: Sendable {
         withUnsafeBytes(of: bitCount.bigEndian) { padding.append(contentsOf: $0) }
         copy.update(padding)
         let s = copy.state
-        return [s.0, s.1, s.2, s.3, s.4, s.5, s.6, s.7].flatMap { word in withUnsafeBytes(of: word.bigEndian) { Array($0) } }
+        return [s.0, s.1, s.2, s.3, s.4, s.5, s.6, s.7].flatMap { word in
+            withUnsafeBytes(of: word.bigEndian) { Array($0) }
+        }
     }
 
     private mutating func compress(_ blocks: UnsafeRawBufferPointer) {

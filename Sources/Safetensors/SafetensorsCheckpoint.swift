@@ -136,7 +136,7 @@ private struct ShardIndex {
         let mapping = try MappedFile(path: path)
         let document: JSONValue
         do throws(JSONSyntaxError) {
-            document = try StrictJSON.parse(mapping.bytes)
+            document = try mapping.withUnsafeBytes { bytes throws(JSONSyntaxError) in try StrictJSON.parse(bytes) }
         } catch {
             throw .badIndex(path: path, reason: error.description)
         }
@@ -149,9 +149,11 @@ private struct ShardIndex {
         for member in members {
             guard let file = member.value.string else {
                 throw .badIndex(
-                    path: path, reason: "'weight_map' entry '\(member.key)' should be a file name, got \(member.value.kind)")
+                    path: path,
+                    reason: "'weight_map' entry '\(member.key)' should be a file name, got \(member.value.kind)")
             }
-            guard !file.isEmpty, !file.utf8.contains(UInt8(ascii: "/")), !file.utf8.contains(0), file != "..", file != "."
+            guard !file.isEmpty, !file.utf8.contains(UInt8(ascii: "/")), !file.utf8.contains(0), file != "..",
+                file != "."
             else { throw .unsafeShardName(path: path, tensor: member.key, shard: file) }
             byFile[Array(file.utf8), default: Shard(file: file, tensors: [])].tensors.append(member.key)
         }

@@ -26,6 +26,7 @@ public final class SafetensorsFile: Sendable {
     /// - Throws: ``SafetensorsError``; every way in which a file can be broken has its own case.
     public init(path: String) throws(SafetensorsError) {
         let mapping = try MappedFile(path: path)
+        defer { withExtendedLifetime(mapping) {} }
         let bytes = mapping.bytes
         guard bytes.count >= 8 else { throw .fileTooShort(path: path, got: bytes.count) }
         let length = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
@@ -37,7 +38,8 @@ public final class SafetensorsFile: Sendable {
             throw .headerTruncated(path: path, expected: Int(length), got: bytes.count - 8)
         }
         let header = try SafetensorsHeader(
-            json: UnsafeRawBufferPointer(rebasing: bytes[8..<dataStart]), dataCount: bytes.count - dataStart, path: path)
+            json: UnsafeRawBufferPointer(rebasing: bytes[8..<dataStart]), dataCount: bytes.count - dataStart, path: path
+        )
         let entries = header.entries.sorted { utf8Less($0.name, $1.name) }
         self.path = path
         self.mapping = mapping
@@ -100,7 +102,19 @@ public struct TensorView: Sendable {
         self.mapping = mapping
     }
 
-    /// The little-endian elements, row-major. Valid while this view, the file, or ``owner`` lives; read-only memory.
+    /// Calls `body` with the little-endian elements, row-major: read-only memory that stays mapped until it returns.
+    public func withUnsafeBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        defer { withExtendedLifetime(mapping) {} }
+        return try body(bytes)
+    }
+
+    /// The little-endian elements, row-major; read-only memory.
+    ///
+    /// Valid while the file, this view or ``owner`` is alive. Swift may release an object right after its last use,
+    /// which can be the very call that returned this pointer: keep one of them with `withExtendedLifetime`, store it
+    /// beside the pointer, or use ``withUnsafeBytes(_:)``.
     public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: mapping.bytes[byteRange]) }
 
     /// The object to retain when the bytes are handed to code that outlives this view.

@@ -48,7 +48,8 @@ struct SafetensorsHeader: Sendable {
         self.metadata = metadata
     }
 
-    private static func members(of bytes: UnsafeRawBufferPointer, path: String) throws(SafetensorsError) -> [JSONMember] {
+    private static func members(of bytes: UnsafeRawBufferPointer, path: String) throws(SafetensorsError) -> [JSONMember]
+    {
         let document: JSONValue
         do throws(JSONSyntaxError) {
             document = try StrictJSON.parse(bytes, depthLimit: depthLimit)
@@ -109,7 +110,8 @@ struct SafetensorsHeader: Sendable {
         let offsets = try naturals(offsetsValue, field: "data_offsets", tensor: name, path: path)
         guard offsets.count == 2 else {
             throw .badField(
-                path: path, tensor: name, field: "data_offsets", expected: "[begin, end]", got: "\(offsets.count) numbers")
+                path: path, tensor: name, field: "data_offsets", expected: "[begin, end]",
+                got: "\(offsets.count) numbers")
         }
         guard offsets[0] <= offsets[1] else {
             throw .offsetsReversed(path: path, tensor: name, begin: offsets[0], end: offsets[1])
@@ -145,14 +147,18 @@ struct SafetensorsHeader: Sendable {
     }
 
     private static func checkCoverage(_ entries: [Entry], dataCount: Int, path: String) throws(SafetensorsError) {
-        if let last = entries.max(by: { $0.offsets.upperBound < $1.offsets.upperBound }), last.offsets.upperBound > dataCount {
+        if let last = entries.max(by: { $0.offsets.upperBound < $1.offsets.upperBound }),
+            last.offsets.upperBound > dataCount
+        {
             throw .dataTruncated(path: path, tensor: last.name, expected: last.offsets.upperBound, got: dataCount)
         }
         var end = 0
         var previous = ""
         for entry in entries {
             let begin = entry.offsets.lowerBound
-            if begin < end { throw .overlap(path: path, tensor: entry.name, other: previous, begin: begin, otherEnd: end) }
+            if begin < end {
+                throw .overlap(path: path, tensor: entry.name, other: previous, begin: begin, otherEnd: end)
+            }
             if begin > end { throw .hole(path: path, tensor: entry.name, expected: end, got: begin) }
             end = entry.offsets.upperBound
             previous = entry.name

@@ -44,7 +44,7 @@ public enum SafetensorsWriter {
         var end = 0
         for tensor in sorted {
             guard let size = tensor.elementType.byteCount(shape: tensor.shape),
-                case let (sum, overflow) = end.addingReportingOverflow(size), !overflow
+                case (let sum, let overflow) = end.addingReportingOverflow(size), !overflow
             else { throw SafetensorsError.shapeOverflow(path: path, tensor: tensor.name, shape: tensor.shape) }
             sizes.append(size)
             end = sum

@@ -39,7 +39,9 @@ package struct JSONSyntaxError: Error, Equatable, Sendable, CustomStringConverti
 package enum StrictJSON {
     /// Reads one JSON document.
     /// - Parameter depthLimit: how many arrays and objects may stand inside each other.
-    package static func parse(_ bytes: UnsafeRawBufferPointer, depthLimit: Int = 64) throws(JSONSyntaxError) -> JSONValue {
+    package static func parse(_ bytes: UnsafeRawBufferPointer, depthLimit: Int = 64) throws(JSONSyntaxError)
+        -> JSONValue
+    {
         if let offset = firstInvalidUTF8(bytes) { throw JSONSyntaxError(reason: .invalidUTF8, offset: offset) }
         var parser = JSONParser(bytes: bytes, depthLimit: depthLimit)
         return try parser.document()

@@ -1,0 +1,42 @@
+/// GPT-2's reversible alphabet: each byte as one printable character, so that vocabularies are text.
+///
+/// Printable Latin-1 stands for itself, the other 68 bytes are U+0100 and up in order (a space is "Ġ").
+/// Source: `bytes_to_unicode`, https://github.com/openai/gpt-2/blob/master/src/encoder.py.
+enum ByteAlphabet {
+    /// The character of each byte.
+    static let scalars: [Unicode.Scalar] = {
+        var next: UInt32 = 0x100
+        return (0...255).map { byte in
+            if isPrintable(byte) { return Unicode.Scalar(UInt8(byte)) }
+            defer { next += 1 }
+            return Unicode.Scalar(next)!
+        }
+    }()
+
+    /// Bytes in the order of OpenAI's vocabularies: the printable ones first.
+    static let vocabularyOrder: [UInt8] =
+        (0...255).filter(isPrintable).map { UInt8($0) } + (0...255).filter { !isPrintable($0) }.map { UInt8($0) }
+
+    /// The token of a single byte, as UTF-8.
+    static func token(_ byte: UInt8) -> [UInt8] { Array(UTF8.encode(scalars[Int(byte)])!) }
+
+    /// The bytes that a token stands for; characters outside the alphabet (in added tokens) are their own UTF-8.
+    static func bytes(ofToken token: [UInt8]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        for scalar in String(decoding: token, as: UTF8.self).unicodeScalars {
+            if let byte = byteOfScalar[scalar.value] {
+                bytes.append(byte)
+            } else {
+                bytes.append(contentsOf: UTF8.encode(scalar)!)
+            }
+        }
+        return bytes
+    }
+
+    private static let byteOfScalar: [UInt32: UInt8] = Dictionary(
+        uniqueKeysWithValues: scalars.enumerated().map { ($1.value, UInt8($0)) })
+
+    private static func isPrintable(_ byte: Int) -> Bool {
+        (0x21...0x7E).contains(byte) || (0xA1...0xAC).contains(byte) || (0xAE...0xFF).contains(byte)
+    }
+}
