@@ -51,6 +51,14 @@ struct JSONFile {
     func string(_ key: String) throws -> String? { try read(key, "a string") { $0.string } }
     func bool(_ key: String) throws -> Bool? { try read(key, "true or false") { $0.bool } }
 
+    func numbers(_ key: String) throws -> [Double]? {
+        try read(key, "an array of numbers") { found in
+            guard let values = found.array else { return nil }
+            let numbers = values.compactMap(\.double)
+            return numbers.count == values.count ? numbers : nil
+        }
+    }
+
     func activation(_ key: String) throws -> Activation? {
         let known = Activation.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
         return try read(key, "one of \(known)") { $0.string.flatMap(Activation.init(rawValue:)) }

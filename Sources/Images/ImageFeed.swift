@@ -1,0 +1,193 @@
+import Foundation
+
+/// Preprocessed image files in order, a batch at a time, decoded on threads of their own ahead of the consumer.
+///
+/// The consumer computes on one batch while the next ones are being decoded, so that the slower of the two sets the pace.
+/// At most `prefetch` batches wait, so memory does not grow with the number of files. A file that cannot be read or
+/// decoded leaves its place in the batch and is reported with its error; it never stops the feed.
+public final class ImageFeed: @unchecked Sendable {  // all mutable state is behind `condition`
+    /// Up to `batchSize` images, in the order of the files.
+    public final class Batch: @unchecked Sendable {  // written by the feed, then handed over
+        /// `[count, 3, H, W]` float32, row-major; valid while the batch lives.
+        public private(set) var pixels: UnsafeMutableBufferPointer<Float>
+        /// Of each row, its index among the feed's paths.
+        public fileprivate(set) var indices: [Int] = []
+        /// Files of this stretch that gave no row.
+        public fileprivate(set) var failures: [(index: Int, error: any Error)] = []
+
+        fileprivate let first: Int
+        fileprivate let slots: Int
+        fileprivate let floatsPerImage: Int
+        fileprivate var outcomes: [(any Error)?]
+        fileprivate var pending: Int
+
+        fileprivate init(first: Int, slots: Int, floatsPerImage: Int) {
+            self.first = first
+            self.slots = slots
+            self.floatsPerImage = floatsPerImage
+            pixels = .allocate(capacity: slots * floatsPerImage)
+            outcomes = Array(repeating: nil, count: slots)
+            pending = slots
+        }
+
+        deinit { pixels.deallocate() }
+
+        public var count: Int { indices.count }
+
+        fileprivate func slot(_ position: Int) -> UnsafeMutableBufferPointer<Float> {
+            UnsafeMutableBufferPointer(rebasing: pixels[position * floatsPerImage..<(position + 1) * floatsPerImage])
+        }
+
+        /// Closes the gaps that failed files left.
+        fileprivate func finish() {
+            for position in 0..<slots {
+                if let error = outcomes[position] {
+                    failures.append((first + position, error))
+                    continue
+                }
+                if indices.count != position {
+                    _ = slot(indices.count).update(fromContentsOf: slot(position))
+                }
+                indices.append(first + position)
+            }
+        }
+    }
+
+    /// Time spent by all decoding threads together, and by the consumer waiting for them.
+    public struct Times: Sendable {
+        public var read: Duration = .zero
+        public var preprocessing = PreprocessingTimes()
+        public var waiting: Duration = .zero
+    }
+
+    public let paths: [String]
+    public let preprocessing: ImagePreprocessing
+    /// Of every image fed.
+    public let size: ImageSize
+
+    private let batchSize: Int
+    private let prefetch: Int
+    private let condition = NSCondition()
+    private var batches: [Int: Batch] = [:]  // by batch number
+    private var nextIndex = 0
+    private var consumed = 0
+    private var isCancelled = false
+    private var total = Times()
+
+    /// Starts the threads at once.
+    /// - Parameters:
+    ///   - preprocessing: must have a fixed output size.
+    ///   - workers: decoding threads.
+    ///   - prefetch: batches held besides the one with the consumer.
+    /// - Throws: `ImageError.invalidConfiguration` when images could come out in different sizes.
+    public init(
+        paths: [String], preprocessing: ImagePreprocessing, batchSize: Int,
+        workers: Int = max(1, min(8, ProcessInfo.processInfo.activeProcessorCount)), prefetch: Int = 2
+    ) throws {
+        guard let size = preprocessing.outputSize else {
+            throw ImageError.invalidConfiguration(
+                file: "preprocessing", key: "do_center_crop", expected: "a crop or an exact size, so that images form a batch",
+                got: "sizes that follow each image")
+        }
+        precondition(batchSize > 0 && workers > 0 && prefetch > 0)
+        self.paths = paths
+        self.preprocessing = preprocessing
+        self.batchSize = batchSize
+        self.prefetch = prefetch
+        self.size = size
+        for number in 0..<workers {
+            let thread = Thread { [weak self] in Self.work { self } }
+            thread.name = "image-feed-\(number)"
+            thread.stackSize = 2 << 20
+            thread.start()
+        }
+    }
+
+    deinit { condition.broadcast() }
+
+    /// The next batch, or nil after the last. A batch may be short or even empty when files failed.
+    public func next() -> Batch? {
+        let clock = ContinuousClock()
+        let start = clock.now
+        condition.lock()
+        defer { condition.unlock() }
+        guard consumed * batchSize < paths.count, !isCancelled else { return nil }
+        while true {
+            if isCancelled { return nil }
+            if let batch = batches[consumed], batch.pending == 0 {
+                batches[consumed] = nil
+                consumed += 1
+                total.waiting += clock.now - start
+                condition.broadcast()
+                batch.finish()
+                return batch
+            }
+            condition.wait()
+        }
+    }
+
+    /// Ends the threads after the image each is at.
+    public func cancel() {
+        condition.lock()
+        isCancelled = true
+        condition.broadcast()
+        condition.unlock()
+    }
+
+    public var times: Times {
+        condition.lock()
+        defer { condition.unlock() }
+        return total
+    }
+
+    // MARK: Threads
+
+    /// - Parameter feed: nil once the consumer dropped the feed, which ends the thread.
+    private static func work(_ feed: () -> ImageFeed?) {
+        while let feed = feed(), let (batch, position) = feed.claim() {
+            let path = feed.paths[batch.first + position]
+            let clock = ContinuousClock()
+            let start = clock.now
+            do {
+                let bytes = try readImageFile(path)
+                let read = clock.now - start
+                let times = try feed.preprocessing.preprocess(bytes, name: path, into: batch.slot(position))
+                feed.complete(batch, position, nil, read, times)
+            } catch {
+                feed.complete(batch, position, error, clock.now - start, PreprocessingTimes())
+            }
+        }
+    }
+
+    /// The next image to decode; waits while enough batches are ahead. Nil at the end. A short wait at a time, so that a
+    /// dropped feed is noticed.
+    private func claim() -> (Batch, Int)? {
+        condition.lock()
+        defer { condition.unlock() }
+        while !isCancelled, nextIndex < paths.count {
+            let number = nextIndex / batchSize
+            if number <= consumed + prefetch {
+                let first = number * batchSize
+                let batch =
+                    batches[number]
+                    ?? Batch(
+                        first: first, slots: min(batchSize, paths.count - first), floatsPerImage: 3 * size.width * size.height)
+                batches[number] = batch
+                defer { nextIndex += 1 }
+                return (batch, nextIndex - first)
+            }
+            condition.wait()
+        }
+        return nil
+    }
+
+    private func complete(_ batch: Batch, _ position: Int, _ error: (any Error)?, _ read: Duration, _ times: PreprocessingTimes) {
+        condition.lock()
+        batch.outcomes[position] = error
+        batch.pending -= 1
+        total.read += read
+        total.preprocessing += times
+        if batch.pending == 0 { condition.broadcast() }
+        condition.unlock()
+    }
+}

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Gets what the project builds on, once: system libraries, libtorch, the METEOR tables. Safe to repeat; a second run with
+# nothing changed takes well under a second.
+#
+#   scripts/setup.sh
+#
+# LIBTORCH=/path/to/torch   use this copy (the `torch` folder of an installed Python package, or a libtorch distribution)
+# GMAIL_TORCH=2.13.0+cpu    another version of the wheel
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { echo "setup: $*" >&2; }
+die() { echo "setup: $*" >&2; exit 1; }
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo "$@"; else return 1; fi; }
+
+command -v swift >/dev/null || die "Swift 6 is not on PATH; install it from https://www.swift.org/install/linux"
+command -v python3 >/dev/null || die "python3 is missing; install it: apt-get install python3 python3-pip"
+
+# System libraries: headers tell what is there.
+packages=()
+[ -e /usr/include/jpeglib.h ] || packages+=(libjpeg62-turbo-dev)
+[ -e /usr/include/turbojpeg.h ] || packages+=(libturbojpeg0-dev)
+[ -e /usr/include/png.h ] || packages+=(libpng-dev)
+[ -e /usr/include/webp/decode.h ] || packages+=(libwebp-dev)
+command -v pkg-config >/dev/null || packages+=(pkg-config)
+command -v g++ >/dev/null || packages+=(g++)
+command -v unzip >/dev/null || packages+=(unzip)
+if [ ${#packages[@]} -gt 0 ]; then
+    say "installing ${packages[*]}"
+    # Ubuntu names two of them otherwise.
+    install() { as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q "$@" >/dev/null; }
+    install "${packages[@]}" || {
+        as_root apt-get update -q >/dev/null || true
+        install "${packages[@]}" || install "${packages[@]/libjpeg62-turbo-dev/libjpeg-turbo8-dev}" ||
+            die "could not install system libraries; run as root: apt-get install ${packages[*]}"
+    }
+fi
+
+# libtorch: .deps/torch is a folder of our own, or a link to the copy that LIBTORCH names.
+mkdir -p .deps
+if [ -n "${LIBTORCH:-}" ]; then
+    [ -f "$LIBTORCH/include/ATen/ATen.h" ] && [ -e "$LIBTORCH/lib/libtorch_cpu.so" ] ||
+        die "LIBTORCH=$LIBTORCH holds no libtorch (include/ATen/ATen.h and lib/libtorch_cpu.so expected)"
+    if [ "$(readlink .deps/torch || true)" != "$(cd "$LIBTORCH" && pwd)" ]; then
+        rm -rf .deps/torch
+        ln -s "$(cd "$LIBTORCH" && pwd)" .deps/torch
+    fi
+elif [ ! -e .deps/torch/lib/libtorch_cpu.so ]; then
+    python3 -m pip --version >/dev/null 2>&1 || die "pip is missing; install it: apt-get install python3-pip"
+    version=${GMAIL_TORCH:-2.13.0+cpu}
+    rm -rf .deps/wheel .deps/torch .deps/torch.new
+    say "getting libtorch out of the wheel torch==$version (about 190 MB)"
+    get() { python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: -d .deps/wheel "$1" >/dev/null; }
+    get "torch==$version" || {
+        say "torch==$version is not to be had; taking pip's current torch"
+        get torch || die "pip found no torch; check the network, or name a copy: LIBTORCH=/path/to/torch make"
+    }
+    mkdir .deps/torch.new
+    # Of the wheel only headers, libraries and the version are needed.
+    unzip -q -o .deps/wheel/torch-*.whl 'torch/include/*' 'torch/lib/*' torch/version.py -d .deps/torch.new ||
+        die "the torch wheel could not be unpacked; remove .deps and run again"
+    rm -f .deps/torch.new/torch/lib/libtorch_python.so
+    mv .deps/torch.new/torch .deps/torch
+    rm -rf .deps/torch.new .deps/wheel
+fi
+
+# For other programs that want to build against the same copy: PKG_CONFIG_PATH=.deps pkg-config --cflags libtorch
+torch=$(cd .deps/torch && pwd -P)
+cat >.deps/libtorch.pc.new <<EOF
+prefix=$torch
+Name: libtorch
+Description: PyTorch's C++ library
+Version: $(sed -n "s/^__version__ = '\([0-9.]*\).*/\1/p" "$torch/version.py" 2>/dev/null || echo 0)
+Cflags: -isystem \${prefix}/include -isystem \${prefix}/include/torch/csrc/api/include
+Libs: -L\${prefix}/lib -ltorch -ltorch_cpu -lc10
+EOF
+cmp -s .deps/libtorch.pc.new .deps/libtorch.pc 2>/dev/null && rm .deps/libtorch.pc.new || mv .deps/libtorch.pc.new .deps/libtorch.pc

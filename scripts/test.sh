@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Builds and runs the tests, and says where the larger parity data comes from.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+shared="${GMAIL_SHARED:-../shared}"
+if [ -d "$shared" ]; then
+    export GMAIL_SHARED=$(cd "$shared" && pwd)
+    echo "parity data: $GMAIL_SHARED" >&2
+else
+    echo "parity data: none at '$shared' (GMAIL_SHARED); the larger parity tests say so and do not run" >&2
+fi
+${SWIFT:-swift} test "$@"
