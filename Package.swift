@@ -37,7 +37,7 @@ let package = Package(
         .executableTarget(
             name: "gmail",
             dependencies: [
-                "Safetensors", "Tokenizers", "Images", "CaptionMetrics",
+                "Safetensors", "Torch", "TorchNN", "Tokenizers", "Images", "CaptionMetrics", "Encoders",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 

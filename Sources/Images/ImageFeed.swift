@@ -5,7 +5,7 @@ import Foundation
 /// The consumer computes on one batch while the next ones are being decoded, so that the slower of the two sets the pace.
 /// At most `prefetch` batches wait, so memory does not grow with the number of files. A file that cannot be read or
 /// decoded leaves its place in the batch and is reported with its error; it never stops the feed.
-public final class ImageFeed: @unchecked Sendable {  // all mutable state is behind `condition`
+public final class ImageFeed: Sendable {
     /// Up to `batchSize` images, in the order of the files.
     public final class Batch: @unchecked Sendable {  // written by the feed, then handed over
         /// `[count, 3, H, W]` float32, row-major; valid while the batch lives.
@@ -60,19 +60,13 @@ public final class ImageFeed: @unchecked Sendable {  // all mutable state is beh
         public var waiting: Duration = .zero
     }
 
-    public let paths: [String]
-    public let preprocessing: ImagePreprocessing
+    public var paths: [String] { shared.paths }
     /// Of every image fed.
-    public let size: ImageSize
+    public var size: ImageSize { shared.size }
+    /// Summed so far.
+    public var times: Times { shared.times }
 
-    private let batchSize: Int
-    private let prefetch: Int
-    private let condition = NSCondition()
-    private var batches: [Int: Batch] = [:]  // by batch number
-    private var nextIndex = 0
-    private var consumed = 0
-    private var isCancelled = false
-    private var total = Times()
+    private let shared: Shared
 
     /// Starts the threads at once.
     /// - Parameters:
@@ -90,104 +84,121 @@ public final class ImageFeed: @unchecked Sendable {  // all mutable state is beh
                 got: "sizes that follow each image")
         }
         precondition(batchSize > 0 && workers > 0 && prefetch > 0)
-        self.paths = paths
-        self.preprocessing = preprocessing
-        self.batchSize = batchSize
-        self.prefetch = prefetch
-        self.size = size
+        let shared = Shared(paths: paths, preprocessing: preprocessing, size: size, batchSize: batchSize, prefetch: prefetch)
+        self.shared = shared
         for number in 0..<workers {
-            let thread = Thread { [weak self] in Self.work { self } }
+            let thread = Thread { shared.work() }
             thread.name = "image-feed-\(number)"
             thread.stackSize = 2 << 20
             thread.start()
         }
     }
 
-    deinit { condition.broadcast() }
+    deinit { shared.cancel() }
 
     /// The next batch, or nil after the last. A batch may be short or even empty when files failed.
-    public func next() -> Batch? {
-        let clock = ContinuousClock()
-        let start = clock.now
-        condition.lock()
-        defer { condition.unlock() }
-        guard consumed * batchSize < paths.count, !isCancelled else { return nil }
-        while true {
-            if isCancelled { return nil }
-            if let batch = batches[consumed], batch.pending == 0 {
-                batches[consumed] = nil
-                consumed += 1
-                total.waiting += clock.now - start
-                condition.broadcast()
-                batch.finish()
-                return batch
-            }
-            condition.wait()
+    public func next() -> Batch? { shared.next() }
+}
+
+extension ImageFeed {
+    /// What consumer and threads share; the threads hold this and not the feed, so that a dropped feed ends them.
+    private final class Shared: @unchecked Sendable {  // all mutable state is behind `condition`
+        let paths: [String]
+        let size: ImageSize
+        private let preprocessing: ImagePreprocessing
+        private let batchSize: Int
+        private let prefetch: Int
+        private let condition = NSCondition()
+        private var batches: [Int: Batch] = [:]  // by batch number
+        private var nextIndex = 0
+        private var consumed = 0
+        private var isCancelled = false
+        private var total = Times()
+
+        init(paths: [String], preprocessing: ImagePreprocessing, size: ImageSize, batchSize: Int, prefetch: Int) {
+            self.paths = paths
+            self.preprocessing = preprocessing
+            self.size = size
+            self.batchSize = batchSize
+            self.prefetch = prefetch
         }
-    }
 
-    /// Ends the threads after the image each is at.
-    public func cancel() {
-        condition.lock()
-        isCancelled = true
-        condition.broadcast()
-        condition.unlock()
-    }
+        var times: Times { condition.withLock { total } }
 
-    public var times: Times {
-        condition.lock()
-        defer { condition.unlock() }
-        return total
-    }
+        func cancel() {
+            condition.withLock {
+                isCancelled = true
+                condition.broadcast()
+            }
+        }
 
-    // MARK: Threads
-
-    /// - Parameter feed: nil once the consumer dropped the feed, which ends the thread.
-    private static func work(_ feed: () -> ImageFeed?) {
-        while let feed = feed(), let (batch, position) = feed.claim() {
-            let path = feed.paths[batch.first + position]
+        func next() -> Batch? {
             let clock = ContinuousClock()
             let start = clock.now
-            do {
-                let bytes = try readImageFile(path)
-                let read = clock.now - start
-                let times = try feed.preprocessing.preprocess(bytes, name: path, into: batch.slot(position))
-                feed.complete(batch, position, nil, read, times)
-            } catch {
-                feed.complete(batch, position, error, clock.now - start, PreprocessingTimes())
+            condition.lock()
+            defer { condition.unlock() }
+            guard consumed * batchSize < paths.count else { return nil }
+            while true {
+                if let batch = batches[consumed], batch.pending == 0 {
+                    batches[consumed] = nil
+                    consumed += 1
+                    total.waiting += clock.now - start
+                    condition.broadcast()
+                    batch.finish()
+                    return batch
+                }
+                condition.wait()
             }
         }
-    }
 
-    /// The next image to decode; waits while enough batches are ahead. Nil at the end. A short wait at a time, so that a
-    /// dropped feed is noticed.
-    private func claim() -> (Batch, Int)? {
-        condition.lock()
-        defer { condition.unlock() }
-        while !isCancelled, nextIndex < paths.count {
-            let number = nextIndex / batchSize
-            if number <= consumed + prefetch {
-                let first = number * batchSize
-                let batch =
-                    batches[number]
-                    ?? Batch(
-                        first: first, slots: min(batchSize, paths.count - first), floatsPerImage: 3 * size.width * size.height)
-                batches[number] = batch
-                defer { nextIndex += 1 }
-                return (batch, nextIndex - first)
+        func work() {
+            let clock = ContinuousClock()
+            while let (batch, position) = claim() {
+                let path = paths[batch.first + position]
+                let start = clock.now
+                do {
+                    let bytes = try readImageFile(path)
+                    let read = clock.now - start
+                    let times = try preprocessing.preprocess(bytes, name: path, into: batch.slot(position))
+                    complete(batch, position, nil, read, times)
+                } catch {
+                    complete(batch, position, error, clock.now - start, PreprocessingTimes())
+                }
             }
-            condition.wait()
         }
-        return nil
-    }
 
-    private func complete(_ batch: Batch, _ position: Int, _ error: (any Error)?, _ read: Duration, _ times: PreprocessingTimes) {
-        condition.lock()
-        batch.outcomes[position] = error
-        batch.pending -= 1
-        total.read += read
-        total.preprocessing += times
-        if batch.pending == 0 { condition.broadcast() }
-        condition.unlock()
+        /// The next image to decode; waits while enough batches are ahead. Nil at the end.
+        private func claim() -> (Batch, Int)? {
+            condition.lock()
+            defer { condition.unlock() }
+            while !isCancelled, nextIndex < paths.count {
+                let number = nextIndex / batchSize
+                if number <= consumed + prefetch {
+                    let first = number * batchSize
+                    let batch =
+                        batches[number]
+                        ?? Batch(
+                            first: first, slots: min(batchSize, paths.count - first),
+                            floatsPerImage: 3 * size.width * size.height)
+                    batches[number] = batch
+                    defer { nextIndex += 1 }
+                    return (batch, nextIndex - first)
+                }
+                condition.wait()
+            }
+            return nil
+        }
+
+        private func complete(
+            _ batch: Batch, _ position: Int, _ error: (any Error)?, _ read: Duration, _ times: PreprocessingTimes
+        ) {
+            condition.withLock {
+                batch.outcomes[position] = error
+                batch.pending -= 1
+                total.read += read
+                total.preprocessing += times
+                if batch.pending == 0 { condition.broadcast() }
+            }
+        }
     }
 }

@@ -6,7 +6,8 @@ struct Gmail: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "gmail",
         abstract: "Train vision-language models on generated images, serve them on real ones.",
-        subcommands: [Evaluate.self])
+        version: "0.1.0",
+        subcommands: [EmbedCommand.self, Evaluate.self, DoctorCommand.self])
 }
 
 /// `gmail evaluate …`: every subcommand writes a metrics file that says which protocol made each number.

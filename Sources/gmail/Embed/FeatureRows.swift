@@ -1,0 +1,45 @@
+import Foundation
+import Safetensors
+import Torch
+
+/// Rows of a feature matrix on their way to a safetensors file.
+///
+/// How many rows there will be is known only at the end, since files are skipped; so rows go to a file beside the target
+/// first, and memory does not grow with their number. The spool disappears with the object.
+final class FeatureRows {
+    let dimension: Int
+    private(set) var count = 0
+    private let path: String
+    private let handle: FileHandle
+
+    init(beside target: String, name: String, dimension: Int) throws {
+        self.dimension = dimension
+        path = "\(target).\(name).\(ProcessInfo.processInfo.processIdentifier).rows"
+        guard FileManager.default.createFile(atPath: path, contents: nil), let handle = FileHandle(forUpdatingAtPath: path)
+        else {
+            throw CommandError("cannot write beside '\(target)': does its folder exist, and may you write there?")
+        }
+        // Without a name the file is gone when the process ends, however it ends.
+        unlink(path)
+        self.handle = handle
+    }
+
+    /// Appends float32 rows `[n, dimension]`.
+    func append(_ rows: Tensor) throws {
+        let dense = rows.to(.cpu).to(.float32).contiguous()
+        try dense.withUnsafeBytes { try handle.write(contentsOf: Data(bytesNoCopy: UnsafeMutableRawPointer(mutating: $0.baseAddress!), count: $0.count, deallocator: .none)) }
+        count += rows.size(0)
+    }
+
+    /// The matrix `[count, dimension]` as an entry of a safetensors file.
+    func entry(_ name: String) throws -> SafetensorsWriter.Tensor {
+        SafetensorsWriter.Tensor(
+            name: name, elementType: DType.float32.elementType, shape: [count, dimension]
+        ) { [handle] emit in
+            try handle.seek(toOffset: 0)
+            while let piece = try handle.read(upToCount: 4 << 20), !piece.isEmpty {
+                try piece.withUnsafeBytes { try emit($0) }
+            }
+        }
+    }
+}
