@@ -37,16 +37,22 @@ import Testing
         let settings = try ImagePreprocessing(
             resize: .shortestEdge(224), crop: ImageSize(width: 224, height: 224), rescaleFactor: nil, mean: nil,
             std: nil)
+        // An unoptimised build takes a tenth of a second for each: every photo of COCO, some of the rest.
+        #if DEBUG
+            let compared = photos.enumerated().filter { $0.offset < 151 || $0.offset.isMultiple(of: 10) }.map(\.element)
+        #else
+            let compared = photos
+        #endif
         var equalDecodes = 0, equalCrops = 0, largest = 0
         try await withThrowingTaskGroup(of: (decode: Bool, crop: Bool, largest: Int).self) { group in
-            for photo in photos { group.addTask { try Self.compare(photo, in: shared, settings) } }
+            for photo in compared { group.addTask { try Self.compare(photo, in: shared, settings) } }
             for try await one in group {
                 equalDecodes += one.decode ? 1 : 0
                 equalCrops += one.crop ? 1 : 0
                 largest = max(largest, one.largest)
             }
         }
-        print("\(photos.count) photos: \(equalDecodes) decodes and \(equalCrops) crops equal Pillow's bit for bit")
+        print("\(compared.count) photos: \(equalDecodes) decodes and \(equalCrops) crops equal Pillow's bit for bit")
         #expect(largest <= Self.tolerance)
     }
 
