@@ -145,24 +145,32 @@ void gic_decoder_close(gic_decoder *decoder) { free(decoder); }
 void gic_free(void *memory) { free(memory); }
 
 void gic_orient(const uint8_t *source, int32_t width, int32_t height, int32_t orientation, uint8_t *target) {
-    bool swaps = orientation >= 5;
-    int32_t target_width = swaps ? height : width, target_height = swaps ? width : height;
-    for (int32_t y = 0; y < target_height; y++) {
-        for (int32_t x = 0; x < target_width; x++) {
-            int32_t sx = x, sy = y;
-            switch (orientation) {
-            case 2: sx = width - 1 - x; break;
-            case 3: sx = width - 1 - x, sy = height - 1 - y; break;
-            case 4: sy = height - 1 - y; break;
-            case 5: sx = y, sy = x; break;
-            case 6: sx = y, sy = height - 1 - x; break;
-            case 7: sx = width - 1 - y, sy = height - 1 - x; break;
-            case 8: sx = width - 1 - y, sy = x; break;
-            default: break;
+    const ptrdiff_t row = (ptrdiff_t)width * 3, last_row = row * (height - 1), last_pixel = row - 3;
+    // Where target pixel (0, 0) comes from, and how far the source moves with each target column and row.
+    ptrdiff_t start = 0, across = 3, down = row;
+    switch (orientation) {
+    case 2: start = last_pixel, across = -3; break;
+    case 3: start = last_row + last_pixel, across = -3, down = -row; break;
+    case 4: start = last_row, down = -row; break;
+    case 5: across = row, down = 3; break;
+    case 6: start = last_row, across = -row, down = 3; break;
+    case 7: start = last_row + last_pixel, across = -row, down = -3; break;
+    case 8: start = last_pixel, across = row, down = -3; break;
+    default: break;
+    }
+    const bool swaps = orientation >= 5;
+    const int32_t target_width = swaps ? height : width, target_height = swaps ? width : height;
+    // Where axes swap, neighbours in a target row lie a source row apart: strips keep their cache lines until the next
+    // target row wants the pixel beside.
+    enum { strip = 64 };
+    for (int32_t left = 0; left < target_width; left += strip) {
+        const int32_t right = target_width - left < strip ? target_width : left + strip;
+        for (int32_t y = 0; y < target_height; y++) {
+            ptrdiff_t from = start + down * y + across * left;
+            uint8_t *to = target + ((size_t)y * (size_t)target_width + (size_t)left) * 3;
+            for (int32_t x = left; x < right; x++, from += across, to += 3) {
+                to[0] = source[from], to[1] = source[from + 1], to[2] = source[from + 2];
             }
-            const uint8_t *from = source + ((size_t)sy * (size_t)width + (size_t)sx) * 3;
-            uint8_t *to = target + ((size_t)y * (size_t)target_width + (size_t)x) * 3;
-            to[0] = from[0], to[1] = from[1], to[2] = from[2];
         }
     }
 }

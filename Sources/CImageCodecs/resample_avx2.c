@@ -16,8 +16,8 @@ AVX2 static inline __m256i joined(__m256i high, __m256i low) {
     return _mm256_srai_epi32(_mm256_add_epi32(sum, _mm256_set1_epi32(1 << (gic_precision - 1))), gic_precision);
 }
 
-// The two lanes hold partial sums of one pixel's four channels (the fourth unused): add, clip, store. Four bytes at once
-// are quicker than three; the pixel that follows overwrites the fourth, so the last of a row must not.
+// The two lanes hold partial sums of one pixel's four channels (the fourth unused): add, clip, store. Four bytes at
+// once are quicker than three; the next pixel overwrites the fourth, so the last of a row must not write it.
 AVX2 static inline __attribute__((always_inline)) void store_pixel(uint8_t *target, __m256i high, __m256i low,
                                                                    bool last) {
     __m256i sum = _mm256_add_epi32(_mm256_slli_epi32(high, gic_low_bits), low);

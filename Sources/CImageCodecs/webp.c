@@ -1,5 +1,5 @@
-// WebP through libwebp: lossy, lossless, with alpha (dropped, as Pillow's `convert("RGB")` does), and the first frame of
-// an animation on Pillow's canvas (transparent black, which is black in RGB).
+// WebP through libwebp: lossy, lossless, with alpha (dropped, as Pillow's `convert("RGB")` does), and the first frame
+// of an animation on Pillow's canvas (transparent black, which is black in RGB).
 #include "internal.h"
 
 #include <string.h>

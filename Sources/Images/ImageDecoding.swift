@@ -45,7 +45,7 @@ public struct ImageHeader: Sendable, Hashable {
     /// EXIF orientation, 1...8; 1 when the file names none.
     public let orientation: Int
 
-    /// - Throws: `ImageError`, see ``RGBImage/init(decoding:name:options:)-(UnsafeRawBufferPointer,_,_)``.
+    /// - Throws: `ImageError`, as decoding does: a header that is cut, damaged, too large or of another format.
     public init(
         _ bytes: UnsafeRawBufferPointer, name: String, maximumPixels: Int = ImageDecodingOptions().maximumPixels
     ) throws {
