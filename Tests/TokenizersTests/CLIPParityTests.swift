@@ -68,29 +68,29 @@ import Testing
         }
     }
 
-    /// Every scalar of planes 0 and 1, beside letters, a space and an apostrophe.
-    @Test func everyScalar() throws {
-        guard let merges = try FullVocabulary.clipMerges(for: "CLIPParityTests.everyScalar") else { return }
+    /// Scalars of planes 0 and 1, beside letters, a space and an apostrophe: those that Unicode 14 knows, since the
+    /// references' libraries follow different later versions. Every 32nd block of 64; all with `GMAIL_EXHAUSTIVE=1`.
+    @Test func scalars() throws {
+        guard let merges = try FullVocabulary.clipMerges(for: "CLIPParityTests.scalars") else { return }
         let sums = try decodeFixture("clip-scalars.json", as: [String: String].self)
+        let step: UInt32 = ProcessInfo.processInfo.environment["GMAIL_EXHAUSTIVE"] == nil ? 32 : 1
         for (cleaning, name) in [(CLIPCleaning.huggingFace, "huggingFace"), (.openAI, "openAI")] {
             let tokenizer = try CLIPTokenizer(openAIMerges: merges, cleaning: cleaning)
             let expected = Array(sums[name]!.utf8)
             var wrong: [UInt32] = []
-            for block in 0..<UInt32(0x20000 / 64) {
+            for block in stride(from: 13 % step, to: UInt32(0x20000 / 64), by: Int(step)) {
                 var crc = CRC32()
                 for value in block * 64..<block * 64 + 64 {
-                    guard let c = Unicode.Scalar(value) else { continue }
+                    guard let c = Unicode.Scalar(value), c.properties.generalCategory != .unassigned,
+                        let age = c.properties.age, age.major <= 14
+                    else { continue }
                     crc.update(tokenizer.tokens("x\(c)y \(c)1 '\(c)"))
                 }
                 let sum = String(decoding: expected[Int(block) * 8..<Int(block) * 8 + 8], as: UTF8.self)
                 if crc.value != UInt32(sum, radix: 16) { wrong.append(block * 64) }
             }
-            print("report: CLIP \(cleaning): blocks with a differing scalar:", wrong.map { String($0, radix: 16) })
-            #expect(Set(wrong) == Self.knownBlocks[cleaning == .openAI ? 1 : 0])
+            print("report: CLIP \(cleaning), scalars: blocks that differ:", wrong.map { String($0, radix: 16) })
+            #expect(wrong == [])
         }
     }
-
-    /// Blocks of 64 scalars that hold characters whose class or case differs between the Unicode version of the
-    /// reference's libraries and Swift's; empty would be perfect.
-    static let knownBlocks: [Set<UInt32>] = [[], []]
 }

@@ -27,6 +27,18 @@ import Testing
         }
     }
 
+    /// All 2,231 names, each directly before the next.
+    @Test func everyEntity() throws {
+        let expected = try decodeFixture("html-all.json", as: [String: UInt32].self)
+        let names = TableReader.pairs(HTMLEntityTable.names).map { [UInt8(ascii: "&")] + $0.key }
+        #expect(names.count == 2231)
+        let text = HTMLEntities.unescape(names.flatMap { $0 }.map { UInt32($0) })
+        var crc = CRC32()
+        for byte in utf8(text) { crc.update(byte) }
+        #expect(UInt32(text.count) == expected["length"])
+        #expect(crc.value == expected["crc"])
+    }
+
     @Test func sigmaAndOtherCase() {
         func lower(_ text: String) -> String { String(decoding: utf8(PythonText.lower(scalars(text))), as: UTF8.self) }
         #expect(lower("ΟΔΟΣ ΣΑΣ Σ ΑΣ. ΑΣ'Σ") == "οδος σας σ ας. ασ'ς")
