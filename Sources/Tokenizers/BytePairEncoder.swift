@@ -6,7 +6,7 @@ import Synchronization
 final class BytePairEncoder: Sendable {
     /// Token of each id, in the byte alphabet, as UTF-8; nil for ids that are not used.
     let tokens: [[UInt8]?]
-    let ids: [[UInt8]: Int32]
+    private let ids: [TokenBytes: Int32]
     private let byteIDs: [Int32]
     /// Ids of bytes that end a word; the same as `byteIDs` when the vocabulary marks no ends.
     private let finalByteIDs: [Int32]
@@ -23,7 +23,7 @@ final class BytePairEncoder: Sendable {
         endOfWord: [UInt8]
     ) throws(TokenizerError) {
         var tokens: [[UInt8]?] = []
-        var ids: [[UInt8]: Int32] = [:]
+        var ids: [TokenBytes: Int32] = [:]
         ids.reserveCapacity(vocabulary.count)
         let limit = max(1 << 20, 4 * vocabulary.count)
         for (token, id) in vocabulary {
@@ -37,7 +37,7 @@ final class BytePairEncoder: Sendable {
                 throw .duplicateID(path: path, id: id, first: text(first), second: text(token))
             }
             tokens[id] = token
-            ids[token] = Int32(id)
+            ids[TokenBytes(bytes: token)] = Int32(id)
         }
         self.tokens = tokens
         self.ids = ids
@@ -46,7 +46,9 @@ final class BytePairEncoder: Sendable {
             var table: [Int32] = []
             for byte in UInt8.min...UInt8.max {
                 let token = ByteAlphabet.token(byte) + suffix
-                guard let id = ids[token] else { throw .missingByte(path: path, byte: byte, token: text(token)) }
+                guard let id = ids[TokenBytes(bytes: token)] else {
+                    throw .missingByte(path: path, byte: byte, token: text(token))
+                }
                 table.append(id)
             }
             return table
@@ -57,7 +59,7 @@ final class BytePairEncoder: Sendable {
         var table = MergeTable(capacity: merges.count)
         for (rank, merge) in merges.enumerated() {
             func id(_ token: [UInt8]) throws(TokenizerError) -> Int32 {
-                guard let id = ids[token] else {
+                guard let id = ids[TokenBytes(bytes: token)] else {
                     throw .mergeOutOfVocabulary(
                         path: path, merge: "\(text(merge.left)) \(text(merge.right))", token: text(token))
                 }
@@ -69,6 +71,11 @@ final class BytePairEncoder: Sendable {
         }
         self.merges = table
     }
+
+    /// Tokens in the vocabulary.
+    var count: Int { ids.count }
+
+    func id(of token: [UInt8]) -> Int32? { ids[TokenBytes(bytes: token)] }
 
     /// Runs `body` with the cache of words; when another thread has it, with a fresh one.
     func withCache<Result>(_ body: (inout WordCache) throws -> Result) rethrows -> Result {
@@ -145,6 +152,15 @@ final class BytePairEncoder: Sendable {
             throw .unknownID(id: id, vocabularySize: ids.count)
         }
         return ByteAlphabet.bytes(ofToken: token)
+    }
+}
+
+/// A token as a dictionary key; `[UInt8]` itself hashes byte by byte, which is many times slower.
+private struct TokenBytes: Hashable {
+    let bytes: [UInt8]
+
+    func hash(into hasher: inout Hasher) {
+        bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
     }
 }
 

@@ -22,7 +22,7 @@ extension CLIPTokenizer {
 
         func id(_ role: String, default content: String) throws(TokenizerError) -> (id: Int, content: [UInt8]) {
             let named = try files.specialToken(role) ?? (files.path, content)
-            guard let id = encoder.ids[Array(named.content.utf8)] else {
+            guard let id = encoder.id(of: Array(named.content.utf8)) else {
                 throw .unknownToken(path: named.path, role: role, token: named.content)
             }
             return (Int(id), Array(named.content.utf8))

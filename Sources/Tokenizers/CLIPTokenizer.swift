@@ -23,7 +23,7 @@ public struct CLIPTokenizer: Sendable {
     private let rawTokens: AddedTokens
     private let normalizedTokens: AddedTokens
 
-    public var vocabularySize: Int { encoder.ids.count }
+    public var vocabularySize: Int { encoder.count }
 
     init(
         encoder: BytePairEncoder, startID: Int, endID: Int, paddingID: Int, cleaning: CLIPCleaning, contextLength: Int,
@@ -60,7 +60,9 @@ public struct CLIPTokenizer: Sendable {
         text.withUTF8 { utf8 in
             switch cleaning {
             case .openAI:
-                cleaning.clean(utf8).withUnsafeBufferPointer { openAIWords($0, &cache, &ids) }
+                Self.separatingYpogegrammeni(cleaning.clean(utf8)).withUnsafeBufferPointer { words in
+                    openAIWords(words, &cache, &ids)
+                }
             case .huggingFace:
                 rawTokens.split(
                     utf8,
@@ -109,11 +111,28 @@ public struct CLIPTokenizer: Sendable {
         for id in ids where !(skippingSpecial && (id == startID || id == endID)) {
             bytes.append(contentsOf: try encoder.bytes(of: id))
         }
-        let text = String(decoding: bytes, as: UTF8.self).split(separator: "</w>", omittingEmptySubsequences: false)
-        let scalars = text.joined(separator: " ").unicodeScalars.map(\.value)
+        let scalars = String(decoding: spacedWords(bytes), as: UTF8.self).unicodeScalars.map(\.value)
         let kept = scalars.drop(while: PythonText.isSpace)
         let end = kept.lastIndex { !PythonText.isSpace($0) }.map { $0 + 1 } ?? kept.startIndex
         return String(decoding: utf8(Array(kept[..<end])), as: UTF8.self)
+    }
+
+    /// `</w>` replaced by a space. On bytes: a `String` would not find it before a combining mark.
+    private func spacedWords(_ bytes: [UInt8]) -> [UInt8] {
+        let mark = Array("</w>".utf8)
+        var output: [UInt8] = []
+        output.reserveCapacity(bytes.count)
+        var i = 0
+        while i < bytes.count {
+            if bytes[i] == mark[0], bytes[i...].starts(with: mark) {
+                output.append(0x20)
+                i += mark.count
+            } else {
+                output.append(bytes[i])
+                i += 1
+            }
+        }
+        return output
     }
 
     // MARK: words
@@ -140,6 +159,18 @@ public struct CLIPTokenizer: Sendable {
             }
             i = word(scanner, from: i, foldsLongS: true, &cache, &ids)
         }
+    }
+
+    /// U+0345 as a space. The reference's pattern ignores case, and this mark's other case is the letter iota: no part
+    /// of the pattern takes it, so it ends a word and is lost.
+    private static func separatingYpogegrammeni(_ text: [UInt8]) -> [UInt8] {
+        guard text.contains(0xCD) else { return text }
+        var text = text
+        for i in 0..<max(text.count - 1, 0) where text[i] == 0xCD && text[i + 1] == 0x85 {
+            text[i] = 0x20
+            text[i + 1] = 0x20
+        }
+        return text
     }
 
     /// The same words; special tokens spelled in the text, which got here in another case or after cleaning, are three

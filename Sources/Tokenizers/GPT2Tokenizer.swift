@@ -13,7 +13,7 @@ public struct GPT2Tokenizer: Sendable {
     private let addedTokens: AddedTokens
     private let specialIDs: Set<Int>
 
-    public var vocabularySize: Int { encoder.ids.count }
+    public var vocabularySize: Int { encoder.count }
 
     /// Reads a Hugging Face folder: `tokenizer.json`, or `vocab.json` and `merges.txt`; special tokens from
     /// `tokenizer_config.json` and `special_tokens_map.json` where they are.
@@ -27,11 +27,11 @@ public struct GPT2Tokenizer: Sendable {
         let encoder = try BytePairEncoder(
             path: files.path, vocabulary: files.vocabulary, merges: files.merges, endOfWord: [])
         let named = try files.specialToken("eos_token") ?? (files.path, "<|endoftext|>")
-        guard let endID = encoder.ids[Array(named.content.utf8)] else {
+        guard let endID = encoder.id(of: Array(named.content.utf8)) else {
             throw .unknownToken(path: named.path, role: "eos_token", token: named.content)
         }
         if let pad = try files.specialToken("pad_token") {
-            guard let id = encoder.ids[Array(pad.content.utf8)] else {
+            guard let id = encoder.id(of: Array(pad.content.utf8)) else {
                 throw .unknownToken(path: pad.path, role: "pad_token", token: pad.content)
             }
             paddingID = Int(id)
