@@ -12,6 +12,12 @@ import os
 
 import numpy
 import torch
+
+# A torchvision built for CUDA does not load beside a CPU torch, and transformers looks for it; the names are enough.
+_names = torch.library.Library("torchvision", "DEF")
+_names.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+_names.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
 from PIL import Image
 from transformers import CLIPConfig, CLIPModel
 
