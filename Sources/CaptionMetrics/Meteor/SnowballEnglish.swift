@@ -10,6 +10,8 @@ struct SnowballEnglish {
     /// Starts of the regions R1 and R2: a suffix is in a region when it starts at or after it.
     private var region1 = 0
     private var region2 = 0
+    /// Whether a `y` was written `Y`; a capital that was there before stays one.
+    private var hasConsonantY = false
 
     /// The stem of `input`, in UTF-16 units.
     mutating func stem(_ input: [UInt16]) -> [UInt16] {
@@ -27,7 +29,9 @@ struct SnowballEnglish {
             apply(Self.step4)
             step5()
         }
-        for i in word.indices where word[i] == Letter.consonantY { word[i] = Letter.y }
+        if hasConsonantY {
+            for i in word.indices where word[i] == Letter.consonantY { word[i] = Letter.y }
+        }
         return word
     }
 
@@ -54,8 +58,10 @@ struct SnowballEnglish {
 
     private mutating func prelude() {
         if word[0] == Letter.apostrophe { word.removeFirst() }
+        hasConsonantY = false
         for i in word.indices where word[i] == Letter.y && (i == 0 || Self.isVowel(word[i - 1])) {
             word[i] = Letter.consonantY
+            hasConsonantY = true
         }
     }
 
