@@ -123,9 +123,24 @@ import Testing
     @Test(arguments: [("scores.json.gz", 500, nil), ("fakecap1000.json.gz", 1000, 0.195)])
     func scores(file: String, count: Int, published: Double?) throws {
         guard let url = Support.golden(file), Support.golden("meteor_data") != nil else { return }
+        try check(url, count: count, published: published, data: Support.goldenData.get())
+    }
+
+    /// The same with METEOR's full tables, where this machine has them compiled.
+    @Test(arguments: [("scores.json.gz", 500, nil), ("fakecap1000.json.gz", 1000, 0.195)])
+    func scoresWithFullTables(file: String, count: Int, published: Double?) throws {
+        guard let url = Support.golden(file) else { return }
+        guard FileManager.default.fileExists(atPath: MeteorData.defaultPath()) else {
+            print("NOT RUN: \(file) with METEOR's full tables (make them with gmail data meteor)")
+            return
+        }
+        try check(url, count: count, published: published, data: MeteorData.open())
+    }
+
+    private func check(_ url: URL, count: Int, published: Double?, data: MeteorData) throws {
         let golden = try JSONDecoder().decode(Scores.self, from: Support.unpacked(url))
         #expect(golden.images.count == count)
-        let result = try MeteorScorer(data: Support.goldenData.get()).evaluate(
+        let result = try MeteorScorer(data: data).evaluate(
             candidates: golden.images.map(\.cand_tok), references: golden.images.map(\.refs_tok))
         for (i, image) in golden.images.enumerated() {
             let expected = image.meteor_stats.split(separator: " ").map { Double($0)! }

@@ -65,12 +65,13 @@ import Testing
         ),
         (.statisticsCount(22), "METEOR has 23 statistics a pair, got 22."),
         (
-            .captionTooLong(words: 10_001, limit: 10_000),
-            "a caption of 10001 words; METEOR's aligner takes at most 10000."
+            .captionTooLong(image: 0, words: 10_001, limit: 10_000),
+            "image 0 (counted from 0) has a caption of 10001 words; METEOR's aligner takes at most 10000."
         ),
         (
-            .tooManyMatches(testWords: 5, referenceWords: 7, limit: 4),
-            "captions of 5 and 7 words with more than 4 possible word matches; METEOR's aligner takes no more."
+            .tooManyMatches(image: 2, testWords: 5, referenceWords: 7, limit: 4),
+            "image 2 (counted from 0) has captions of 5 and 7 words with more than 4 possible word matches; "
+                + "METEOR's aligner takes no more."
         ),
     ]
 

@@ -10,8 +10,6 @@ enum MeteorLayout {
     static let sourceHashLength = 32
     /// Magic, version, number of sections, hash of the sources, then offset and count (in elements) of each section.
     static let headerLength = 16 + sourceHashLength + Section.allCases.count * 16
-    /// Longest left side of the paraphrase table; it has phrases of up to seven words.
-    static let longestPhrase = 7
 
     enum Section: Int, CaseIterable {
         /// Row table of UInt32: word id to its UTF-8 bytes.

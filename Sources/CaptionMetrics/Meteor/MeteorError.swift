@@ -32,9 +32,9 @@ public enum MeteorError: Error, Equatable, Sendable {
     /// Not 23 statistics.
     case statisticsCount(Int)
     /// A caption beyond what the aligner takes.
-    case captionTooLong(words: Int, limit: Int)
+    case captionTooLong(image: Int, words: Int, limit: Int)
     /// A pair of long, repetitive captions with more possible matches than the aligner takes.
-    case tooManyMatches(testWords: Int, referenceWords: Int, limit: Int)
+    case tooManyMatches(image: Int, testWords: Int, referenceWords: Int, limit: Int)
 }
 
 extension MeteorError: CustomStringConvertible, LocalizedError {
@@ -77,10 +77,10 @@ extension MeteorError: CustomStringConvertible, LocalizedError {
             "\(candidates) candidates but references for \(references) images; METEOR expects one candidate an image."
         case .statisticsCount(let count):
             "METEOR has 23 statistics a pair, got \(count)."
-        case .captionTooLong(let words, let limit):
-            "a caption of \(words) words; METEOR's aligner takes at most \(limit)."
-        case .tooManyMatches(let testWords, let referenceWords, let limit):
-            "captions of \(testWords) and \(referenceWords) words with more than \(limit) possible word matches; "
+        case .captionTooLong(let image, let words, let limit):
+            "image \(image) (counted from 0) has a caption of \(words) words; METEOR's aligner takes at most \(limit)."
+        case .tooManyMatches(let image, let testWords, let referenceWords, let limit):
+            "image \(image) (counted from 0) has captions of \(testWords) and \(referenceWords) words with more than \(limit) possible word matches; "
                 + "METEOR's aligner takes no more."
         }
     }

@@ -22,11 +22,15 @@ struct MeteorCandidates {
 /// Keeps its buffers from pair to pair; belongs to one thread.
 final class MeteorMatchers {
     /// Pairs with more possible matches than this are refused: only long captions of a few words over and over have them.
-    static let candidateLimit = 4_000_000
+    static let candidateLimit = 1_000_000
+
+    /// The image being scored, for error messages.
+    var image = 0
 
     private let vocabulary: MeteorVocabulary
     private let modules: [MeteorModule]
     private var found: [MeteorMatch] = []
+    private var lengths = (test: 0, reference: 0)
     /// One bit per word of the paraphrase table: does it stand in the sentence searched for right sides?
     private var present = [UInt64](repeating: 0, count: 1 << 10)
 
@@ -38,6 +42,7 @@ final class MeteorMatchers {
     /// - Throws: `MeteorError.tooManyMatches`.
     func candidates(test: MeteorSentence, reference: MeteorSentence) throws(MeteorError) -> MeteorCandidates {
         found.removeAll(keepingCapacity: true)
+        lengths = (test.count, reference.count)
         let testEntries = test.words.map { vocabulary.entries[Int($0)] }
         let referenceEntries = reference.words.map { vocabulary.entries[Int($0)] }
         // Equal sentences are matched word by word and by nothing else.
@@ -72,11 +77,10 @@ final class MeteorMatchers {
         return grouped(testCount: test.count, referenceCount: reference.count)
     }
 
-    private func add(
-        _ match: MeteorMatch, testWords: Int, referenceWords: Int
-    ) throws(MeteorError) {
+    private func add(_ match: MeteorMatch) throws(MeteorError) {
         guard found.count < Self.candidateLimit else {
-            throw .tooManyMatches(testWords: testWords, referenceWords: referenceWords, limit: Self.candidateLimit)
+            throw .tooManyMatches(
+                image: image, testWords: lengths.test, referenceWords: lengths.reference, limit: Self.candidateLimit)
         }
         found.append(match)
     }
@@ -89,8 +93,7 @@ final class MeteorMatchers {
         for j in reference.indices {
             for i in test.indices where matches(reference[j], test[i]) {
                 try add(
-                    MeteorMatch(module: module, referenceStart: j, referenceLength: 1, testStart: i, testLength: 1),
-                    testWords: test.count, referenceWords: reference.count)
+                    MeteorMatch(module: module, referenceStart: j, referenceLength: 1, testStart: i, testLength: 1))
             }
         }
     }
@@ -112,7 +115,6 @@ final class MeteorMatchers {
         from: [Int32], to: [Int32], _ data: MeteorData,
         _ match: (_ start: Int, _ length: Int, _ other: Int, _ otherLength: Int) -> MeteorMatch
     ) throws(MeteorError) {
-        guard !from.isEmpty, !to.isEmpty else { return }
         for id in to where id >= 0 { present[Int(id) >> 6] |= 1 << UInt64(id & 63) }
         defer { for id in to where id >= 0 { present[Int(id) >> 6] = 0 } }
         let ids = from.map { UInt16(truncatingIfNeeded: $0) }
@@ -124,24 +126,34 @@ final class MeteorMatchers {
                     data.leftSide(UnsafeBufferPointer(rebasing: $0[start..<(start + length)]))
                 }
                 if let left {
-                    var place = Int(data.blockOffsets[left])
-                    let end = Int(data.blockOffsets[left + 1])
-                    while place + 1 < end {
-                        let count = Int(data.blocks[place])
-                        let first = data.blocks[place + 1]
-                        if present[Int(first) >> 6] & (1 << UInt64(first & 63)) != 0, place + count < end {
-                            for other in to.indices where to[other] == Int32(first) && other + count <= to.count {
-                                if (1..<count).allSatisfy({ to[other + $0] == Int32(data.blocks[place + 1 + $0]) }) {
-                                    try add(
-                                        match(start, length, other, count), testWords: max(from.count, to.count),
-                                        referenceWords: min(from.count, to.count))
-                                }
-                            }
-                        }
-                        place += 1 + count
+                    try forEachRightSide(of: left, in: to, data) { other, count throws(MeteorError) in
+                        try add(match(start, length, other, count))
                     }
                 }
                 length += 1
+            }
+        }
+    }
+
+    /// Every right side of a left side, in the order of the table, at every place where it stands in `to`.
+    @inline(__always)
+    private func forEachRightSide(
+        of left: Int, in to: [Int32], _ data: MeteorData,
+        _ body: (_ place: Int, _ count: Int) throws(MeteorError) -> Void
+    ) throws(MeteorError) {
+        var entry = Int(data.blockOffsets[left])
+        let end = Int(data.blockOffsets[left + 1])
+        while entry + 1 < end {
+            let count = Int(data.blocks[entry])
+            let words = entry + 1
+            entry = words + count
+            let first = data.blocks[words]
+            // Most entries end here. The other tests only matter for a damaged file.
+            guard present[Int(first) >> 6] & (1 << UInt64(first & 63)) != 0, count > 0, entry <= end else { continue }
+            for place in to.indices where to[place] == Int32(first) && place + count <= to.count {
+                if (1..<count).allSatisfy({ to[place + $0] == Int32(data.blocks[words + $0]) }) {
+                    try body(place, count)
+                }
             }
         }
     }

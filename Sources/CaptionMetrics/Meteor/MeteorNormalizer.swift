@@ -6,7 +6,8 @@
 /// digits and blanks; those take a short cut.
 ///
 /// Difference: METEOR marks dot runs with the word `DOTMULTI` inside its pipeline and so turns that very word, typed by a
-/// user in capitals, into a dot. We do not.
+/// user in capitals, into a dot. We do not. Lower case is Unicode's as this Swift knows it; a Java older or newer than it
+/// may differ on scripts added since.
 struct MeteorNormalizer {
     /// What the non-breaking prefix list says of a word before a final dot.
     enum Prefix: Sendable {

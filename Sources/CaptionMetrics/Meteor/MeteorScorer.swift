@@ -55,6 +55,7 @@ public struct MeteorScorer: Sendable {
     private static func statistics(
         _ worker: MeteorWorker, _ image: Int, _ test: String, _ references: [String]
     ) throws(MeteorError) -> MeteorStatistics {
+        worker.image = image
         let test = worker.vocabulary.sentence(
             test.utf8.contains(0x7C) ? test.replacingOccurrences(of: "|||", with: "") : test)
         var sentences: [MeteorSentence] = []

@@ -13,6 +13,11 @@ final class MeteorWorker {
     }
 
     let vocabulary: MeteorVocabulary
+    /// The image being scored, for error messages.
+    var image = 0 {
+        didSet { matchers.image = image }
+    }
+
     private let matchers: MeteorMatchers
     private let aligner = MeteorAligner()
 
@@ -35,7 +40,7 @@ final class MeteorWorker {
 
     func pair(test: MeteorSentence, reference: MeteorSentence) throws(MeteorError) -> Pair {
         for sentence in [test, reference] where sentence.count > Self.wordLimit {
-            throw .captionTooLong(words: sentence.count, limit: Self.wordLimit)
+            throw .captionTooLong(image: image, words: sentence.count, limit: Self.wordLimit)
         }
         let candidates = try matchers.candidates(test: test, reference: reference)
         let alignment = aligner.align(candidates, testCount: test.count, referenceCount: reference.count)
