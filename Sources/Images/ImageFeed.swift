@@ -14,6 +14,8 @@ public final class ImageFeed: Sendable {
         public fileprivate(set) var indices: [Int] = []
         /// Files of this stretch that gave no row.
         public fileprivate(set) var failures: [(index: Int, error: any Error)] = []
+        /// Of every image.
+        public let size: ImageSize
 
         fileprivate let first: Int
         fileprivate let slots: Int
@@ -21,10 +23,11 @@ public final class ImageFeed: Sendable {
         fileprivate var outcomes: [(any Error)?]
         fileprivate var pending: Int
 
-        fileprivate init(first: Int, slots: Int, floatsPerImage: Int) {
+        fileprivate init(first: Int, slots: Int, size: ImageSize) {
             self.first = first
             self.slots = slots
-            self.floatsPerImage = floatsPerImage
+            self.size = size
+            floatsPerImage = 3 * size.width * size.height
             pixels = .allocate(capacity: slots * floatsPerImage)
             outcomes = Array(repeating: nil, count: slots)
             pending = slots
@@ -177,9 +180,7 @@ extension ImageFeed {
                     let first = number * batchSize
                     let batch =
                         batches[number]
-                        ?? Batch(
-                            first: first, slots: min(batchSize, paths.count - first),
-                            floatsPerImage: 3 * size.width * size.height)
+                        ?? Batch(first: first, slots: min(batchSize, paths.count - first), size: size)
                     batches[number] = batch
                     defer { nextIndex += 1 }
                     return (batch, nextIndex - first)

@@ -115,7 +115,6 @@ struct EmbedCommand: AsyncParsableCommand {
         let start = clock.now
         let progress = Progress("embedding", total: paths.count, unit: "images", quiet: quiet)
         let feed = try ImageFeed(paths: paths, preprocessing: preprocessing, batchSize: min(batchSize, paths.count))
-        let side = feed.size
         var modelTime = Duration.zero
         var names: [String] = []
         while let batch = feed.next() {
@@ -126,9 +125,7 @@ struct EmbedCommand: AsyncParsableCommand {
             if batch.count > 0 {
                 let began = clock.now
                 try inferenceMode {
-                    let bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(batch.pixels)[..<(batch.count * 3 * side.width * side.height * 4)])
-                    let pixels = Tensor.borrowing(bytes, shape: [batch.count, 3, side.height, side.width], dtype: .float32, owner: batch)
-                    let features = clip.imageFeatures(pixels.to(device)).to(.float32).normalized()
+                    let features = clip.imageFeatures(batch.tensor().to(device)).to(.float32).normalized()
                     try rows.append(features)
                 }
                 modelTime += clock.now - began
