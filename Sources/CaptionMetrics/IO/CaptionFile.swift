@@ -133,7 +133,11 @@ public struct CaptionFile: Sendable {
             case 0x7B:
                 var caption: String?
                 try reader.readObject { reader, key in
-                    if key == "caption", reader.peek() == 0x22 { caption = try reader.readString() } else { try reader.skip() }
+                    if key == "caption", reader.peek() == 0x22 {
+                        caption = try reader.readString()
+                    } else {
+                        try reader.skip()
+                    }
                 }
                 guard let caption else { throw notACaption }
                 entries.append(Entry(imageID: id, caption: caption))

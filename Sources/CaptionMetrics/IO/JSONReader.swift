@@ -43,7 +43,10 @@ struct JSONReader {
         if offset == bytes.count {
             got = "the end of the file"
         } else {
-            got = "'" + String(decoding: bytes[offset..<min(bytes.count, offset + 12)].prefix { $0 != 0x0A }, as: UTF8.self) + "'"
+            got =
+                "'"
+                + String(decoding: bytes[offset..<min(bytes.count, offset + 12)].prefix { $0 != 0x0A }, as: UTF8.self)
+                + "'"
         }
         return .malformed(path: path, line: line, column: column, expected: expected, got: got)
     }
@@ -83,7 +86,9 @@ struct JSONReader {
     private mutating func enter(_ bracket: UInt8) throws {
         try expect(bracket)
         depth += 1
-        guard depth <= Self.maximumDepth else { throw error(expected: "at most \(Self.maximumDepth) levels of nesting") }
+        guard depth <= Self.maximumDepth else {
+            throw error(expected: "at most \(Self.maximumDepth) levels of nesting")
+        }
     }
 
     private mutating func leave() {
@@ -160,7 +165,9 @@ struct JSONReader {
     mutating func readImageID() throws -> ImageID {
         if peek() == 0x22 { return ImageID(key: try readString()) }
         let start = position
-        while position < bytes.count, bytes[position] == 0x2D || (0x30...0x39).contains(bytes[position]) { position += 1 }
+        while position < bytes.count, bytes[position] == 0x2D || (0x30...0x39).contains(bytes[position]) {
+            position += 1
+        }
         guard let number = Int(String(decoding: bytes[start..<position], as: UTF8.self)) else {
             throw error(expected: "an image id (a whole number or a string)", at: start)
         }

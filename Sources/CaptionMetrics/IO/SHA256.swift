@@ -15,7 +15,7 @@ enum SHA256 {
         tail.append(0x80)
         while tail.count % 64 != 56 { tail.append(0) }
         for shift in stride(from: 56, through: 0, by: -8) {
-            tail.append(UInt8(truncatingIfNeeded: UInt64(bytes.count) * 8 >> UInt64(shift)))
+            tail.append(UInt8(truncatingIfNeeded: (UInt64(bytes.count) * 8) >> UInt64(shift)))
         }
         withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 64) { schedule in
             for block in stride(from: 0, to: whole, by: 64) { compress(bytes, block, &state, schedule) }
@@ -30,11 +30,14 @@ enum SHA256 {
     }
 
     private static func compress(
-        _ bytes: UnsafeBufferPointer<UInt8>, _ start: Int, _ state: inout [UInt32], _ w: UnsafeMutableBufferPointer<UInt32>
+        _ bytes: UnsafeBufferPointer<UInt8>, _ start: Int, _ state: inout [UInt32],
+        _ w: UnsafeMutableBufferPointer<UInt32>
     ) {
         for t in 0..<16 {
             let at = start + 4 * t
-            w[t] = UInt32(bytes[at]) << 24 | UInt32(bytes[at + 1]) << 16 | UInt32(bytes[at + 2]) << 8 | UInt32(bytes[at + 3])
+            w[t] =
+                UInt32(bytes[at]) << 24 | UInt32(bytes[at + 1]) << 16 | UInt32(bytes[at + 2]) << 8
+                | UInt32(bytes[at + 3])
         }
         for t in 16..<64 {
             let s0 = rotate(w[t - 15], 7) ^ rotate(w[t - 15], 18) ^ w[t - 15] >> 3

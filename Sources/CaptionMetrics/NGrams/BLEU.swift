@@ -83,7 +83,9 @@ public struct BLEU: CaptionMetric {
                     best[own - range.lowerBound] = max(best[own - range.lowerBound], index.entries[other].count)
                 }
             }
-            for own in range { counts.correct[order] += Int(min(best[own - range.lowerBound], index.entries[own].count)) }
+            for own in range {
+                counts.correct[order] += Int(min(best[own - range.lowerBound], index.entries[own].count))
+            }
         }
         return counts
     }

@@ -28,9 +28,10 @@ struct Lexer {
 
         static let treebank: Compiled = {
             let rules = LexerRules.treebank.rules
-            let whole = Automaton(rules.map { rule in
-                rule.lookahead.map { .sequence([rule.pattern, $0]) } ?? rule.pattern
-            })
+            let whole = Automaton(
+                rules.map { rule in
+                    rule.lookahead.map { .sequence([rule.pattern, $0]) } ?? rule.pattern
+                })
             return Compiled(
                 rules: rules, whole: whole,
                 heads: rules.map { rule in rule.lookahead == nil ? nil : Automaton([rule.pattern]) },

@@ -24,10 +24,14 @@ extension LexerRules {
         define(
             "opening",
             words: [
-                "adj", "adm", "adv", "alex", "assoc", "asst", "atty", "attys", "ave", "brig", "capt", "cf", "cie", "cmdr",
-                "col", "comdr", "cpl", "dept", "det", "drs?", "elec", "ens", "ft", "gen", "govs?", "hon", "insp", "invt",
-                "jos", "lieut", "lt", "maj", "messrs", "[M][ft]g", "[m][ft]g", "mlle", "mme", "mrs?", "ms", "msgr", "mt",
-                "natl", "pfc", "ph", "pres", "prof", "pvt", "reps?", "rev", "sens?", "sfc", "sgt", "spc", "ste?", "supt",
+                "adj", "adm", "adv", "alex", "assoc", "asst", "atty", "attys", "ave", "brig", "capt", "cf", "cie",
+                "cmdr",
+                "col", "comdr", "cpl", "dept", "det", "drs?", "elec", "ens", "ft", "gen", "govs?", "hon", "insp",
+                "invt",
+                "jos", "lieut", "lt", "maj", "messrs", "[M][ft]g", "[m][ft]g", "mlle", "mme", "mrs?", "ms", "msgr",
+                "mt",
+                "natl", "pfc", "ph", "pres", "prof", "pvt", "reps?", "rev", "sens?", "sfc", "sgt", "spc", "ste?",
+                "supt",
                 "treas", "vs", "wm",
             ])
         // Abbreviations only before a number: "no. 5", but "no." else is a word and a full stop.
@@ -36,8 +40,10 @@ extension LexerRules {
         define(
             "starter",
             words: [
-                "a", "about", "according", "additionally", "after", "an", "as", "at", "but", "earlier", "he", "her", "here",
-                "however", "if", "in", "it", "last", "many", "more", "now", "once", "one", "other", "our", "she", "since",
+                "a", "about", "according", "additionally", "after", "an", "as", "at", "but", "earlier", "he", "her",
+                "here",
+                "however", "if", "in", "it", "last", "many", "more", "now", "once", "one", "other", "our", "she",
+                "since",
                 "so", "some", "such", "that", "the", "their", "then", "there", "these", "they", "this", "we", "what",
                 "when", "while", "yet", "you",
             ].map { word in "[\(word.first!.uppercased())]\(word.dropFirst())" })
@@ -53,7 +59,9 @@ extension LexerRules {
         rule("acronym before a sentence", "{acronym}", followedBy: "{space}+{starter}{space}", .sentenceEnd)
         rule("acronym", "{acronym}|{doubleAcronym}", .keep)
         rule("company before Ltd", "(pt[ey]|co)\\.", followedBy: "{space}(ltd|lim)", .keep)
-        rule("abbreviation before a sentence", "({closing})\\.", followedBy: "{space}({space}|[{capital}]|{markup})", .sentenceEnd)
+        rule(
+            "abbreviation before a sentence", "({closing})\\.", followedBy: "{space}({space}|[{capital}]|{markup})",
+            .sentenceEnd)
         rule("abbreviation", "({closing})\\.", followedBy: "{any}{any}", .keep)
         rule("abbreviation at the end of input", "({closing})\\.", .sentenceEnd)
         rule("title", "({opening})\\.", .keep)
@@ -61,7 +69,8 @@ extension LexerRules {
         rule("initial", "[A-Za-z]\\.", .keep)
         rule("abbreviation before a number", "({numbered})\\.", followedBy: "{space}?[{digit}]", .keep)
         rule(
-            "file name", "[{alphanumeric}]+(\\.[{alphanumeric}]+)*\\.({extension})", followedBy: "{space}|[.,?!]", .keep)
+            "file name", "[{alphanumeric}]+(\\.[{alphanumeric}]+)*\\.({extension})", followedBy: "{space}|[.,?!]", .keep
+        )
         rule(
             "word and full stop before punctuation", "({thing}|{word}|{hyphenated}|{ampersand})\\.",
             followedBy: "[,;:\\u3001]", .ampersands)

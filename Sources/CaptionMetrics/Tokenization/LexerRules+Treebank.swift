@@ -52,8 +52,10 @@ extension LexerRules {
         define(
             "extension",
             words: [
-                "bat", "bmp", "c", "cgi", "class", "cpp", "dll", "docx?", "exe", "gif", "gz", "h", "html?", "jar", "java",
-                "jpe?g", "mov", "pdf", "php", "pl", "png", "ppt", "ps", "py", "sql", "tar", "txt", "wav", "x", "xml", "zip",
+                "bat", "bmp", "c", "cgi", "class", "cpp", "dll", "docx?", "exe", "gif", "gz", "h", "html?", "jar",
+                "java",
+                "jpe?g", "mov", "pdf", "php", "pl", "png", "ppt", "ps", "py", "sql", "tar", "txt", "wav", "x", "xml",
+                "zip",
             ])
     }
 
@@ -146,7 +148,9 @@ extension LexerRules {
             .brackets)
         rule("opening double quote", "\"|&quot;", followedBy: "[A-Za-z0-9$]", .replace("``"))
         rule("double quote", "\"|&quot;", .replace("''"))
-        rule("opening single quote", "'", followedBy: "[A-Za-z][^ \\t\\n\\r\\u00A0\\u2028\\u2029\\u000B\\u000C]", .replace("`"))
+        rule(
+            "opening single quote", "'", followedBy: "[A-Za-z][^ \\t\\n\\r\\u00A0\\u2028\\u2029\\u000B\\u000C]",
+            .replace("`"))
         rule("clitic of two letters", "({apostrophe})(re|ve|ll)", .clitic)
         rule("apostrophe", "&apos;", .replace("'"))
         rule("plain quotes", "''|``|'|`", .keep)
@@ -160,7 +164,9 @@ extension LexerRules {
     }
 
     private mutating func addPunctuationRules() {
-        for (character, text) in [("(", "-LRB-"), (")", "-RRB-"), ("[", "-LSB-"), ("]", "-RSB-"), ("{", "-LCB-"), ("}", "-RCB-")] {
+        for (character, text) in [
+            ("(", "-LRB-"), (")", "-RRB-"), ("[", "-LSB-"), ("]", "-RSB-"), ("{", "-LCB-"), ("}", "-RCB-"),
+        ] {
             rule("bracket \(character)", "\\" + character, .replace(text))
         }
         rule("dash of three or four hyphens", "-{3,4}", .replace("--"))

@@ -15,7 +15,8 @@ public struct PTBTokenizer: Sendable {
     ]
 
     /// The members of `punctuation` as their bytes packed into one number.
-    private static let packedPunctuation = Set(punctuation.filter { $0.utf8.count <= 3 }.map { packed(Array($0.utf8)[...]) })
+    private static let packedPunctuation = Set(
+        punctuation.filter { $0.utf8.count <= 3 }.map { packed(Array($0.utf8)[...]) })
 
     private static func packed(_ token: ArraySlice<UInt8>) -> UInt32 {
         token.reduce(0) { $0 << 8 | UInt32($1) }

@@ -16,13 +16,13 @@ public struct WordMoversDistance: CaptionMetric {
     public let name = "wmd"
     public let vectors: WordVectors
     public let variant: Variant
-    private let stopWords: Set<String>
+    private let stopWords: Set<[UInt8]>
 
     /// - Parameter stopWords: dropped from both sides; by default NLTK's English list of 153 words.
     public init(vectors: WordVectors, variant: Variant = .raw, stopWords: Set<String> = StopWords.english) {
         self.vectors = vectors
         self.variant = variant
-        self.stopWords = stopWords
+        self.stopWords = Set(stopWords.map { Array($0.utf8) })
     }
 
     public func evaluate(_ captions: TokenizedCaptions) -> [CaptionScore] {
@@ -32,7 +32,8 @@ public struct WordMoversDistance: CaptionMetric {
             }
         }
         let tag = CaptionProtocol(
-            metric: "wmd", variant: "\(variant.rawValue) vectors, exp(-distance), stop words removed", captions: captions,
+            metric: "wmd", variant: "\(variant.rawValue) vectors, exp(-distance), stop words removed",
+            captions: captions,
             additionalHashes: vectors.hash.map { ["wordVectors": $0] } ?? [:])
         return [CaptionScore(name: "WMD", corpus: perImage.mean, perImage: perImage, protocolTag: tag)]
     }
@@ -52,8 +53,9 @@ public struct WordMoversDistance: CaptionMetric {
 
     private func histogram(_ caption: String) -> Histogram {
         var result = Histogram()
-        for word in caption.split(separator: " ", omittingEmptySubsequences: false) {
-            guard !stopWords.contains(String(word)), let row = vectors.row(of: word.utf8) else { continue }
+        // Bytes throughout: a blank before a combining mark is one Character, which would not be split at.
+        for word in caption.utf8.split(separator: 0x20) {
+            guard !stopWords.contains(Array(word)), let row = vectors.row(of: word) else { continue }
             result.length += 1
             if let index = result.rows.firstIndex(of: row) {
                 result.counts[index] += 1
@@ -72,7 +74,8 @@ public struct WordMoversDistance: CaptionMetric {
         for a in first.rows { for b in second.rows { cost.append(a == b ? 0 : euclidean(a, b)) } }
         // Masses count/length, scaled by both lengths to be whole numbers.
         let total = OptimalTransport.cost(
-            supply: first.counts.map { $0 * second.length }, demand: second.counts.map { $0 * first.length }, cost: cost)
+            supply: first.counts.map { $0 * second.length }, demand: second.counts.map { $0 * first.length }, cost: cost
+        )
         return total / Double(first.length * second.length)
     }
 

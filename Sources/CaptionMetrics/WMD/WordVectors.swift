@@ -15,7 +15,8 @@ public struct WordVectors: Sendable {
     ///   - values: `words.count * dimension` numbers.
     /// - Throws: `CaptionDataError.wordVectors` when the sizes do not agree.
     public init(words: [String], values: [Float], dimension: Int, hash: String? = nil) throws {
-        try self.init(keys: words.map { Array($0.utf8) }, values: values, dimension: dimension, hash: hash, path: "in memory")
+        try self.init(
+            keys: words.map { Array($0.utf8) }, values: values, dimension: dimension, hash: hash, path: "in memory")
     }
 
     init(keys: [[UInt8]], values: [Float], dimension: Int, hash: String?, path: String) throws {

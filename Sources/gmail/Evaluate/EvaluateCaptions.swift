@@ -50,7 +50,8 @@ struct EvaluateCaptions: ParsableCommand {
 
     func validate() throws {
         if metrics.choices.contains(.wmd), wordVectors == nil {
-            throw ValidationError("metric 'wmd' needs word vectors: add --word-vectors FILE (word2vec .bin or GloVe text)")
+            throw ValidationError(
+                "metric 'wmd' needs word vectors: add --word-vectors FILE (word2vec .bin or GloVe text)")
         }
         if !metrics.choices.contains(.wmd), wordVectors != nil || unitVectors {
             throw ValidationError("--word-vectors and --unit-vectors are for metric 'wmd': add wmd to --metrics")
@@ -74,7 +75,9 @@ struct EvaluateCaptions: ParsableCommand {
         let report = try CaptionReport.metrics(results, findings: pairing.findings)
         try Self.write(report, to: out)
         if let perImage { try Self.write(try CaptionReport.perImage(results), to: perImage) }
-        note("done in \((ContinuousClock.now - start).formatted(.units(allowed: [.seconds], fractionalPart: .show(length: 2))))")
+        note(
+            "done in \((ContinuousClock.now - start).formatted(.units(allowed: [.seconds], fractionalPart: .show(length: 2))))"
+        )
         if json {
             FileHandle.standardOutput.write(report)
         } else {
@@ -106,7 +109,9 @@ struct EvaluateCaptions: ParsableCommand {
                 + String(format: "  %8.4f", score.corpus)
                 + "  \(score.protocolTag.metric): \(score.protocolTag.variant)"
         }
-        return (["\(results.imageIDs.count) images, tokenizer \(results.scores.first?.protocolTag.tokenizer ?? "-")"] + rows)
+        return
+            (["\(results.imageIDs.count) images, tokenizer \(results.scores.first?.protocolTag.tokenizer ?? "-")"]
+            + rows)
             .joined(separator: "\n")
     }
 }

@@ -21,9 +21,9 @@ enum MetricChoice: String, CaseIterable {
         case .cider: return CIDEr(.d)
         case .ciderPlain: return CIDEr(.plain)
         case .wmd:
-            var vocabulary = Set<String>()
+            var vocabulary = Set<[UInt8]>()
             for caption in context.captions.references.joined() + context.captions.candidates {
-                for word in caption.split(separator: " ") { vocabulary.insert(String(word)) }
+                for word in caption.utf8.split(separator: 0x20) { vocabulary.insert(Array(word)) }
             }
             // `validate` has seen to it that there is a path.
             let vectors = try WordVectors(contentsOf: context.wordVectors ?? "", keeping: vocabulary)
