@@ -1,7 +1,7 @@
 import ArgumentParser
+import Foundation
 
 /// The command `gmail`.
-@main
 struct Gmail: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "gmail",
@@ -14,5 +14,35 @@ struct Gmail: AsyncParsableCommand {
 struct Evaluate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Compute metrics; every number carries the protocol that made it.",
-        subcommands: [])
+        subcommands: [EvaluateCaptions.self])
+}
+
+/// Runs the command and settles its exit code: 0, 1 for bad input with one line on standard error, 2 for wrong usage.
+@main
+enum Main {
+    static func main() async {
+        do {
+            var command = try Gmail.parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            let code = Gmail.exitCode(for: error)
+            // Help and version are no errors; the parser prints them and leaves with 0.
+            if code == .success { Gmail.exit(withError: error) }
+            if code == .validationFailure {
+                FileHandle.standardError.write(Data((Gmail.fullMessage(for: error) + "\n").utf8))
+                exit(2)
+            }
+            FileHandle.standardError.write(Data("error: \(oneLine(error))\n".utf8))
+            exit(1)
+        }
+    }
+
+    private static func oneLine(_ error: any Error) -> String {
+        let text = (error as? any LocalizedError)?.errorDescription ?? "\(error)"
+        return text.split(whereSeparator: \.isNewline).joined(separator: " ")
+    }
 }

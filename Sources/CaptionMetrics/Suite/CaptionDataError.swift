@@ -1,0 +1,47 @@
+import Foundation
+
+/// What can be wrong with captions and the files they come from.
+public enum CaptionDataError: Error, Equatable, Sendable {
+    case unreadable(path: String, reason: String)
+    case malformed(path: String, line: Int, column: Int, expected: String, got: String)
+    case unknownLayout(path: String, expected: String)
+    case badEntry(path: String, entry: String, expected: String, got: String)
+    case unequalCounts(images: Int, references: Int, candidates: Int)
+    case repeatedImage(ImageID)
+    case noReferences(ImageID)
+    case noImages
+    case noCommonImages(references: Int, candidates: Int, referenceExample: String, candidateExample: String)
+    case wordVectors(path: String, expected: String, got: String)
+}
+
+extension CaptionDataError: CustomStringConvertible, LocalizedError {
+    public var errorDescription: String? { description }
+
+    public var description: String {
+        switch self {
+        case .unreadable(let path, let reason):
+            "cannot read '\(path)': \(reason)"
+        case .malformed(let path, let line, let column, let expected, let got):
+            "'\(path)' is not valid JSON: line \(line), column \(column): expected \(expected), got \(got)"
+        case .unknownLayout(let path, let expected):
+            "'\(path)' has an unknown layout: expected \(expected)"
+        case .badEntry(let path, let entry, let expected, let got):
+            "'\(path)', \(entry): expected \(expected), got \(got)"
+        case .unequalCounts(let images, let references, let candidates):
+            "captions do not pair up: \(images) images, \(references) lists of references, \(candidates) candidates; "
+                + "all three must be equal in number"
+        case .repeatedImage(let id):
+            "image \(id) occurs twice: each image has one entry, with all its references and one candidate"
+        case .noReferences(let id):
+            "image \(id) has no reference caption: expected at least one"
+        case .noImages:
+            "no images to score: expected at least one image with references and a candidate"
+        case .noCommonImages(let references, let candidates, let referenceExample, let candidateExample):
+            "no image has both references and a candidate: \(references) images with references "
+                + "(such as \(referenceExample)), \(candidates) with candidates (such as \(candidateExample)); "
+                + "check that both files use the same image ids"
+        case .wordVectors(let path, let expected, let got):
+            "word vectors '\(path)': expected \(expected), got \(got)"
+        }
+    }
+}

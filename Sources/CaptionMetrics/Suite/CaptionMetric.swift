@@ -1,0 +1,55 @@
+/// One metric of a suite: BLEU, ROUGE-L, CIDEr, METEOR, SPICE, WMD …
+///
+/// A metric is a value with its settings; `evaluate` reads tokenised captions and returns one score per number the
+/// metric reports (BLEU reports four). Scores keep the image order of the captions.
+public protocol CaptionMetric: Sendable {
+    /// What a user calls it: `bleu`, `cider`.
+    var name: String { get }
+
+    /// - Throws: what the metric needs and cannot have, such as missing data files.
+    func evaluate(_ captions: TokenizedCaptions) throws -> [CaptionScore]
+}
+
+/// A number for the whole set, the same for each image, and the protocol that made both.
+public struct CaptionScore: Sendable {
+    /// The name coco-caption gives the number: `Bleu_4`, `ROUGE_L`, `CIDEr`.
+    public let name: String
+    public let corpus: Double
+    /// In the order of `TokenizedCaptions.imageIDs`; NaN where the metric is undefined.
+    public let perImage: [Double]
+    public let protocolTag: CaptionProtocol
+
+    public init(name: String, corpus: Double, perImage: [Double], protocolTag: CaptionProtocol) {
+        self.name = name
+        self.corpus = corpus
+        self.perImage = perImage
+        self.protocolTag = protocolTag
+    }
+}
+
+/// How a number was made: enough to tell whether two numbers may be compared.
+public struct CaptionProtocol: Sendable, Hashable {
+    /// `bleu`, `rouge-l`, `cider-d` …
+    public let metric: String
+    /// The choices within the metric, in words: `closest reference length`.
+    public let variant: String
+    public let tokenizer: String
+    /// SHA-256 by role: `references`, `candidates`, and what the metric itself read (`wordVectors`).
+    public let dataHashes: [String: String]
+
+    public init(metric: String, variant: String, tokenizer: String, dataHashes: [String: String]) {
+        self.metric = metric
+        self.variant = variant
+        self.tokenizer = tokenizer
+        self.dataHashes = dataHashes
+    }
+
+    /// The tag of a metric over `captions`, with what the metric read besides.
+    public init(
+        metric: String, variant: String, captions: TokenizedCaptions, additionalHashes: [String: String] = [:]
+    ) {
+        self.init(
+            metric: metric, variant: variant, tokenizer: captions.tokenizer,
+            dataHashes: captions.dataHashes.merging(additionalHashes) { $1 })
+    }
+}
