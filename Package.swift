@@ -30,7 +30,7 @@ let package = Package(
         // F2
         .target(name: "Tokenizers", dependencies: ["StrictJSON"]),
         .target(name: "Images", dependencies: ["CImageCodecs"]),
-        .target(name: "CaptionMetrics"),
+        .target(name: "CaptionMetrics", dependencies: ["Safetensors"]),
         // F3
         .target(name: "Encoders", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers"]),
         // F9

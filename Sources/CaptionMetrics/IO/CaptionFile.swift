@@ -1,4 +1,5 @@
 import Foundation
+import Safetensors
 
 /// The captions of a file, in its order, and the file's hash.
 ///
@@ -46,7 +47,7 @@ public struct CaptionFile: Sendable {
     public init(_ data: Data, path: String) throws {
         // Hash and text are independent: two cores.
         let parts = Parallel.map(2) { part -> Result<Part, any Error> in
-            part == 0 ? .success(.hash(SHA256.hexadecimal(data))) : Result { .entries(try Self.parse(data, path)) }
+            part == 0 ? .success(.hash(data.withUnsafeBytes { ContentHash.sha256(of: $0) })) : Result { .entries(try Self.parse(data, path)) }
         }
         var hash = ""
         var entries: [Entry] = []

@@ -1,4 +1,5 @@
 import Foundation
+import Safetensors
 
 extension MeteorData {
     /// What a compilation made, or found in place.
@@ -52,7 +53,7 @@ extension MeteorData {
     private static func upToDate(_ path: String, hash: [UInt8]) throws(MeteorError) -> Compilation? {
         do {
             let present = try summary(of: path, written: false)
-            return present.sourceHash == SHA256.hex(hash) ? present : nil
+            return present.sourceHash == ContentHash.hexadecimal(hash) ? present : nil
         } catch {
             switch error {
             // A missing, old or damaged file is what compiling is for.

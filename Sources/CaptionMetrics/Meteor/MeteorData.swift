@@ -1,4 +1,5 @@
 import Foundation
+import Safetensors
 
 /// METEOR's tables, mapped from the compiled file: paraphrases, WordNet synsets and base forms, function words,
 /// non-breaking prefixes.
@@ -79,7 +80,7 @@ public final class MeteorData: @unchecked Sendable {
         self.path = path
         self.length = length
         base = UnsafeRawPointer(map)
-        sourceHash = SHA256.hex(bytes[16..<(16 + MeteorLayout.sourceHashLength)])
+        sourceHash = ContentHash.hexadecimal(Array(bytes[16..<(16 + MeteorLayout.sourceHashLength)]))
         wordOffsets = sections.array(.wordOffsets)
         wordBytes = sections.array(.wordBytes)
         wordSlots = sections.array(.wordSlots)

@@ -1,4 +1,5 @@
 import Foundation
+import Safetensors
 
 /// Finds METEOR's tables in what pip installs or downloads, and unpacks them with `unzip` and `gzip`.
 ///
@@ -121,7 +122,9 @@ struct MeteorSources {
             for table in Table.allCases { digests += try Self.digest(of: folder + "/" + table.rawValue) }
         }
         digests += try Self.digest(of: paraphrases)
-        return SHA256.digest(digests)
+        var hash = SHA256()
+        hash.update(digests)
+        return hash.finish()
     }
 
     func read(_ table: Table) throws(MeteorError) -> [UInt8] {

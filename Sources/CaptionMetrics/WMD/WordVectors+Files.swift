@@ -1,4 +1,5 @@
 import Foundation
+import Safetensors
 
 extension WordVectors {
     /// The file layouts that can be read; `nil` is decided by the file's name.
@@ -23,7 +24,7 @@ extension WordVectors {
             throw CaptionDataError.unreadable(path: path, reason: error.localizedDescription)
         }
         let isBinary = format == .word2vecBinary || format == nil && path.hasSuffix(".bin")
-        let hash = SHA256.hexadecimal(data)
+        let hash = data.withUnsafeBytes { ContentHash.sha256(of: $0) }
         let table = try data.withUnsafeBytes { raw in
             let bytes = raw.bindMemory(to: UInt8.self)
             return isBinary ? try Self.readBinary(bytes, path, vocabulary) : try Self.readText(bytes, path, vocabulary)

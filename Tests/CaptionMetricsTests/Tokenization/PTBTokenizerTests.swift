@@ -66,8 +66,9 @@ import Testing
         let expected = batch.lines.map { line in
             // By bytes: to Swift, U+037E is equal to ";", and a blank before a combining mark is no blank.
             String(
-                decoding: line.utf8.split(separator: 0x20).filter { !punctuation.contains(Array($0)) }
-                    .joined(separator: [0x20]), as: UTF8.self)
+                decoding: Array(
+                    line.utf8.split(separator: 0x20).filter { !punctuation.contains(Array($0)) }
+                        .joined(separator: [0x20])), as: UTF8.self)
         }
         let tokens = PTBTokenizer().tokenize(captions)
         #expect(zip(tokens, expected).filter { !$0.utf8.elementsEqual($1.utf8) }.count == 0)
