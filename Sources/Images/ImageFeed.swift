@@ -83,11 +83,13 @@ public final class ImageFeed: Sendable {
     ) throws {
         guard let size = preprocessing.outputSize else {
             throw ImageError.invalidConfiguration(
-                file: "preprocessing", key: "do_center_crop", expected: "a crop or an exact size, so that images form a batch",
+                file: "preprocessing", key: "do_center_crop",
+                expected: "a crop or an exact size, so that images form a batch",
                 got: "sizes that follow each image")
         }
         precondition(batchSize > 0 && workers > 0 && prefetch > 0)
-        let shared = Shared(paths: paths, preprocessing: preprocessing, size: size, batchSize: batchSize, prefetch: prefetch)
+        let shared = Shared(
+            paths: paths, preprocessing: preprocessing, size: size, batchSize: batchSize, prefetch: prefetch)
         self.shared = shared
         for number in 0..<workers {
             let thread = Thread { shared.work() }

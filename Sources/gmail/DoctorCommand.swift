@@ -7,7 +7,8 @@ import TorchNN
 struct DoctorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
-        abstract: "Show versions, devices, the precision and kernels that would be chosen, caches, and what is missing.")
+        abstract: "Show versions, devices, the precision and kernels that would be chosen, caches, and what is missing."
+    )
 
     func run() throws {
         var problems: [String] = []
@@ -17,7 +18,9 @@ struct DoctorCommand: ParsableCommand {
         let features = Self.cpuFeatures()
         row("gmail", Gmail.configuration.version)
         row("cpu", "\(features.model), \(ProcessInfo.processInfo.activeProcessorCount) cores")
-        row("cpu features", features.flags.isEmpty ? "none of avx2, avx512, amx" : features.flags.joined(separator: " "))
+        row(
+            "cpu features", features.flags.isEmpty ? "none of avx2, avx512, amx" : features.flags.joined(separator: " ")
+        )
         row("memory", String(format: "%.1f GiB", Double(ProcessInfo.processInfo.physicalMemory) / 1_073_741_824))
         do {
             try TorchRuntime.load()
@@ -49,13 +52,16 @@ struct DoctorCommand: ParsableCommand {
 
     private static func cpuFeatures() -> (model: String, flags: [String]) {
         // /proc files have no size; Foundation reads them to the end all the same.
-        let text = FileManager.default.contents(atPath: "/proc/cpuinfo").map { String(decoding: $0, as: UTF8.self) } ?? ""
+        let text =
+            FileManager.default.contents(atPath: "/proc/cpuinfo").map { String(decoding: $0, as: UTF8.self) } ?? ""
         func value(_ key: String) -> String {
             text.split(separator: "\n").first { $0.hasPrefix(key) }
                 .flatMap { $0.split(separator: ":", maxSplits: 1).last }
                 .map { $0.trimmingCharacters(in: .whitespaces) } ?? ""
         }
-        let interesting = ["avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8"]
+        let interesting = [
+            "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8",
+        ]
         let present = Set(value("flags").split(separator: " ").map(String.init))
         let model = value("model name")
         return (model.isEmpty ? "unknown" : model, interesting.filter(present.contains))

@@ -50,7 +50,8 @@ public struct CLIPProcessor: Sendable {
         let name = try settings?.string("interpolation") ?? "bicubic"
         guard let filter = filters[name] else {
             throw ModelFileError.invalidValue(
-                file: path, key: "preprocess_cfg.interpolation", expected: "\"bicubic\" or \"bilinear\"", got: "\"\(name)\"")
+                file: path, key: "preprocess_cfg.interpolation", expected: "\"bicubic\" or \"bilinear\"",
+                got: "\"\(name)\"")
         }
         let mode = try settings?.string("resize_mode") ?? "shortest"
         guard mode == "shortest" else {
@@ -59,7 +60,8 @@ public struct CLIPProcessor: Sendable {
         }
         let standard = try ImagePreprocessing.clip(side: side)
         return try ImagePreprocessing(
-            resize: .shortestEdge(side), filter: filter, crop: ImageSize(width: side, height: side), cropRounding: .torchvision,
+            resize: .shortestEdge(side), filter: filter, crop: ImageSize(width: side, height: side),
+            cropRounding: .torchvision,
             mean: settings?.numbers("mean") ?? standard.mean, std: settings?.numbers("std") ?? standard.std)
     }
 
@@ -68,7 +70,8 @@ public struct CLIPProcessor: Sendable {
     /// - Throws: `ModelFileError.notAModelFolder` when the folder has no tokenizer.
     public func tokens(_ texts: [String], folder: String) throws -> (ids: Tensor, truncatedRows: [Int]) {
         guard let tokenizer else {
-            throw ModelFileError.notAModelFolder(path: folder, expected: "tokenizer.json, or vocab.json and merges.txt,")
+            throw ModelFileError.notAModelFolder(
+                path: folder, expected: "tokenizer.json, or vocab.json and merges.txt,")
         }
         let batch = try tokenizer.encode(texts, contextLength: contextLength, truncation: .truncate)
         return (Tensor(batch.ids, shape: [batch.rowCount, batch.contextLength]), batch.truncatedRows)

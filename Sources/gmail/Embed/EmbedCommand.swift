@@ -64,7 +64,8 @@ struct EmbedCommand: AsyncParsableCommand {
         let start = clock.now
         let paths = try ImageDiscovery.images(images)
         if !images.isEmpty && paths.isEmpty {
-            throw CommandError("--images: no .jpg, .jpeg, .png or .webp file in \(images.map { "'\($0)'" }.joined(separator: ", "))")
+            throw CommandError(
+                "--images: no .jpg, .jpeg, .png or .webp file in \(images.map { "'\($0)'" }.joined(separator: ", "))")
         }
         let lines = try texts.map(Self.lines)
 
@@ -134,7 +135,8 @@ struct EmbedCommand: AsyncParsableCommand {
             progress.advance(by: batch.count + batch.failures.count)
         }
         guard !names.isEmpty else {
-            throw CommandError("none of the \(paths.count) images could be read; the first: \(sidecar.skipped[0].reason)")
+            throw CommandError(
+                "none of the \(paths.count) images could be read; the first: \(sidecar.skipped[0].reason)")
         }
         sidecar.images = names
         let times = feed.times
@@ -195,8 +197,10 @@ struct EmbedCommand: AsyncParsableCommand {
         if let images = summary.images {
             print(
                 String(
-                    format: "%d images, %.1f images/s (decode %.2f s, preprocessing %.2f s, model %.2f s, waiting for data %.2f s)",
-                    images, summary.imagesPerSecond, summary.decodeSeconds, summary.preprocessingSeconds, summary.modelSeconds,
+                    format:
+                        "%d images, %.1f images/s (decode %.2f s, preprocessing %.2f s, model %.2f s, waiting for data %.2f s)",
+                    images, summary.imagesPerSecond, summary.decodeSeconds, summary.preprocessingSeconds,
+                    summary.modelSeconds,
                     summary.waitingSeconds))
         }
         if let texts = summary.texts { print("\(texts) texts") }

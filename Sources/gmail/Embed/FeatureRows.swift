@@ -15,7 +15,8 @@ final class FeatureRows {
     init(beside target: String, name: String, dimension: Int) throws {
         self.dimension = dimension
         path = "\(target).\(name).\(ProcessInfo.processInfo.processIdentifier).rows"
-        guard FileManager.default.createFile(atPath: path, contents: nil), let handle = FileHandle(forUpdatingAtPath: path)
+        guard FileManager.default.createFile(atPath: path, contents: nil),
+            let handle = FileHandle(forUpdatingAtPath: path)
         else {
             throw CommandError("cannot write beside '\(target)': does its folder exist, and may you write there?")
         }
@@ -27,7 +28,12 @@ final class FeatureRows {
     /// Appends float32 rows `[n, dimension]`.
     func append(_ rows: Tensor) throws {
         let dense = rows.to(.cpu).to(.float32).contiguous()
-        try dense.withUnsafeBytes { try handle.write(contentsOf: Data(bytesNoCopy: UnsafeMutableRawPointer(mutating: $0.baseAddress!), count: $0.count, deallocator: .none)) }
+        try dense.withUnsafeBytes {
+            try handle.write(
+                contentsOf: Data(
+                    bytesNoCopy: UnsafeMutableRawPointer(mutating: $0.baseAddress!), count: $0.count, deallocator: .none
+                ))
+        }
         count += rows.size(0)
     }
 

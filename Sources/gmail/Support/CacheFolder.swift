@@ -5,7 +5,8 @@ import Safetensors
 enum CacheFolder {
     static var path: String {
         let environment = ProcessInfo.processInfo.environment
-        let base = environment["XDG_CACHE_HOME"].flatMap { $0.isEmpty ? nil : $0 } ?? "\(environment["HOME"] ?? "/tmp")/.cache"
+        let base =
+            environment["XDG_CACHE_HOME"].flatMap { $0.isEmpty ? nil : $0 } ?? "\(environment["HOME"] ?? "/tmp")/.cache"
         return "\(base)/gmail"
     }
 }
@@ -48,7 +49,8 @@ struct FileHashes {
             encoder.outputFormatting = .sortedKeys
             try AtomicFile.write([UInt8](encoder.encode(known)), to: cache)
         } catch {
-            FileHandle.standardError.write(Data("warning: \(cache) could not be written (\(error)); hashes are computed again next time\n".utf8))
+            FileHandle.standardError.write(
+                Data("warning: \(cache) could not be written (\(error)); hashes are computed again next time\n".utf8))
         }
     }
 }

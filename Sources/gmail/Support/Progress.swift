@@ -31,8 +31,10 @@ final class Progress {
         lastShown = now
         let seconds = (now - start).seconds
         let rate = Double(done) / max(seconds, 1e-9)
-        let remaining = isLast ? "in \(Self.clock(seconds))" : "\(Self.clock(Double(total - done) / max(rate, 1e-9))) left"
-        let line = "\(label) \(done)/\(total) \(unit), \(String(format: "%.1f", rate)) \(unit)/s, \(remaining)\(note.isEmpty ? "" : ", \(note)")"
+        let remaining =
+            isLast ? "in \(Self.clock(seconds))" : "\(Self.clock(Double(total - done) / max(rate, 1e-9))) left"
+        let line =
+            "\(label) \(done)/\(total) \(unit), \(String(format: "%.1f", rate)) \(unit)/s, \(remaining)\(note.isEmpty ? "" : ", \(note)")"
         if isTerminal {
             let width = 24
             let filled = total == 0 ? width : min(width, width * done / total)
