@@ -156,14 +156,14 @@ public final class AlignmentTask {
             pairedCosine: outcome.pairedCosine)
     }
 
-    private struct Outcome {
+    struct Outcome {
         let loss: Double
         let terms: [StepReport.Term]
         let pairedCosine: Double?
     }
 
-    /// Gradients of the batch's loss on every trained parameter.
-    private func backward(_ batch: AlignmentBatch) throws -> Outcome {
+    /// Adds the gradient of the batch's loss to every trained parameter.
+    func backward(_ batch: AlignmentBatch) throws -> Outcome {
         let frozen = frozenFeatures(of: batch)
         let parts = GradientCaching.split(batch.generated.pixels, size: settings.chunkSize)
         var chunks = parts
@@ -242,7 +242,7 @@ public final class AlignmentTask {
         }
     }
 
-    private func setTraining(_ on: Bool) {
+    func setTraining(_ on: Bool) {
         towers.setTraining(on)
         projection.setTraining(on)
     }

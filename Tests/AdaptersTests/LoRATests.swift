@@ -41,7 +41,7 @@ private let rounding = 2e-5
         let model = try baseModel()
         model.setRequiresGrad(true)
         let adapter = try LoRAAdapter(injectingInto: model, LoRAConfiguration(rank: 3), generator: Generator(seed: 1))
-        let trained = model.namedParameters().filter(\.tensor.requiresGrad).map(\.key)
+        let trained = model.namedParameters().filter { $0.tensor.requiresGrad }.map(\.key)
         #expect(trained == adapter.namedParameters().map(\.key))
         adapter.fill(seed: 2)
         model.imageFeatures(try pixels()).square().sum().backward()

@@ -20,7 +20,7 @@ private let tolerance = 1e-5
         #expect(adapter.configuration.rank == rank)
         #expect(abs(adapter.configuration.scale - scale) < 1e-12)
         #expect(adapter.paths.count == count)
-        #expect(!adapter.namedParameters().contains(where: \.tensor.requiresGrad))
+        #expect(!adapter.namedParameters().contains { $0.tensor.requiresGrad })
         let expected = try Weights(path: fixture("\(name)/expected.safetensors"))["image_embeds"]!.tensor()
         let base = try Weights(path: fixture("base/expected.safetensors"))["image_embeds"]!.tensor()
         try withoutGradients {
@@ -97,7 +97,7 @@ private let tolerance = 1e-5
             let held = adapter.namedParameters().map(\.tensor)
             try adapter.loadTensors(from: "\(folder)/adapter_model.safetensors")
             for (tensor, state) in zip(held, other.stateTensors) { #expect(bits(tensor) == bits(state.tensor)) }
-            #expect(held.allSatisfy(\.requiresGrad))
+            #expect(held.allSatisfy { $0.requiresGrad })
         }
     }
 }
