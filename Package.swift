@@ -33,6 +33,9 @@ let package = Package(
         .target(name: "CaptionMetrics", dependencies: ["Safetensors"]),
         // F3
         .target(name: "Encoders", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers"]),
+        .target(name: "Adapters", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON"]),
+        // F5
+        .target(name: "Alignment", dependencies: ["Torch", "TorchNN", "TorchOptim", "Safetensors", "Encoders", "Adapters"]),
         // F9
         .executableTarget(
             name: "gmail",
@@ -44,6 +47,10 @@ let package = Package(
         .testTarget(name: "SafetensorsTests", dependencies: ["Safetensors"], resources: [.copy("Fixtures")]),
         .testTarget(name: "TorchTests", dependencies: ["Torch"]),
         .testTarget(name: "EncodersTests", dependencies: ["Encoders"], resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "AdaptersTests", dependencies: ["Adapters", "Encoders", "TorchOptim"], resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "AlignmentTests", dependencies: ["Alignment"], resources: [.copy("Fixtures")]),
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
         .testTarget(name: "CaptionMetricsTests", dependencies: ["CaptionMetrics"], resources: [.copy("Fixtures")]),

@@ -10,12 +10,19 @@ public enum Functional {
     }
 
     /// `linear(x, weight, bias) + scale · (x · aᵀ) · bᵀ`: a low-rank update (LoRA, Hu et al. 2021), `a` `[r, in]`, `b` `[out, r]`.
+    ///
+    /// One operation: the backward pass keeps `x` and `x · aᵀ`, and computes no gradient of `weight` and `bias` (unless
+    /// they require one). Under autocast the operands are cast as `linear`'s are.
+    /// - Parameter dropped: what the low-rank branch reads instead of `x`, of its shape (`x` after dropout); nil is `x`.
     public static func loraLinear(
-        _ x: Tensor, weight: Tensor, bias: Tensor?, a: Tensor, b: Tensor, scale: Double, file: StaticString = #fileID,
-        line: UInt = #line
+        _ x: Tensor, dropped: Tensor? = nil, weight: Tensor, bias: Tensor?, a: Tensor, b: Tensor, scale: Double,
+        file: StaticString = #fileID, line: UInt = #line
     ) -> Tensor {
-        Tensor.make("loraLinear", file, line) {
-            ct_lora_linear(x.handle, weight.handle, bias?.handle, a.handle, b.handle, scale, $0)
+        withExtendedLifetime((x, dropped, weight, bias, a, b)) {
+            Tensor.make("loraLinear", file, line) {
+                ct_lora_linear(
+                    x.handle, dropped?.handle, weight.handle, bias?.handle, a.handle, b.handle, scale, $0)
+            }
         }
     }
 

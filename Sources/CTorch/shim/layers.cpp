@@ -71,14 +71,6 @@ CTStatus ct_onednn_linear_add(CTTensor x, CTTensor other, CTTensor packed, CTTen
     });
 }
 
-CTStatus ct_lora_linear(CTTensor x, CTTensor weight, CTTensor bias, CTTensor a, CTTensor b, double scale, CTTensor *out) {
-    return protect([&] {
-        auto base = at::linear(get(x), get(weight), optional(bias));
-        auto low = at::linear(get(x), get(a));                         // [..., r]
-        give(out, base + at::linear(low, get(b)) * scale);              // [..., out]
-    });
-}
-
 CTStatus ct_conv2d(CTTensor x, CTTensor weight, CTTensor bias, int64_t stride, int64_t padding, int64_t groups, CTTensor *out) {
     return protect([&] {
         give(out, at::conv2d(get(x), get(weight), optional(bias), {stride, stride}, {padding, padding}, {1, 1}, groups));

@@ -1,0 +1,64 @@
+import Foundation
+
+/// What stops an alignment.
+public enum AlignmentError: Error, Equatable, Sendable {
+    /// Images of one modality were given to the other's encoder.
+    case wrongModality(expected: Modality, got: Modality, source: String)
+    case invalidSetting(setting: String, expected: String, got: String)
+    /// Objective `none` and no text term.
+    case nothingToTrain(objective: String)
+
+    // A batch
+    case countMismatch(what: String, expected: Int, got: Int)
+    case batchTooSmall(step: Int, got: Int)
+    case shapeMismatch(what: String, expected: String, got: [Int])
+    case missingInput(what: String, reason: String)
+
+    // A step
+    case nonFiniteLoss(step: Int, terms: String, samples: [String])
+    case nonFiniteGradient(step: Int, norm: String, samples: [String])
+
+    // A checkpoint
+    case missingFile(folder: String, name: String)
+    case unreadableProgress(file: String, reason: String)
+}
+
+extension AlignmentError: CustomStringConvertible, LocalizedError {
+    public var errorDescription: String? { description }
+
+    public var description: String {
+        switch self {
+        case .wrongModality(let expected, let got, let source):
+            "\(source): these are \(got) images, given to the encoder of \(expected) images; each modality is read by its"
+                + " own encoder, so pass them as \(got) or check where they come from"
+        case .invalidSetting(let setting, let expected, let got):
+            "setting '\(setting)' is \(got), expected \(expected)"
+        case .nothingToTrain(let objective):
+            "objective '\(objective)' without a weighted text term trains nothing; use the base model as it is, or give"
+                + " loss.generatedTextWeight or loss.realTextWeight a value above 0"
+        case .countMismatch(let what, let expected, let got):
+            "a batch of \(expected) pairs has \(got) \(what)"
+        case .batchTooSmall(let step, let got):
+            "step \(step): a batch of \(got) has no negatives to contrast with; 2 pairs are the least"
+        case .shapeMismatch(let what, let expected, let got):
+            "\(what) of shape \(got), expected \(expected)"
+        case .missingInput(let what, let reason):
+            "the batch has no \(what), which \(reason)"
+        case .nonFiniteLoss(let step, let terms, let samples):
+            "step \(step): the loss is not finite (\(terms)); no weight was changed. Samples: \(Self.list(samples))."
+                + " Look at their images, or lower the learning rate"
+        case .nonFiniteGradient(let step, let norm, let samples):
+            "step \(step): the gradient is not finite (norm \(norm)); no weight was changed. Samples: \(Self.list(samples))."
+                + " Look at their images, or lower the learning rate"
+        case .missingFile(let folder, let name):
+            "checkpoint '\(folder)' has no \(name); is it complete?"
+        case .unreadableProgress(let file, let reason):
+            "\(file): \(reason)"
+        }
+    }
+
+    private static func list(_ samples: [String]) -> String {
+        let shown = samples.prefix(8).joined(separator: ", ")
+        return samples.count > 8 ? "\(shown) and \(samples.count - 8) more" : shown
+    }
+}

@@ -1,0 +1,124 @@
+import Torch
+
+/// How well held-out pairs lie together: tells early whether the generated data helps.
+public struct ValidationReport: Sendable, Equatable {
+    /// Pairs seen.
+    public let pairCount: Int
+    /// Different real images among them: what a generated image is looked up in.
+    public let realCount: Int
+    /// The training loss, mean over the batches weighted by their pairs; depends on the batch size.
+    public let loss: Double
+    /// Mean cosine of the pairs in the shared space (Table 14); nil without real images, as the recalls.
+    public let pairedCosine: Double?
+    /// Share of generated images whose real image is among the nearest k, for every k asked for.
+    public let recall: [Recall]
+
+    public struct Recall: Sendable, Equatable {
+        public let k: Int
+        public let value: Double
+    }
+}
+
+extension AlignmentTask {
+    /// Loss, paired cosine and generated-to-real recall on held-out batches; nothing is trained, dropout is off and batch
+    /// normalisation uses its running statistics.
+    /// - Parameters:
+    ///   - batches: of the size of training, so that losses compare; each is validated like a training batch.
+    ///   - ranks: the k of recall@k.
+    /// - Throws: `AlignmentError` for a batch that does not fit the loss, or for no batch at all.
+    public func validate(
+        _ batches: some Sequence<AlignmentBatch>, ranks: [Int] = [1, 5, 10]
+    ) throws -> ValidationReport {
+        var retrieval = PairedRetrieval()
+        var lossSum = 0.0
+        var count = 0
+        for batch in batches {
+            try batch.validate(for: settings.loss, step: step)
+            let parts = embeddings(of: batch)
+            let terms = withoutGradients {
+                settings.loss(generated: parts.generated, real: parts.real, text: parts.text, realIDs: batch.realIDs)
+            }
+            lossSum += terms.total.item() * Double(batch.count)
+            count += batch.count
+            if let real = parts.real { retrieval.add(generated: parts.generated, real: real, realIDs: batch.realIDs) }
+        }
+        guard count > 0 else {
+            throw AlignmentError.missingInput(what: "pairs", reason: "validation needs at least 2 of")
+        }
+        return ValidationReport(
+            pairCount: count, realCount: retrieval.realCount, loss: lossSum / Double(count),
+            pairedCosine: retrieval.meanCosine, recall: retrieval.recall(ranks))
+    }
+
+    /// Projected embeddings of a batch as the finished model gives them, without gradient.
+    public func embeddings(
+        of batch: AlignmentBatch
+    ) -> (generated: Embeddings<Generated>, real: Embeddings<Real>?, text: Tensor?) {
+        withoutGradients {
+            func chunked(_ pixels: Tensor, _ encode: (Tensor) -> Tensor) -> Tensor {
+                .cat(
+                    GradientCaching.split(pixels, size: settings.chunkSize).map { part in
+                        computing { encode(part) }.to(.float32)
+                    })
+            }
+            let generated = Embeddings<Generated>(
+                chunked(batch.generated.pixels) { towers.generated(ImageBatch<Generated>($0)).tensor })
+            let frozen = frozenFeatures(of: batch)
+            var real = frozen.real
+            if settings.loss.needsRealPixels, case .images(let images)? = batch.real {
+                real = Embeddings<Real>(
+                    chunked(images.pixels) { towers.real(ImageBatch<Real>($0), reading: .tuned).tensor })
+            }
+            return (projection(generated), real.map { projection($0) }, frozen.text)
+        }
+    }
+}
+
+/// Looks every generated image's real image up among all real images gathered, by cosine in float32.
+struct PairedRetrieval {
+    private var generated: [Tensor] = []  // [b, D] each, normalised
+    private var real: [Tensor] = []  // [1, D] each, normalised
+    /// For every generated image its row among the real ones.
+    private var targets: [Int] = []
+    private var rows: [String: Int] = [:]
+    private var cosineSum = 0.0
+
+    var realCount: Int { rows.count }
+    var meanCosine: Double? { targets.isEmpty ? nil : cosineSum / Double(targets.count) }
+
+    mutating func add(generated: Embeddings<Generated>, real: Embeddings<Real>, realIDs: [String]) {
+        cosineSum += pairedCosine(generated, real).to(.float64).sum().item()
+        self.generated.append(generated.tensor.detached().to(.cpu).normalized())
+        let normalized = real.tensor.detached().to(.cpu).normalized()
+        for (index, id) in realIDs.enumerated() {
+            if let row = rows[id] {
+                targets.append(row)
+            } else {
+                targets.append(rows.count)
+                rows[id] = rows.count
+                self.real.append(normalized[index..<index + 1])
+            }
+        }
+    }
+
+    /// A tie goes to the image that came first, so that equal embeddings never count as found.
+    func recall(_ ranks: [Int]) -> [ValidationReport.Recall] {
+        guard !targets.isEmpty else { return [] }
+        let gallery = Tensor.cat(real).transposed(0, 1)  // [D, M]
+        let order = Tensor.arange(0, rows.count).unsqueezed(0)  // [1, M]
+        var found = Array(repeating: 0, count: ranks.count)
+        var start = 0
+        for queries in generated {
+            let end = start + queries.size(0)
+            let similarity = queries.matmul(gallery)  // [b, M]
+            let target = Tensor(Array(targets[start..<end])).unsqueezed(1)  // [b, 1]
+            let own = similarity.gather(1, target)  // [b, 1]
+            let ahead = (similarity .> own).to(.int64).sum(1) + ((similarity .== own) .& (order .< target)).to(.int64).sum(1)
+            for place in ahead.array(of: Int.self) {
+                for (index, k) in ranks.enumerated() where place < k { found[index] += 1 }
+            }
+            start = end
+        }
+        return zip(ranks, found).map { .init(k: $0, value: Double($1) / Double(targets.count)) }
+    }
+}

@@ -1,0 +1,191 @@
+import Encoders
+import Testing
+import Torch
+import TorchNN
+
+@testable import Adapters
+
+/// float32 with another order of summation, over sums of some tens of terms near 1.
+private let rounding = 2e-5
+
+@Suite struct LoRATests {
+    @Test func defaultTargetsAreEveryAttentionLayerOfTheImageTower() throws {
+        let adapter = try LoRAAdapter(injectingInto: baseModel(), LoRAConfiguration(), generator: Generator(seed: 1))
+        let names = ["k_proj", "v_proj", "q_proj", "out_proj"]
+        let expected = (0..<2).flatMap { layer in
+            names.map { "vision_model.encoder.layers.\(layer).self_attn.\($0)" }
+        }
+        #expect(adapter.paths == expected)
+        #expect(adapter.namedParameters().map(\.key) == expected.flatMap { ["\($0).lora_A.weight", "\($0).lora_B.weight"] })
+        #expect(adapter.elementCount == 8 * (4 * 30 + 30 * 4))
+    }
+
+    @Test func freshAdapterComputesTheBaseToTheBit() throws {
+        let model = try baseModel()
+        let before = withoutGradients { model.imageFeatures(try! pixels()) }
+        let adapter = try LoRAAdapter(injectingInto: model, LoRAConfiguration(), generator: Generator(seed: 1))
+        let fresh = try withoutGradients { model.imageFeatures(try pixels()) }
+        #expect(bits(before) == bits(fresh))
+        for parameter in adapter.namedParameters() {
+            let values = parameter.tensor.array(of: Float.self)
+            if parameter.key.hasSuffix("lora_B.weight") {
+                #expect(values.allSatisfy { $0 == 0 })
+            } else {
+                let bound = Float(1 / 30.0.squareRoot())
+                #expect(values.allSatisfy { abs($0) <= bound } && values.contains { abs($0) > bound / 2 })
+            }
+        }
+    }
+
+    @Test func onlyTheAdapterIsTrained() throws {
+        let model = try baseModel()
+        model.setRequiresGrad(true)
+        let adapter = try LoRAAdapter(injectingInto: model, LoRAConfiguration(rank: 3), generator: Generator(seed: 1))
+        let trained = model.namedParameters().filter { $0.tensor.requiresGrad }.map(\.key)
+        #expect(trained == adapter.namedParameters().map(\.key))
+        adapter.fill(seed: 2)
+        model.imageFeatures(try pixels()).square().sum().backward()
+        for parameter in model.namedParameters() {
+            #expect((parameter.tensor.grad != nil) == parameter.key.contains(".lora_"), "\(parameter.key)")
+        }
+    }
+
+    @Test func mergedDisabledAndRemovedAdapters() throws {
+        let model = try baseModel()
+        let input = try pixels()
+        func features() -> Tensor { withoutGradients { model.imageFeatures(input) } }
+        let base = features()
+        let weights = model.namedTensors().filter { $0.key.hasSuffix("proj.weight") }
+            .map { ($0.key, bits($0.tensor)) }
+        let adapter = try LoRAAdapter(
+            injectingInto: model, LoRAConfiguration(rank: 4, alpha: 6), generator: Generator(seed: 1))
+        adapter.fill(seed: 3)
+        let adapted = features()
+        #expect(maximumDifference(adapted, base) > 1e-2)
+
+        adapter.isEnabled = false
+        #expect(bits(features()) == bits(base))
+        adapter.isEnabled = true
+        #expect(bits(features()) == bits(adapted))
+
+        adapter.merge()
+        let merged = features()
+        #expect(adapter.isMerged)
+        #expect(maximumDifference(merged, adapted) < rounding)
+        adapter.merge()
+        #expect(bits(features()) == bits(merged))
+        adapter.isEnabled = false
+        #expect(bits(features()) == bits(base))
+        adapter.isEnabled = true
+
+        adapter.unmerge()
+        let after = Dictionary(uniqueKeysWithValues: model.namedTensors().map { ($0.key, bits($0.tensor)) })
+        for (key, before) in weights { #expect(after[key] == before, "\(key)") }
+        #expect(bits(features()) == bits(adapted))
+
+        try adapter.remove(keepingUpdates: true)
+        #expect(bits(features()) == bits(merged))
+        #expect(!model.namedParameters().contains { $0.key.contains("lora_") })
+    }
+
+    @Test func mergingLeavesALayerThatSharesTheWeightAlone() throws {
+        let model = try baseModel()
+        let other = Linear(sharing: model.vision.encoder.layers[0].attention.query)
+        let before = bits(other.weight)
+        let adapter = try LoRAAdapter(injectingInto: model, LoRAConfiguration(), generator: Generator(seed: 1))
+        adapter.fill(seed: 3)
+        adapter.merge()
+        #expect(bits(other.weight) == before)
+        #expect(bits(model.vision.encoder.layers[0].attention.query.weight) != before)
+    }
+
+    @Test func dropoutComesFromItsGeneratorAndOnlyInTraining() throws {
+        let model = try baseModel()
+        let dropout = Generator(seed: 9)
+        let adapter = try LoRAAdapter(
+            injectingInto: model, LoRAConfiguration(rank: 4, dropout: 0.5), generator: Generator(seed: 1),
+            dropoutGenerator: dropout)
+        adapter.fill(seed: 3)
+        let input = try pixels()
+        func features() -> Tensor { withoutGradients { model.imageFeatures(input) } }
+        let still = features()
+        #expect(bits(features()) == bits(still))
+        model.setTraining(true)
+        let state = dropout.state
+        let first = features()
+        #expect(bits(features()) != bits(first))
+        dropout.state = state
+        #expect(bits(features()) == bits(first))
+        model.setTraining(false)
+        #expect(bits(features()) == bits(still))
+    }
+
+    @Test(arguments: [false, true])
+    func fusedLayerEqualsItsComposition(withDropout: Bool) {
+        let generator = Generator(seed: 5)
+        func random(_ shape: Int...) -> Tensor { .randn(shape, generator: generator) }
+        let weight = random(7, 5)
+        let bias = random(7)
+        let x = random(2, 3, 5)
+        let mask = Functional.dropout(.ones([2, 3, 5]), p: 0.4, generator: generator)
+        let down = random(4, 5)
+        let up = random(7, 4)
+        let seed = random(2, 3, 7)
+        for tensor in [x, down, up] { tensor.requiresGrad = true }
+        func gradients(_ y: Tensor) -> [Tensor] {
+            (y * seed).sum().backward()
+            defer { for tensor in [x, down, up] { tensor.grad = nil } }
+            return [y] + [x, down, up].map { $0.grad! }
+        }
+        let dropped = withDropout ? x * mask : nil
+        let fused = gradients(
+            Functional.loraLinear(x, dropped: dropped, weight: weight, bias: bias, a: down, b: up, scale: 1.5))
+        let branch = withDropout ? x * mask : x
+        let plain = gradients(
+            Functional.linear(x, weight: weight, bias: bias)
+                + branch.matmul(down.transposed()).matmul(up.transposed()) * 1.5)
+        for (a, b) in zip(fused, plain) { #expect(maximumDifference(a, b) < rounding) }
+    }
+
+    @Test func fusedLayerUnderAutocastIsTheCompositionUnderAutocast() {
+        let generator = Generator(seed: 6)
+        func random(_ shape: Int...) -> Tensor { .randn(shape, generator: generator) }
+        let weight = random(7, 5)
+        let bias = random(7)
+        let x = random(2, 3, 5)
+        let down = random(4, 5)
+        let up = random(7, 4)
+        for tensor in [x, down, up] { tensor.requiresGrad = true }
+        func gradients(_ body: () -> Tensor) -> [Tensor] {
+            let y = autocast(.bfloat16, device: .cpu) { body() }
+            #expect(y.dtype == .bfloat16)
+            y.to(.float32).sum().backward()
+            defer { for tensor in [x, down, up] { tensor.grad = nil } }
+            return [y] + [x, down, up].map { $0.grad! }
+        }
+        let fused = gradients {
+            Functional.loraLinear(x, weight: weight, bias: bias, a: down, b: up, scale: 1.5)
+        }
+        let plain = gradients {
+            Functional.linear(x, weight: weight, bias: bias)
+                + Functional.linear(Functional.linear(x, weight: down), weight: up) * 1.5
+        }
+        #expect(fused.dropFirst().allSatisfy { $0.dtype == .float32 })
+        for (a, b) in zip(fused, plain) {
+            // bfloat16 keeps 8 bits of mantissa.
+            #expect(maximumDifference(a, b) <= 0.03 * (1 + b.abs().max().item()))
+        }
+    }
+
+    @Test func trainedBaseWeightsStillGetTheirGradient() {
+        let generator = Generator(seed: 7)
+        let layer = Tensor.randn([6, 5], generator: generator)
+        layer.requiresGrad = true
+        let x = Tensor.randn([3, 5], generator: generator)
+        let down = Tensor.randn([2, 5], generator: generator)
+        let up = Tensor.randn([6, 2], generator: generator)
+        Functional.loraLinear(x, weight: layer, bias: nil, a: down, b: up, scale: 1).sum().backward()
+        let expected = x.sum(0, keep: true).expanded(6, 5)
+        #expect(maximumDifference(layer.grad!, expected) < rounding)
+    }
+}

@@ -1,0 +1,134 @@
+import Adapters
+import Encoders
+import Foundation
+import Testing
+import Torch
+import TorchNN
+import TorchOptim
+
+@testable import Alignment
+
+func fixture(_ name: String) -> String {
+    Bundle.module.resourceURL!.appendingPathComponent("Fixtures/\(name)").path
+}
+
+func trunk() throws -> CLIPModel { try CLIPModel(folder: fixture("base"), memory: .owned) }
+
+func maximumDifference(_ a: Tensor, _ b: Tensor) -> Double {
+    #expect(a.shape == b.shape)
+    return withoutGradients { (a.to(.float64) - b.to(.float64)).abs().max().item() }
+}
+
+func bits(_ tensor: Tensor) -> [UInt8] {
+    tensor.detached().contiguous().withUnsafeBytes { Array($0) }
+}
+
+func message(_ body: () throws -> Void) -> String {
+    do {
+        try body()
+        return "no error"
+    } catch {
+        return "\(error)"
+    }
+}
+
+/// A folder of its own for one test, removed when `body` returns.
+func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("alignment-\(UUID().uuidString)").path
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    return try body(folder)
+}
+
+/// The three batches of the fixtures, in the order of training.
+struct Batches {
+    let generated: Tensor  // [3, 6, 3, 14, 14]
+    let real: Tensor
+    let ids: Tensor  // [3, 6, 8]
+    let realIDs: Tensor  // [3, 6]
+
+    init() throws {
+        let weights = try Weights(path: fixture("base/batches.safetensors"))
+        generated = weights["generated"]!.tensor()
+        real = weights["real"]!.tensor()
+        ids = weights["input_ids"]!.tensor()
+        realIDs = weights["real_ids"]!.tensor()
+    }
+
+    subscript(step: Int) -> AlignmentBatch {
+        let index = step % 3
+        return AlignmentBatch(
+            ids: (0..<6).map { "pair-\(index)-\($0)" },
+            realIDs: realIDs[index].array(of: Int.self).map { "real-\(index)-\($0)" },
+            generated: ImageBatch(generated[index]), real: .images(ImageBatch(real[index])),
+            text: .tokens(ids[index]))
+    }
+
+    /// The same pairs in another order.
+    func permuted(_ step: Int, _ order: [Int]) -> AlignmentBatch {
+        let batch = self[step]
+        let rows = Tensor(order)
+        let index = step % 3
+        return AlignmentBatch(
+            ids: order.map { batch.ids[$0] }, realIDs: order.map { batch.realIDs[$0] },
+            generated: ImageBatch(generated[index].indexSelect(0, rows)),
+            real: .images(ImageBatch(real[index].indexSelect(0, rows))),
+            text: .tokens(ids[index].indexSelect(0, rows)))
+    }
+}
+
+/// The training runs of make_alignment_fixtures.py.
+enum Case: String, CaseIterable, Sendable {
+    case lora
+    case loraText = "lora-text"
+    case full
+    case mixed
+
+    var settings: AlignmentSettings {
+        let schedule = Schedule.cosineWarmRestarts(firstPeriod: 6, multiplier: 2, warmup: 0, minimum: 0)
+        func settings(_ tuning: Tuning, _ projection: ProjectionConfiguration, _ loss: AlignmentLoss) -> AlignmentSettings {
+            AlignmentSettings(
+                tuning: tuning, projection: projection, loss: loss, learningRate: 2e-3, projectionLearningRate: 1e-3,
+                weightDecay: 0.01, schedule: schedule, clipNorm: 1)
+        }
+        switch self {
+        case .lora:
+            return settings(
+                .lora(LoRAConfiguration(rank: 4, alpha: 6)), ProjectionConfiguration(), AlignmentLoss())
+        case .loraText:
+            return settings(
+                .lora(LoRAConfiguration(rank: 3, alpha: 3)),
+                ProjectionConfiguration(depth: 2, hiddenDimension: 11, isBatchNormalized: true, start: .random),
+                AlignmentLoss(objective: .symmetric, generatedTextWeight: 0.5, realTextWeight: 0.25))
+        case .full:
+            return settings(.full, .none, AlignmentLoss())
+        case .mixed:
+            return settings(
+                .lora(LoRAConfiguration(rank: 2, alpha: 4)), .none, AlignmentLoss(objective: .mixed))
+        }
+    }
+
+    func expected() throws -> Weights { try Weights(path: fixture("\(rawValue)/expected.safetensors")) }
+
+    /// The task at the fixture's start.
+    func task(_ change: (inout AlignmentSettings) -> Void = { _ in }) throws -> AlignmentTask {
+        var settings = settings
+        change(&settings)
+        let task = try AlignmentTask(trunk: trunk(), settings: settings)
+        let start = try expected()
+        for (key, tensor) in task.fixtureTensors {
+            if self == .full, key.hasPrefix("encoder.") { continue }  // starts as the trunk
+            tensor.copy(from: try #require(start["start.\(key)"], "start.\(key)").tensor())
+        }
+        return task
+    }
+}
+
+extension AlignmentTask {
+    /// Everything that changes in training, under the fixtures' keys.
+    var fixtureTensors: [(key: String, tensor: Tensor)] {
+        let encoder = towers.adapter.map { $0.stateTensors } ?? towers.trainedParameters.map { ($0.key, $0.tensor) }
+        return encoder.map { ("encoder.\($0.key)", $0.tensor) }
+            + projection.namedTensors().map { ("projection.\($0.key)", $0.tensor) }
+    }
+}
