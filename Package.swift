@@ -12,7 +12,8 @@ let package = Package(
         .library(name: "CaptionMetrics", targets: ["CaptionMetrics"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         // F0
@@ -33,11 +34,20 @@ let package = Package(
         .target(name: "CaptionMetrics"),
         // F3
         .target(name: "Encoders", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers"]),
+        // F4
+        .target(name: "Datasets", dependencies: ["StrictJSON", "Safetensors", "Images"]),
+        .target(
+            name: "Training",
+            dependencies: [
+                "Torch", "TorchNN", "TorchOptim", "Safetensors", "StrictJSON", "Datasets",
+                .product(name: "Yams", package: "Yams"),
+            ],
+            resources: [.copy("Recipes")]),
         // F9
         .executableTarget(
             name: "gmail",
             dependencies: [
-                "Safetensors", "Tokenizers", "Images", "CaptionMetrics",
+                "Safetensors", "Tokenizers", "Images", "CaptionMetrics", "Datasets",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -47,6 +57,11 @@ let package = Package(
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
         .testTarget(name: "CaptionMetricsTests", dependencies: ["CaptionMetrics"], resources: [.copy("Fixtures")]),
+        .testTarget(name: "DatasetsTests", dependencies: ["Datasets"], resources: [.copy("Fixtures")]),
+        .testTarget(name: "TrainingTests", dependencies: ["Training", "training-crash-helper"]),
+        // A small training run that TrainingTests kills again and again.
+        .executableTarget(
+            name: "training-crash-helper", dependencies: ["Training"], path: "Tests/TrainingCrashHelper"),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20
