@@ -42,7 +42,7 @@ let package = Package(
                 "Torch", "TorchNN", "TorchOptim", "Safetensors", "StrictJSON", "Datasets",
                 .product(name: "Yams", package: "Yams"),
             ],
-            resources: [.copy("Recipes")]),
+            resources: [.embedInCode("Recipes")]),
         // F9
         .executableTarget(
             name: "gmail",
