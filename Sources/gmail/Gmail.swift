@@ -6,7 +6,7 @@ struct Gmail: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "gmail",
         abstract: "Train vision-language models on generated images, serve them on real ones.",
-        subcommands: [Evaluate.self])
+        subcommands: [Evaluate.self, DataCommand.self])
 }
 
 /// `gmail evaluate …`: every subcommand writes a metrics file that says which protocol made each number.

@@ -15,6 +15,7 @@ final class FileStatIndex: @unchecked Sendable {
     private let lock = NSLock()
     private var entries: [String: Entry] = [:]
     private var unwritten: [UInt8] = []
+    private let workingFolder = FileManager.default.currentDirectoryPath
 
     /// Reads the index; later lines win. A last line without its end (a crash while writing) is cut off.
     init(path: String) throws {
@@ -44,7 +45,9 @@ final class FileStatIndex: @unchecked Sendable {
     }
 
     /// SHA-256 of the file as it is now.
-    func contentHash(of file: String) throws -> String {
+    func contentHash(of relative: String) throws -> String {
+        // Under its full name: the same relative path is another file elsewhere.
+        let file = relative.hasPrefix("/") ? relative : "\(workingFolder)/\(relative)"
         var status = stat()
         let known: (size: Int, modified: Int)? =
             stat(file, &status) == 0

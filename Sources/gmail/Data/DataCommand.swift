@@ -1,0 +1,9 @@
+import ArgumentParser
+
+/// `gmail data …`: looks after the data that other commands read.
+struct DataCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "data",
+        abstract: "Check and prepare data that other commands read.",
+        subcommands: [DataCheck.self])
+}
