@@ -12,7 +12,8 @@ let package = Package(
         .library(name: "CaptionMetrics", targets: ["CaptionMetrics"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         // F0
@@ -34,13 +35,27 @@ let package = Package(
         // F3
         .target(name: "Encoders", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers"]),
         .target(name: "Adapters", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON"]),
+        // F4
+        .target(name: "Datasets", dependencies: ["StrictJSON", "Safetensors", "Images"]),
+        .target(
+            name: "Training",
+            dependencies: [
+                "Torch", "TorchNN", "TorchOptim", "Safetensors", "StrictJSON", "Datasets",
+                .product(name: "Yams", package: "Yams"),
+            ],
+            resources: [.embedInCode("Recipes")]),
         // F5
-        .target(name: "Alignment", dependencies: ["Torch", "TorchNN", "TorchOptim", "Safetensors", "Encoders", "Adapters"]),
+        .target(
+            name: "Alignment",
+            dependencies: [
+                "Torch", "TorchNN", "TorchOptim", "Safetensors", "Encoders", "Adapters", "Datasets", "Training", "Images",
+            ]),
         // F9
         .executableTarget(
             name: "gmail",
             dependencies: [
-                "Safetensors", "Torch", "TorchNN", "Tokenizers", "Images", "CaptionMetrics", "Encoders",
+                "Safetensors", "Torch", "TorchNN", "Tokenizers", "Images", "CaptionMetrics", "Encoders", "Datasets", "Adapters",
+                "Training", "Alignment",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -54,6 +69,11 @@ let package = Package(
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
         .testTarget(name: "CaptionMetricsTests", dependencies: ["CaptionMetrics"], resources: [.copy("Fixtures")]),
+        .testTarget(name: "DatasetsTests", dependencies: ["Datasets"], resources: [.copy("Fixtures")]),
+        .testTarget(name: "TrainingTests", dependencies: ["Training", "training-crash-helper"]),
+        // A small training run that TrainingTests kills again and again.
+        .executableTarget(
+            name: "training-crash-helper", dependencies: ["Training"], path: "Tests/TrainingCrashHelper"),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20

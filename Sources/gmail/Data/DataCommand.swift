@@ -1,9 +1,9 @@
 import ArgumentParser
 
-/// `gmail data …`: prepares tables that are taken from elsewhere once and then read by other commands.
+/// `gmail data …`: looks after the data that other commands read.
 struct DataCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "data",
-        abstract: "Prepare data that other commands read.",
-        subcommands: [DataMeteor.self])
+        abstract: "Check and prepare data that other commands read.",
+        subcommands: [DataCheck.self, DataMeteor.self])
 }

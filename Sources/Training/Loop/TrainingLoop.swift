@@ -1,0 +1,198 @@
+import Datasets
+import Foundation
+
+/// How long a loop runs and how often it does what.
+public struct LoopSettings: Sendable, Equatable {
+    /// Optimizer steps of the whole run.
+    public var totalSteps: Int
+    /// Steps between lines of metrics.jsonl, at least 1.
+    public var logEvery: Int
+    /// Steps between validations; 0 for none at all, else also before step 1 and at the end.
+    public var validationEvery: Int
+    /// Steps between checkpoints, at least 1; the end always has one.
+    public var checkpointEvery: Int
+    public var keepCheckpoints: Int
+
+    public init(
+        totalSteps: Int, logEvery: Int = 10, validationEvery: Int = 500, checkpointEvery: Int = 500,
+        keepCheckpoints: Int = 3
+    ) {
+        precondition(totalSteps >= 0 && logEvery > 0 && validationEvery >= 0 && checkpointEvery > 0 && keepCheckpoints > 0)
+        self.totalSteps = totalSteps
+        self.logEvery = logEvery
+        self.validationEvery = validationEvery
+        self.checkpointEvery = checkpointEvery
+        self.keepCheckpoints = keepCheckpoints
+    }
+
+    public init(_ recipe: AlignmentRecipe, pairCount: Int) {
+        self.init(
+            totalSteps: recipe.totalSteps(pairCount: pairCount), logEvery: recipe.training.logEvery,
+            validationEvery: recipe.training.validationEvery, checkpointEvery: recipe.training.checkpointEvery,
+            keepCheckpoints: recipe.training.keepCheckpoints)
+    }
+}
+
+/// How a loop ended.
+public enum LoopOutcome: Sendable, Equatable {
+    case finished(step: Int)
+    /// A signal asked to stop; the checkpoint of this step is written.
+    case interrupted(step: Int, signal: Int32)
+
+    /// For the process: 0, or 128 plus the signal's number.
+    public var exitCode: Int32 {
+        switch self {
+        case .finished: 0
+        case .interrupted(_, let signal): 128 + signal
+        }
+    }
+}
+
+/// Drives a task over its data: steps, logs, validates, writes checkpoints, stops when asked and goes on where it was.
+///
+/// The metrics file, the parameters and the optimizer of a run that was stopped or killed any number of times and
+/// resumed are those of an uninterrupted one, bit for bit.
+public struct TrainingLoop<Task: TrainingTask, Source: BatchSource> where Source.Batch == Task.Batch {
+    private let task: Task
+    private let folder: RunFolder
+    private let settings: LoopSettings
+    private let stop: StopSignal
+    private let progress: ProgressReporter
+    private let makeSource: (SamplerPosition, [SkippedSample]) throws -> Source
+
+    /// - Parameters:
+    ///   - task: freshly made; on resume it is given the checkpoint's state.
+    ///   - stop: already listening, when signals are to be heard.
+    ///   - makeSource: the data from a position on, knowing the samples left out before it.
+    public init(
+        task: Task, run: RunFolder, settings: LoopSettings, stop: StopSignal = StopSignal(),
+        progress: ProgressReporter? = nil,
+        makeSource: @escaping (_ position: SamplerPosition, _ skipped: [SkippedSample]) throws -> Source
+    ) {
+        self.task = task
+        folder = run
+        self.settings = settings
+        self.stop = stop
+        self.progress = progress ?? ProgressReporter(style: .quiet, total: settings.totalSteps)
+        self.makeSource = makeSource
+    }
+
+    /// Runs from the latest complete checkpoint, or from the beginning when there is none, to the end.
+    /// - Throws: ``TrainingError``, and whatever task and source throw; what was complete stays usable.
+    @discardableResult
+    public func run() throws -> LoopOutcome {
+        var session = try begin()
+        if session.savedStep == nil, settings.validationEvery > 0 { try validate(&session) }
+        let source = try makeSource(session.state.sampler, session.state.skipped)
+        while session.state.step < settings.totalSteps {
+            if let signal = stop.signalNumber {
+                try checkpoint(&session)
+                progress.note("stopped at step \(session.state.step); resume to go on")
+                return .interrupted(step: session.state.step, signal: signal)
+            }
+            let start = ContinuousClock.now
+            let waited = source.waited
+            guard let batch = try source.next() else {
+                throw TrainingError.dataEnded(step: session.state.step, expected: settings.totalSteps)
+            }
+            let report = try task.step(batch, step: session.state.step)
+            guard report.loss.isFinite else {
+                throw TrainingError.nonFiniteLoss(
+                    step: session.state.step + 1, value: "\(report.loss)", samples: batch.ids)
+            }
+            session.advance(past: batch, skipped: source.skipped)
+            session.rate.add(
+                seconds: (ContinuousClock.now - start).seconds, waited: (source.waited - waited).seconds,
+                pairs: batch.count)
+            try afterStep(report, &session)
+        }
+        if session.savedStep != session.state.step { try checkpoint(&session) }
+        progress.finish()
+        return .finished(step: session.state.step)
+    }
+
+    // MARK: Parts
+
+    /// What changes while the loop runs.
+    private struct Session {
+        var state: TrainingState
+        /// The step whose checkpoint is on disk.
+        var savedStep: Int?
+        let metrics: MetricsLog
+        let timings: MetricsLog
+        let events: EventFile
+        var rate = RateMeter()
+
+        mutating func advance(past batch: some TrainingBatch, skipped: [SkippedSample]) {
+            state.step += 1
+            state.sampler = batch.next
+            state.pairsSeen += batch.count
+            state.skipped = skipped
+        }
+    }
+
+    private func begin() throws -> Session {
+        try folder.checkpoints.removeLeftovers()
+        let latest = try folder.checkpoints.latest()
+        var state = TrainingState(
+            step: 0, sampler: SamplerPosition(), pairsSeen: 0, generators: [:], skipped: [], metricsBytes: 0)
+        let isFirstStart = FileSystem.size(folder.metricsPath) ?? 0 == 0
+        if let latest {
+            state = try folder.checkpoints.state(of: latest)
+            try task.load(from: latest.folder)
+            let states = try state.generatorStates(path: latest.statePath)
+            let expected = task.generatorStates.keys.sorted()
+            guard states.keys.sorted() == expected else {
+                throw TrainingError.generatorMismatch(
+                    path: latest.statePath, expected: expected, got: states.keys.sorted())
+            }
+            try task.restoreGenerators(states)
+            progress.note("resuming at step \(state.step)")
+        }
+        let metrics = try MetricsLog(path: folder.metricsPath)
+        try metrics.truncate(to: state.metricsBytes)
+        return Session(
+            state: state, savedStep: latest?.step, metrics: metrics, timings: try MetricsLog(path: folder.timingsPath),
+            events: try EventFile(folder: folder.path, resumedAt: isFirstStart ? nil : state.step + 1))
+    }
+
+    private func afterStep(_ report: StepReport, _ session: inout Session) throws {
+        let step = session.state.step
+        let isLogged = step % settings.logEvery == 0 || step == settings.totalSteps
+        if isLogged {
+            let metrics = [Metric("loss", report.loss)] + report.metrics
+            try session.metrics.append(step: step, metrics)
+            try session.events.append(step: step, metrics)
+            let timings = [
+                Metric("pairs_per_second", session.rate.pairsPerSecond),
+                Metric("data_wait_share", session.rate.waitShare),
+            ]
+            try session.timings.append(step: step, timings)
+            try session.events.append(step: step, timings.map { Metric("time/\($0.name)", $0.value) })
+        }
+        progress.update(step: step, loss: report.loss, rate: session.rate, isLogged: isLogged)
+        let isEnd = step == settings.totalSteps
+        if settings.validationEvery > 0, step % settings.validationEvery == 0 || isEnd { try validate(&session) }
+        if step % settings.checkpointEvery == 0 || isEnd { try checkpoint(&session) }
+    }
+
+    private func validate(_ session: inout Session) throws {
+        let metrics = try task.validate().map { Metric("validation/\($0.name)", $0.value) }
+        guard !metrics.isEmpty else { return }
+        try session.metrics.append(step: session.state.step, metrics)
+        try session.events.append(step: session.state.step, metrics)
+        let numbers = metrics.map { "\($0.name.dropFirst(11)) \(ProgressReporter.short($0.value))" }
+        progress.note("step \(session.state.step), validation: \(numbers.joined(separator: ", "))")
+    }
+
+    private func checkpoint(_ session: inout Session) throws {
+        guard session.savedStep != session.state.step else { return }
+        // The lines up to this step must be on the device before a checkpoint says that they are.
+        try session.metrics.sync()
+        session.state.metricsBytes = try session.metrics.size()
+        session.state.generators = task.generatorStates.mapValues { Data($0).base64EncodedString() }
+        try folder.checkpoints.write(session.state) { try task.save(to: $0) }
+        session.savedStep = session.state.step
+        try folder.checkpoints.prune(keeping: settings.keepCheckpoints)
+    }
+}

@@ -1,0 +1,134 @@
+import Foundation
+import Safetensors
+import Yams
+
+extension AlignmentRecipe {
+    /// Reads a recipe by name or file, with overrides on top.
+    /// - Parameters:
+    ///   - nameOrPath: a shipped recipe's name (``shippedNames``) or the path of a YAML file; a text with a slash or a
+    ///     `.yaml`/`.yml` ending is a path.
+    ///   - overrides: `key=value`, checked like the file.
+    /// - Throws: ``TrainingError``.
+    public init(_ nameOrPath: String, overrides: [String] = []) throws {
+        self = try Self.load(nameOrPath, chain: [])
+        for override in overrides { try apply(override: override) }
+        try validate(source: overrides.isEmpty ? "recipe '\(nameOrPath)'" : "recipe '\(nameOrPath)' with --set")
+    }
+
+    /// Reads a recipe's YAML; keys not named keep the values of the recipe it `extends`, or the defaults.
+    /// - Parameter source: what errors call it.
+    public init(yaml: String, source: String) throws {
+        self = try Self.read(yaml, source: source, chain: [])
+        try validate(source: source)
+    }
+
+    private static func load(_ nameOrPath: String, chain: [String]) throws -> AlignmentRecipe {
+        guard !chain.contains(nameOrPath) else { throw TrainingError.recipeCycle(names: chain + [nameOrPath]) }
+        let isPath = nameOrPath.contains("/") || nameOrPath.hasSuffix(".yaml") || nameOrPath.hasSuffix(".yml")
+        let bytes: [UInt8]
+        if isPath {
+            bytes = try MappedFile(path: nameOrPath).withUnsafeBytes { Array($0) }
+        } else if let shipped = ShippedRecipes.bytes(of: nameOrPath) {
+            bytes = shipped
+        } else {
+            throw TrainingError.unknownRecipe(
+                name: nameOrPath, known: shippedNames, nearest: nearest(to: nameOrPath, in: shippedNames))
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw TrainingError.brokenRecipe(source: nameOrPath, reason: "not UTF-8")
+        }
+        return try read(text, source: "recipe '\(nameOrPath)'", chain: chain + [nameOrPath])
+    }
+
+    private static func read(_ yaml: String, source: String, chain: [String]) throws -> AlignmentRecipe {
+        let root: Node?
+        do {
+            root = try Yams.compose(yaml: yaml)
+        } catch {
+            throw TrainingError.brokenRecipe(source: source, reason: "\(error)".replacingOccurrences(of: "\n", with: " "))
+        }
+        guard let root, case .mapping(let mapping) = root else {
+            throw TrainingError.brokenRecipe(source: source, reason: "expected a mapping, got \(root?.kindText ?? "nothing")")
+        }
+        var recipe = AlignmentRecipe()
+        var leaves: [(key: String, node: Node)] = []
+        var base: String?
+        for (keyNode, value) in mapping {
+            guard let key = String.parse(keyNode) else {
+                throw TrainingError.brokenRecipe(source: source, reason: "a key is \(keyNode.kindText)")
+            }
+            if key == "extends" {
+                guard let name = String.parse(value) else {
+                    throw TrainingError.recipeType(source: source, key: key, expected: "text", got: value.kindText)
+                }
+                base = name
+            } else if sections.contains(key) {
+                guard case .mapping(let section) = value else {
+                    throw TrainingError.recipeType(
+                        source: source, key: key, expected: "a mapping", got: value.kindText)
+                }
+                for (inner, node) in section { leaves.append(("\(key).\(String.parse(inner) ?? inner.kindText)", node)) }
+            } else {
+                leaves.append((key, value))
+            }
+        }
+        if let base {
+            recipe = try load(base, chain: chain)
+            // The variant is another row of the paper.
+            recipe.paper = PaperReference()
+        }
+        for leaf in leaves { try recipe.set(leaf.key, leaf.node, source: source) }
+        return recipe
+    }
+
+    private mutating func set(_ key: String, _ node: Node, source: String) throws {
+        guard let field = Self.fields.first(where: { $0.key == key }) else {
+            throw TrainingError.unknownRecipeKey(
+                source: source, key: key, nearest: nearest(to: key, in: Self.knownKeys))
+        }
+        guard field.read(node, &self) else {
+            throw TrainingError.recipeType(
+                source: source, key: key, expected: field.expectation, got: node.kindText)
+        }
+    }
+
+    /// Applies one `key=value`; the value is YAML (`2e-4`, `null`, `[q_proj, v_proj]`).
+    public mutating func apply(override: String) throws {
+        guard let equals = override.firstIndex(of: "="), equals != override.startIndex else {
+            throw TrainingError.badOverride(text: override)
+        }
+        let key = override[..<equals].trimmingCharacters(in: .whitespaces)
+        let text = String(override[override.index(after: equals)...])
+        let node: Node
+        do {
+            node = try Yams.compose(yaml: text) ?? Node("", Tag(.null))
+        } catch {
+            throw TrainingError.badOverride(text: override)
+        }
+        try set(key, node, source: "--set \(override)")
+    }
+
+    /// The whole recipe, every key named, always the same text for equal recipes; reads back equal.
+    public var yaml: String {
+        var lines: [String] = []
+        var section = ""
+        for field in Self.fields {
+            let parts = field.key.split(separator: ".", maxSplits: 1).map(String.init)
+            if parts.count == 2 {
+                if parts[0] != section {
+                    section = parts[0]
+                    lines.append("\(section):")
+                }
+                lines.append("  \(parts[1]): \(field.write(self))")
+            } else {
+                lines.append("\(field.key): \(field.write(self))")
+            }
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// Keys under which two recipes differ.
+    public func differences(from other: AlignmentRecipe) -> [String] {
+        Self.fields.filter { $0.write(self) != $0.write(other) }.map(\.key)
+    }
+}

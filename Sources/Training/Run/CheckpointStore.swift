@@ -1,0 +1,132 @@
+import Foundation
+import Safetensors
+
+/// One complete checkpoint.
+public struct Checkpoint: Sendable, Equatable {
+    /// `…/checkpoints/step-000500`.
+    public let folder: String
+    public let step: Int
+    public var statePath: String { "\(folder)/state.json" }
+}
+
+/// The folder `checkpoints/` of a run.
+///
+/// A checkpoint is written under a temporary name, every file synced, `state.json` (which lists the others) last, and
+/// then renamed: under the name `step-…` there are complete ones only. What another program has cut short or left out
+/// since is noticed by size when looking for the latest, and by content when loading.
+public struct CheckpointStore: Sendable {
+    public let folder: String
+
+    public init(folder: String) { self.folder = folder }
+
+    /// `step-000500`; more digits when it needs them.
+    public static func name(of step: Int) -> String {
+        let digits = String(step)
+        return "step-" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
+    }
+
+    static func step(of name: String) -> Int? {
+        guard name.hasPrefix("step-"), let step = Int(name.dropFirst(5)), Self.name(of: step) == name else { return nil }
+        return step
+    }
+
+    /// Writes a checkpoint.
+    /// - Parameters:
+    ///   - state: its `files` are filled in here.
+    ///   - body: writes the other files into the folder it is given.
+    /// - Throws: ``TrainingError/checkpointFailed(step:path:reason:latest:)``; older checkpoints are untouched and nothing
+    ///   half-written remains.
+    @discardableResult
+    public func write(_ state: TrainingState, _ body: (_ folder: String) throws -> Void) throws -> Checkpoint {
+        let final = "\(folder)/\(Self.name(of: state.step))"
+        var generator = SystemRandomNumberGenerator()
+        let tag = String(UInt32.random(in: 0...UInt32.max, using: &generator), radix: 36)
+        let temporary = "\(folder)/\(Self.temporaryPrefix)\(Self.name(of: state.step)).\(tag)"
+        do {
+            try FileSystem.createFolder(folder)
+            try FileSystem.createFolder(temporary)
+            try body(temporary)
+            var state = state
+            state.files = try FileSystem.entries(temporary).map { name in
+                let path = "\(temporary)/\(name)"
+                return TrainingState.FileRecord(
+                    name: name, bytes: FileSystem.size(path) ?? 0, sha256: try ContentHash.sha256(ofFile: path))
+            }
+            try AtomicFile.write(PrettyJSON.encode(state), to: "\(temporary)/state.json")
+            FileSystem.syncFolder(temporary)
+            if FileSystem.exists(final) {
+                // A step reached a second time: the old one steps aside, since a folder cannot replace a full one.
+                let old = "\(folder)/\(Self.temporaryPrefix)old-\(tag)"
+                try FileSystem.rename(final, to: old)
+                try FileSystem.rename(temporary, to: final)
+                try FileSystem.removeTree(old)
+            } else {
+                try FileSystem.rename(temporary, to: final)
+            }
+            FileSystem.syncFolder(folder)
+        } catch {
+            if FileSystem.exists(temporary) {
+                do { try FileSystem.removeTree(temporary) } catch {
+                    // The first failure is the one to report; the left-over is removed when the run is next opened.
+                }
+            }
+            throw TrainingError.checkpointFailed(
+                step: state.step, path: final, reason: "\(error)", latest: try latest()?.step)
+        }
+        return Checkpoint(folder: final, step: state.step)
+    }
+
+    /// Complete checkpoints, oldest first.
+    public func all() throws -> [Checkpoint] {
+        try FileSystem.entries(folder).compactMap { name in
+            guard let step = Self.step(of: name) else { return nil }
+            let checkpoint = Checkpoint(folder: "\(folder)/\(name)", step: step)
+            return isComplete(checkpoint) ? checkpoint : nil
+        }.sorted { $0.step < $1.step }
+    }
+
+    /// The newest complete checkpoint; nil when there is none.
+    public func latest() throws -> Checkpoint? { try all().last }
+
+    private func isComplete(_ checkpoint: Checkpoint) -> Bool {
+        guard FileSystem.exists(checkpoint.statePath) else { return false }
+        do {
+            let state = try TrainingState.read(path: checkpoint.statePath)
+            return state.step == checkpoint.step
+                && state.files.allSatisfy { FileSystem.size("\(checkpoint.folder)/\($0.name)") == $0.bytes }
+        } catch {
+            return false
+        }
+    }
+
+    /// Reads a checkpoint's state after checking the content of all its files.
+    /// - Throws: ``TrainingError/damagedCheckpoint(path:file:reason:)``, ``TrainingError/badState(path:reason:)``.
+    public func state(of checkpoint: Checkpoint) throws -> TrainingState {
+        let state = try TrainingState.read(path: checkpoint.statePath)
+        for file in state.files {
+            let path = "\(checkpoint.folder)/\(file.name)"
+            guard FileSystem.exists(path) else {
+                throw TrainingError.damagedCheckpoint(path: checkpoint.folder, file: file.name, reason: "is missing")
+            }
+            guard try ContentHash.sha256(ofFile: path) == file.sha256 else {
+                throw TrainingError.damagedCheckpoint(
+                    path: checkpoint.folder, file: file.name, reason: "has changed since it was written")
+            }
+        }
+        return state
+    }
+
+    /// Removes all but the newest `count` complete checkpoints, oldest first.
+    public func prune(keeping count: Int) throws {
+        for checkpoint in try all().dropLast(max(1, count)) { try FileSystem.removeTree(checkpoint.folder) }
+    }
+
+    /// Removes what an interrupted write left behind.
+    public func removeLeftovers() throws {
+        for name in try FileSystem.entries(folder) where name.hasPrefix(Self.temporaryPrefix) {
+            try FileSystem.removeTree("\(folder)/\(name)")
+        }
+    }
+
+    private static let temporaryPrefix = ".writing-"
+}

@@ -1,0 +1,54 @@
+import Foundation
+import StrictJSON
+
+/// A named number of one step.
+public struct Metric: Sendable, Hashable {
+    public let name: String
+    public let value: Double
+
+    public init(_ name: String, _ value: Double) {
+        self.name = name
+        self.value = value
+    }
+}
+
+/// `metrics.jsonl`: one object per logged step, in the order logged, the same bytes for the same training.
+///
+/// No times and no rates are in it (those are in `timings.jsonl`), so that a resumed run's file equals an uninterrupted
+/// one's. Numbers are written with the fewest digits that read back the same; a value that is no number becomes null.
+public final class MetricsLog {
+    public var path: String { file.path }
+    private let file: AppendFile
+
+    public init(path: String) throws { file = try AppendFile(path: path) }
+
+    /// Appends `{"step": …, name: value, …}`.
+    public func append(step: Int, _ metrics: [Metric]) throws {
+        try file.append(Self.line(step: step, metrics))
+    }
+
+    /// Bytes in the file; a checkpoint keeps it.
+    public func size() throws -> Int { try file.size() }
+
+    /// Cuts the file back to what it was at a checkpoint.
+    /// - Throws: ``TrainingError/metricsShorter(path:expected:got:)`` when it is shorter than that.
+    public func truncate(to size: Int) throws {
+        let got = try file.size()
+        guard got >= size else { throw TrainingError.metricsShorter(path: path, expected: size, got: got) }
+        try file.truncate(to: size)
+    }
+
+    public func sync() throws { try file.sync() }
+
+    static func line(step: Int, _ metrics: [Metric]) -> [UInt8] {
+        var out = Array("{\"step\": \(step)".utf8)
+        for metric in metrics {
+            out.append(contentsOf: ", ".utf8)
+            StrictJSON.append(string: metric.name, to: &out)
+            out.append(contentsOf: ": ".utf8)
+            out.append(contentsOf: (metric.value.isFinite ? "\(metric.value)" : "null").utf8)
+        }
+        out.append(contentsOf: "}\n".utf8)
+        return out
+    }
+}

@@ -1,0 +1,65 @@
+import Datasets
+import Safetensors
+
+/// `manifest.json`: what exactly was trained, on what, with what. Written before step 1 and completed at the end.
+public struct RunManifest: Sendable, Equatable, Codable {
+    /// A file or folder that the run read.
+    public struct Source: Sendable, Equatable, Codable {
+        /// `pairs`, `validation`, `model`, …
+        public var role: String
+        public var path: String
+        public var sha256: String
+        /// Pairs, images, parameters: what `role` counts.
+        public var count: Int?
+
+        public init(role: String, path: String, sha256: String, count: Int? = nil) {
+            self.role = role
+            self.path = path
+            self.sha256 = sha256
+            self.count = count
+        }
+    }
+
+    public struct ParameterGroup: Sendable, Equatable, Codable {
+        public var name: String
+        public var tensors: Int
+        public var elements: Int
+        /// Before the schedule's factor.
+        public var learningRate: Double
+        public var weightDecay: Double
+
+        public init(name: String, tensors: Int, elements: Int, learningRate: Double, weightDecay: Double) {
+            self.name = name
+            self.tensors = tensors
+            self.elements = elements
+            self.learningRate = learningRate
+            self.weightDecay = weightDecay
+        }
+    }
+
+    public var sources: [Source]
+    public var parameterGroups: [ParameterGroup]
+    public var frozenElements: Int
+    public var seed: Int
+    public var device: String
+    public var dtype: String
+    /// Program, libtorch, CPU capability, …
+    public var versions: [String: String]
+    public var steps: Int
+    /// Samples left out because they cannot be read.
+    public var skipped: [SkippedSample] = []
+
+    public init(
+        sources: [Source], parameterGroups: [ParameterGroup], frozenElements: Int, seed: Int, device: String,
+        dtype: String, versions: [String: String], steps: Int
+    ) {
+        self.sources = sources
+        self.parameterGroups = parameterGroups
+        self.frozenElements = frozenElements
+        self.seed = seed
+        self.device = device
+        self.dtype = dtype
+        self.versions = versions
+        self.steps = steps
+    }
+}

@@ -1,0 +1,70 @@
+import ArgumentParser
+import Datasets
+import Foundation
+
+/// `gmail data check`: is a pairs manifest, with all the images it names, fit to train on?
+struct DataCheck: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check",
+        abstract: "Check a pairs manifest and every image it names.",
+        discussion: """
+            Prints counts, caption lengths and image sizes. Exit code 1 when something is wrong; the first ten problems
+            are named.
+
+              gmail data check pairs.jsonl --decode
+            """)
+
+    @Argument(help: "The manifest: JSON Lines with id, caption, real, generated and, optionally, generator.")
+    var pairs: String
+
+    @Flag(help: "Decode every image in full, not its header alone.")
+    var decode = false
+
+    @Flag(help: "Allow pairs without a real image.")
+    var withoutReal = false
+
+    @Flag(help: "Print the findings as JSON.")
+    var json = false
+
+    func run() async throws {
+        let isTerminal = isatty(STDERR_FILENO) == 1
+        let check = try PairsCheck(
+            manifest: pairs, depth: decode ? .full : .header, real: withoutReal ? .optional : .required
+        ) { done, total in
+            if isTerminal { FileHandle.standardError.write(Data("\r\(done)/\(total) images\u{1B}[K".utf8)) }
+        }
+        if isTerminal { FileHandle.standardError.write(Data("\r\u{1B}[K".utf8)) }
+        if json {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            print(String(decoding: try encoder.encode(Findings(check)), as: UTF8.self))
+        } else {
+            print(check.text)
+        }
+        if check.problemCount > 0 { throw ExitCode(1) }
+    }
+
+    /// The findings as they stand in `--json`.
+    private struct Findings: Encodable {
+        let pairs, realImages, generatedImages, pairsWithoutReal, pairsWithoutGenerator: Int
+        let captionWords, captionCharacters: PairsCheck.Distribution
+        let shorterSides: [PairsCheck.SizeCount]
+        let problemCount: Int
+        let problems: [String: Int]
+        let firstProblems: [String]
+
+        init(_ check: PairsCheck) {
+            pairs = check.pairs
+            realImages = check.realImages
+            generatedImages = check.generatedImages
+            pairsWithoutReal = check.pairsWithoutReal
+            pairsWithoutGenerator = check.pairsWithoutGenerator
+            captionWords = check.captionWords
+            captionCharacters = check.captionCharacters
+            shorterSides = check.sizes
+            problemCount = check.problemCount
+            problems = Dictionary(uniqueKeysWithValues: check.problemCounts.map { ($0.key.rawValue, $0.value) })
+            firstProblems = check.firstProblems.map(\.text)
+        }
+    }
+}
