@@ -42,7 +42,7 @@ extension AlignmentTask {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         if let adapter = towers.adapter {
             try adapter.save(to: folder, baseModel: baseModel)
-        } else {
+        } else if towers.tuning == .full {
             try Weights.save(
                 towers.trainedParameters.map { ($0.key, $0.tensor) }, metadata: ["format": "pt"],
                 to: "\(folder)/\(Files.encoder)")
@@ -56,13 +56,17 @@ extension AlignmentTask {
     public func load(from folder: String) throws {
         var names = [Files.optimizer]
         if hasProjections { names.append(Files.projections) }
-        names.append(towers.adapter == nil ? Files.encoder : PEFTFiles.weights)
+        switch towers.tuning {
+        case .lora: names.append(PEFTFiles.weights)
+        case .full: names.append(Files.encoder)
+        case .frozen: break
+        }
         for name in names where !FileManager.default.fileExists(atPath: "\(folder)/\(name)") {
             throw AlignmentError.missingFile(folder: folder, name: name)
         }
         if let adapter = towers.adapter {
             try adapter.loadTensors(from: "\(folder)/\(PEFTFiles.weights)")
-        } else {
+        } else if towers.tuning == .full {
             try Self.overwrite(
                 towers.trainedParameters, from: Weights(path: "\(folder)/\(Files.encoder)"), model: "encoder")
         }

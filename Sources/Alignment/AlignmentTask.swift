@@ -116,11 +116,13 @@ public final class AlignmentTask {
             trunk: trunk, tuning: settings.tuning, generator: adapterGenerator, dropoutGenerator: dropoutGenerator)
         projection = try DualProjection(
             settings.projection, input: trunk.embeddingDimension, generator: projectionGenerator, device: device)
-        var groups = [
-            ParameterGroup(
-                name: towers.adapter == nil ? "encoder" : "adapter", parameters: towers.trainedParameters,
-                learningRate: settings.learningRate, weightDecay: settings.weightDecay)
-        ]
+        var groups: [ParameterGroup] = []
+        if settings.tuning != .frozen {
+            groups.append(
+                ParameterGroup(
+                    name: towers.adapter == nil ? "encoder" : "adapter", parameters: towers.trainedParameters,
+                    learningRate: settings.learningRate, weightDecay: settings.weightDecay))
+        }
         let heads = projection.namedParameters(prefix: "projection")
         if !heads.isEmpty {
             groups.append(

@@ -29,6 +29,8 @@ public enum Tuning: Sendable, Equatable {
     case lora(LoRAConfiguration)
     /// A copy of the image encoder, all of it trained.
     case full
+    /// The encoder as it is: only projections are trained, if any.
+    case frozen
 
     public static let `default` = Tuning.lora(LoRAConfiguration())
 }
@@ -75,6 +77,9 @@ public final class ModalityTowers {
             tuned = Self.copy(of: trunk, owning: type(of: trunk).imageModules)
             adapter = nil
             for parameter in Self.trained(of: tuned) { parameter.tensor.requiresGrad = true }
+        case .frozen:
+            tuned = trunk
+            adapter = nil
         }
     }
 
@@ -91,7 +96,8 @@ public final class ModalityTowers {
 
     /// What the optimizer trains, with paths in the model.
     public var trainedParameters: [NamedTensor] {
-        adapter?.namedParameters() ?? Self.trained(of: tuned)
+        if tuning == .frozen { return [] }
+        return adapter?.namedParameters() ?? Self.trained(of: tuned)
     }
 
     /// `f_r(x_r)`: embeddings of real images, `[B, E]`.

@@ -1,0 +1,69 @@
+import Adapters
+import TorchOptim
+import Training
+
+extension AlignmentSettings {
+    /// The settings that a recipe names.
+    /// - Parameter precision: what `auto` means on the device at hand.
+    public init(_ recipe: AlignmentRecipe, precision: Precision) {
+        let training = recipe.training
+        self.init(
+            tuning: Tuning(recipe.adapter), projection: ProjectionConfiguration(recipe.projection),
+            loss: AlignmentLoss(recipe.loss), learningRate: training.learningRate, weightDecay: training.weightDecay,
+            schedule: .cosineWarmRestarts(
+                firstPeriod: training.restartPeriod, multiplier: training.restartMultiplier, warmup: training.warmupSteps,
+                minimum: 0),
+            clipNorm: training.clipNorm, chunkSize: training.microBatchSize, precision: precision,
+            seed: UInt64(training.seed))
+    }
+}
+
+extension Tuning {
+    init(_ adapter: AlignmentRecipe.AdapterSettings) {
+        switch adapter.kind {
+        case .lora:
+            self = .lora(
+                LoRAConfiguration(
+                    rank: adapter.rank, alpha: adapter.alpha, dropout: adapter.dropout,
+                    targets: .names(adapter.targets, prefix: "vision_model")))
+        case .full: self = .full
+        case .none: self = .frozen
+        }
+    }
+}
+
+extension ProjectionConfiguration {
+    init(_ projection: AlignmentRecipe.ProjectionSettings) {
+        let depth =
+            switch projection.kind {
+            case .none: 0
+            case .linear: 1
+            case .mlp: 2
+            }
+        // An MLP cannot start as the identity: something non-linear stands between its layers.
+        self.init(
+            depth: depth, embeddingDimension: projection.dimension, isBatchNormalized: projection.batchNormalization,
+            start: depth == 2 || projection.dimension != nil ? .random : .identity)
+    }
+}
+
+extension AlignmentLoss {
+    init(_ loss: AlignmentRecipe.LossSettings) {
+        let objective: Objective =
+            switch (loss.kind, loss.direction) {
+            case (.alignment, .oneWay): .generatedToReal
+            case (.alignment, .symmetric): .symmetric
+            case (.mixed, _): .mixed
+            case (.none, _): .none
+            }
+        self.init(
+            objective: objective, temperature: loss.temperature, generatedTextWeight: loss.generatedTextWeight,
+            realTextWeight: loss.realTextWeight)
+    }
+}
+
+extension CLIPFlow {
+    public init(_ flow: AlignmentRecipe.EvaluationSettings.CLIPFlow) {
+        self = flow == .original ? .original : .tuned
+    }
+}
