@@ -69,11 +69,15 @@ let package = Package(
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
         .testTarget(name: "CaptionMetricsTests", dependencies: ["CaptionMetrics"], resources: [.copy("Fixtures")]),
-        .testTarget(name: "DatasetsTests", dependencies: ["Datasets"], resources: [.copy("Fixtures")]),
-        .testTarget(name: "TrainingTests", dependencies: ["Training", "training-crash-helper"]),
+        .testTarget(name: "DatasetsTests", dependencies: ["Datasets"]),
+        .testTarget(
+            name: "TrainingTests",
+            dependencies: ["Training", "TrainingTestSupport", "training-crash-helper"],
+            resources: [.copy("Fixtures")]),
+        .target(name: "TrainingTestSupport", dependencies: ["Training"], path: "Tests/TrainingTestSupport"),
         // A small training run that TrainingTests kills again and again.
         .executableTarget(
-            name: "training-crash-helper", dependencies: ["Training"], path: "Tests/TrainingCrashHelper"),
+            name: "training-crash-helper", dependencies: ["TrainingTestSupport"], path: "Tests/TrainingCrashHelper"),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20

@@ -81,7 +81,8 @@ extension TrainingError: CustomStringConvertible, LocalizedError {
                     ?? "There is no earlier one")
         case .nonFiniteLoss(let step, let value, let samples):
             "the loss of step \(step) is \(value); stopped before the optimizer step. Samples: "
-                + samples.prefix(10).joined(separator: ", ") + (samples.count > 10 ? " and \(samples.count - 10) more" : "")
+                + samples.prefix(10).joined(separator: ", ")
+                + (samples.count > 10 ? " and \(samples.count - 10) more" : "")
         case .dataEnded(let step, let expected):
             "the data ended at step \(step) of \(expected)"
         case .generatorMismatch(let path, let expected, let got):

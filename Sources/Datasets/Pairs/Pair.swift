@@ -81,7 +81,8 @@ extension Pair {
         let inner = try LineFields(settings, prefix: "generator.", known: Self.generatorKeys, path: path, line: line)
         generator = GeneratorSettings(
             model: try inner.text("model"), seed: try inner.integer("seed"), steps: try inner.integer("steps"),
-            guidance: try inner.number("guidance"), scheduler: inner.isAbsent("scheduler") ? nil : try inner.text("scheduler"))
+            guidance: try inner.number("guidance"),
+            scheduler: inner.isAbsent("scheduler") ? nil : try inner.text("scheduler"))
     }
 
     /// The manifest line, without the newline: keys in the contract's order.

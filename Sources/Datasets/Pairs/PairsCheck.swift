@@ -17,6 +17,7 @@ public struct PairsCheck: Sendable {
     public struct Problem: Sendable, Hashable, Codable {
         public enum Kind: String, Sendable, Codable, CaseIterable {
             case brokenLine = "broken line"
+            case duplicateID = "duplicate id"
             case missingFile = "missing file"
             case brokenImage = "broken image"
             case duplicateImage = "duplicate image"
@@ -60,7 +61,7 @@ public struct PairsCheck: Sendable {
     public private(set) var sizes: [SizeCount] = []
     /// How often each kind of problem occurs.
     public private(set) var problemCounts: [Problem.Kind: Int] = [:]
-    /// The first ones, in the order of the manifest.
+    /// The first ones: lines before images, each in the order of the manifest.
     public private(set) var firstProblems: [Problem] = []
 
     public var problemCount: Int { problemCounts.values.reduce(0, +) }
@@ -78,7 +79,14 @@ public struct PairsCheck: Sendable {
     ) throws {
         var problems = ProblemList(kept: kept)
         let manifest = try PairsManifest(path: path, real: real) { error in
-            problems.add(.brokenLine, error.description)
+            if case .duplicateID = error {
+                problems.add(.duplicateID, error.description)
+            } else {
+                problems.add(.brokenLine, error.description)
+            }
+        }
+        if manifest.count == 0, problems.counts.isEmpty {
+            problems.add(.brokenLine, DatasetError.noPairs(path: path).description)
         }
         pairs = manifest.count
         var words: [Int] = []
@@ -119,7 +127,8 @@ public struct PairsCheck: Sendable {
                 let other = files.entries[first]
                 problems.add(
                     .duplicateImage,
-                    "'\(path)' line \(entry.line): image '\(entry.path)' is the same as '\(other.path)' of line \(other.line)")
+                    "'\(path)' line \(entry.line): image '\(entry.path)' is the same as '\(other.path)' of line \(other.line)"
+                )
             }
         }
         sizes = histogram

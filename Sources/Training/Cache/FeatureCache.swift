@@ -112,7 +112,8 @@ public final class FeatureCache: @unchecked Sendable {
         guard keys.shape.count == 2, keys.shape[1] == 16, features.shape == [keys.shape[0], space.dimension] else {
             throw TrainingError.badFeatureShard(
                 path: path,
-                reason: "keys \(keys.shape) and features \(features.shape), expected [n, 16] and [n, \(space.dimension)]")
+                reason:
+                    "keys \(keys.shape) and features \(features.shape), expected [n, 16] and [n, \(space.dimension)]")
         }
         shards.append(features)
         keys.withUnsafeBytes { bytes in

@@ -34,7 +34,8 @@ final class FileStatIndex: @unchecked Sendable {
             }
             guard let name = value["path"]?.string, let size = value["size"]?.integer,
                 let modified = value["mtime_ns"]?.integer, let hash = value["sha256"]?.string,
-                hash.utf8.count == 64, hash.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
+                hash.utf8.count == 64,
+                hash.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
             else {
                 throw TrainingError.badFeatureShard(
                     path: path, reason: "a line lacks path, size, mtime_ns or a sha256 of 64 digits")
@@ -64,7 +65,8 @@ final class FileStatIndex: @unchecked Sendable {
             unwritten.append(contentsOf: "{\"path\": ".utf8)
             StrictJSON.append(string: file, to: &unwritten)
             unwritten.append(
-                contentsOf: ", \"size\": \(known.size), \"mtime_ns\": \(known.modified), \"sha256\": \"\(hash)\"}\n".utf8)
+                contentsOf: ", \"size\": \(known.size), \"mtime_ns\": \(known.modified), \"sha256\": \"\(hash)\"}\n"
+                    .utf8)
         }
         return hash
     }

@@ -17,7 +17,8 @@ public struct LoopSettings: Sendable, Equatable {
         totalSteps: Int, logEvery: Int = 10, validationEvery: Int = 500, checkpointEvery: Int = 500,
         keepCheckpoints: Int = 3
     ) {
-        precondition(totalSteps >= 0 && logEvery > 0 && validationEvery >= 0 && checkpointEvery > 0 && keepCheckpoints > 0)
+        precondition(
+            totalSteps >= 0 && logEvery > 0 && validationEvery >= 0 && checkpointEvery > 0 && keepCheckpoints > 0)
         self.totalSteps = totalSteps
         self.logEvery = logEvery
         self.validationEvery = validationEvery

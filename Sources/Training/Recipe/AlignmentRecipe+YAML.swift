@@ -45,10 +45,12 @@ extension AlignmentRecipe {
         do {
             root = try Yams.compose(yaml: yaml)
         } catch {
-            throw TrainingError.brokenRecipe(source: source, reason: "\(error)".replacingOccurrences(of: "\n", with: " "))
+            throw TrainingError.brokenRecipe(
+                source: source, reason: "\(error)".replacingOccurrences(of: "\n", with: " "))
         }
         guard let root, case .mapping(let mapping) = root else {
-            throw TrainingError.brokenRecipe(source: source, reason: "expected a mapping, got \(root?.kindText ?? "nothing")")
+            throw TrainingError.brokenRecipe(
+                source: source, reason: "expected a mapping, got \(root?.kindText ?? "nothing")")
         }
         var recipe = AlignmentRecipe()
         var leaves: [(key: String, node: Node)] = []
@@ -67,7 +69,9 @@ extension AlignmentRecipe {
                     throw TrainingError.recipeType(
                         source: source, key: key, expected: "a mapping", got: value.kindText)
                 }
-                for (inner, node) in section { leaves.append(("\(key).\(String.parse(inner) ?? inner.kindText)", node)) }
+                for (inner, node) in section {
+                    leaves.append(("\(key).\(String.parse(inner) ?? inner.kindText)", node))
+                }
             } else {
                 leaves.append((key, value))
             }

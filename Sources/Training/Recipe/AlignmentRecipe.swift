@@ -191,7 +191,8 @@ extension AlignmentRecipe {
                 throw TrainingError.recipeValue(source: source, key: key, expected: expected, got: "\(got)")
             }
         }
-        try require((0...1).contains(data.maximumSkippedShare), "data.maximumSkippedShare", "0...1", data.maximumSkippedShare)
+        try require(
+            (0...1).contains(data.maximumSkippedShare), "data.maximumSkippedShare", "0...1", data.maximumSkippedShare)
         try require(adapter.rank > 0, "adapter.rank", "at least 1", adapter.rank)
         try require(adapter.alpha > 0, "adapter.alpha", "a positive number", adapter.alpha)
         try require((0..<1).contains(adapter.dropout), "adapter.dropout", "0 up to but not 1", adapter.dropout)
@@ -212,18 +213,22 @@ extension AlignmentRecipe {
         try require(
             loss.kind == .none || trainsSomething, "adapter.kind", "lora or full, or a projection: something to train",
             "none")
-        try require(training.batchSize > 1 || loss.kind == .none, "training.batchSize",
+        try require(
+            training.batchSize > 1 || loss.kind == .none, "training.batchSize",
             "at least 2: the other pairs of the batch are the negatives", training.batchSize)
-        try require((training.microBatchSize ?? 1) > 0, "training.microBatchSize", "at least 1", training.microBatchSize ?? 0)
+        try require(
+            (training.microBatchSize ?? 1) > 0, "training.microBatchSize", "at least 1", training.microBatchSize ?? 0)
         _ = try accumulation()
         try require(training.learningRate > 0, "training.learningRate", "a positive number", training.learningRate)
         try require(training.weightDecay >= 0, "training.weightDecay", "0 or more", training.weightDecay)
         try require(training.restartPeriod > 0, "training.restartPeriod", "at least 1", training.restartPeriod)
-        try require(training.restartMultiplier > 0, "training.restartMultiplier", "at least 1", training.restartMultiplier)
+        try require(
+            training.restartMultiplier > 0, "training.restartMultiplier", "at least 1", training.restartMultiplier)
         try require(training.warmupSteps >= 0, "training.warmupSteps", "0 or more", training.warmupSteps)
         try require(training.clipNorm > 0, "training.clipNorm", "a positive number", training.clipNorm)
         try require(training.seed >= 0, "training.seed", "0 or more", training.seed)
-        try require(training.validationEvery >= 0, "training.validationEvery", "0 (never) or more", training.validationEvery)
+        try require(
+            training.validationEvery >= 0, "training.validationEvery", "0 (never) or more", training.validationEvery)
         try require(training.checkpointEvery > 0, "training.checkpointEvery", "at least 1", training.checkpointEvery)
         try require(training.logEvery > 0, "training.logEvery", "at least 1", training.logEvery)
         try require(training.keepCheckpoints > 0, "training.keepCheckpoints", "at least 1", training.keepCheckpoints)

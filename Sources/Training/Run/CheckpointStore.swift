@@ -26,7 +26,9 @@ public struct CheckpointStore: Sendable {
     }
 
     static func step(of name: String) -> Int? {
-        guard name.hasPrefix("step-"), let step = Int(name.dropFirst(5)), Self.name(of: step) == name else { return nil }
+        guard name.hasPrefix("step-"), let step = Int(name.dropFirst(5)), Self.name(of: step) == name else {
+            return nil
+        }
         return step
     }
 

@@ -13,6 +13,9 @@ public struct RunFolder: Sendable {
     public var timingsPath: String { "\(path)/timings.jsonl" }
     public var checkpoints: CheckpointStore { CheckpointStore(folder: "\(path)/checkpoints") }
 
+    /// Whether a run was begun in the folder.
+    public static func exists(_ path: String) -> Bool { FileSystem.exists(RunFolder(path: path).recipePath) }
+
     /// Begins a run: makes the folder and writes the resolved recipe.
     /// - Throws: ``TrainingError/runExists(path:)`` when it holds one already.
     public static func create(_ path: String, recipe: AlignmentRecipe) throws -> RunFolder {

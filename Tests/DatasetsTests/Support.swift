@@ -1,0 +1,59 @@
+import Datasets
+import Foundation
+import Images
+import Safetensors
+import Testing
+
+/// A folder that is removed with the last reference.
+final class TemporaryFolder {
+    let path: String
+
+    init() throws {
+        path = FileManager.default.temporaryDirectory.appendingPathComponent("datasets-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    func file(_ name: String) -> String { "\(path)/\(name)" }
+
+    @discardableResult
+    func write(_ text: String, to name: String) throws -> String {
+        try AtomicFile.write(text, to: file(name))
+        return file(name)
+    }
+
+    /// A JPEG with one colour that `number` decides; every number gives another file.
+    @discardableResult
+    func writeImage(_ name: String, number: Int, width: Int = 40, height: Int = 30) throws -> String {
+        let colour = [UInt8(number * 37 % 256), UInt8(number * 91 % 256), UInt8(number % 256)]
+        let pixels = Array(repeating: colour, count: width * height).flatMap { $0 }
+        let image = try RGBImage(width: width, height: height, pixels: pixels)
+        try AtomicFile.write(ImageEncoder.png(image), to: file(name))
+        return file(name)
+    }
+
+    /// A manifest `pairs.jsonl` of `count` pairs with their images; every pair has its own real image.
+    func writePairs(_ count: Int) throws -> PairsManifest {
+        let pairs = try (0..<count).map { index in
+            try writeImage("real-\(index).png", number: 2 * index)
+            try writeImage("gen-\(index).png", number: 2 * index + 1, width: 31, height: 33)
+            return Pair(
+                id: "p\(index)", caption: "caption number \(index)", real: "real-\(index).png",
+                generated: "gen-\(index).png")
+        }
+        try PairsManifest.write(pairs, to: file("pairs.jsonl"))
+        return try PairsManifest(path: file("pairs.jsonl"))
+    }
+}
+
+/// The text of the error that `body` throws.
+func message(_ body: () throws -> Void) -> String {
+    do {
+        try body()
+    } catch {
+        return "\(error)"
+    }
+    Issue.record("nothing was thrown")
+    return ""
+}
