@@ -77,7 +77,10 @@ public final class ProjectionHead: Module {
         let output = configuration.outputDimension(input: input)
         let hidden = configuration.hiddenDimension ?? input
         layers = (0..<depth).map { index in
-            let layer = Linear(index == 0 ? input : hidden, index == depth - 1 ? output : hidden)
+            // Batch normalisation takes a bias out again and has one of its own.
+            let layer = Linear(
+                index == 0 ? input : hidden, index == depth - 1 ? output : hidden,
+                bias: !configuration.isBatchNormalized)
             switch configuration.start {
             case .random:
                 layer.initialize(generator: generator)

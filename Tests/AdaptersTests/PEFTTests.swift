@@ -100,4 +100,31 @@ private let tolerance = 1e-5
             #expect(held.allSatisfy { $0.requiresGrad })
         }
     }
+
+    /// Leaves files for Fixtures/check_with_peft.py, where PEFT itself reads what was written here.
+    @Test func filesForPEFTItself() throws {
+        guard let root = ProcessInfo.processInfo.environment["GMAIL_PEFT_CHECK"] else {
+            print("GMAIL_PEFT_CHECK is not set: no files were left for check_with_peft.py")
+            return
+        }
+        for (name, configuration) in [
+            ("prefix", LoRAConfiguration(rank: 4, alpha: 6)),
+            ("list", LoRAConfiguration(rank: 3, alpha: 4.5, targets: .names(["q_proj", "fc2"], prefix: nil))),
+            (
+                "stable",
+                LoRAConfiguration(
+                    rank: 5, alpha: 2, isRankStabilized: true, targets: .pattern(#"vision_model\..*\.fc\d"#))
+            ),
+        ] {
+            let model = try baseModel()
+            let adapter = try LoRAAdapter(injectingInto: model, configuration, generator: Generator(seed: 1))
+            adapter.fill(seed: 4)
+            let folder = "\(root)/\(name)"
+            try adapter.save(to: folder, baseModel: "base")
+            let input = try pixels()
+            let features = withoutGradients { model.imageFeatures(input) }
+            try Weights.save(
+                [("pixel_values", input), ("image_embeds", features)], to: "\(folder)/embeddings.safetensors")
+        }
+    }
 }

@@ -24,12 +24,12 @@ from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPModel
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-VERSIONS = {
+VERSIONS = {"versions": json.dumps({
     "torch": torch.__version__,
     "transformers": transformers.__version__,
     "peft": peft.__version__,
     "safetensors": safetensors.__version__,
-}
+}, sort_keys=True)}
 TEXT = dict(vocab_size=37, hidden_size=16, intermediate_size=20, num_hidden_layers=1, num_attention_heads=2,
             max_position_embeddings=9, hidden_act="quick_gelu", eos_token_id=35, bos_token_id=34, pad_token_id=0)
 VISION = dict(hidden_size=30, intermediate_size=44, num_hidden_layers=2, num_attention_heads=3, num_channels=3,

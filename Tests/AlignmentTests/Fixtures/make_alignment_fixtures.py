@@ -28,12 +28,12 @@ from torch.nn.functional import cross_entropy, normalize
 from transformers import CLIPConfig, CLIPModel
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-VERSIONS = {
+VERSIONS = {"versions": json.dumps({
     "torch": torch.__version__,
     "transformers": transformers.__version__,
     "peft": peft.__version__,
     "safetensors": safetensors.__version__,
-}
+}, sort_keys=True)}
 TEXT = dict(vocab_size=37, hidden_size=16, intermediate_size=20, num_hidden_layers=1, num_attention_heads=2,
             max_position_embeddings=9, hidden_act="quick_gelu", eos_token_id=35, bos_token_id=34, pad_token_id=0)
 VISION = dict(hidden_size=24, intermediate_size=36, num_hidden_layers=2, num_attention_heads=3, num_channels=3,
@@ -86,7 +86,7 @@ class Head(nn.Module):
     def __init__(self, depth, hidden, norm):
         super().__init__()
         sizes = [EMBEDDING] + [hidden] * (depth - 1) + [EMBEDDING]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:]) if depth)
+        self.layers = nn.ModuleList(nn.Linear(a, b, bias=not norm) for a, b in zip(sizes, sizes[1:]) if depth)
         self.norms = nn.ModuleList(nn.BatchNorm1d(layer.out_features) for layer in self.layers if norm)
 
     def forward(self, x):
