@@ -21,6 +21,10 @@ public enum AlignmentError: Error, Equatable, Sendable {
     // A checkpoint
     case missingFile(folder: String, name: String)
     case unreadableProgress(file: String, reason: String)
+
+    // A run that is to be used
+    case anotherBase(run: String, expected: String, got: String)
+    case noCheckpoint(run: String)
 }
 
 extension AlignmentError: CustomStringConvertible, LocalizedError {
@@ -54,6 +58,10 @@ extension AlignmentError: CustomStringConvertible, LocalizedError {
             "checkpoint '\(folder)' has no \(name); is it complete?"
         case .unreadableProgress(let file, let reason):
             "\(file): \(reason)"
+        case .anotherBase(let run, let expected, let got):
+            "run '\(run)' was trained on \(expected); the model given has weights \(got). Give the model it was begun with"
+        case .noCheckpoint(let run):
+            "run '\(run)' has no complete checkpoint yet; train it further with gmail align --resume"
         }
     }
 

@@ -7,7 +7,9 @@ struct Gmail: AsyncParsableCommand {
         commandName: "gmail",
         abstract: "Train vision-language models on generated images, serve them on real ones.",
         version: "0.1.0",
-        subcommands: [EmbedCommand.self, Evaluate.self, DataCommand.self, DoctorCommand.self])
+        subcommands: [
+            EmbedCommand.self, AlignCommand.self, ExportCommand.self, Evaluate.self, DataCommand.self, DoctorCommand.self,
+        ])
 }
 
 /// `gmail evaluate …`: every subcommand writes a metrics file that says which protocol made each number.

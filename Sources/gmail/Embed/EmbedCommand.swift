@@ -1,3 +1,4 @@
+import Alignment
 import ArgumentParser
 import Encoders
 import Foundation
@@ -31,6 +32,14 @@ struct EmbedCommand: AsyncParsableCommand {
     @Option(help: "Where the features go (safetensors).")
     var out: String
 
+    @Option(
+        name: .customLong("run"),
+        help: ArgumentHelp("A run of gmail align: images go through its encoders and projections.", valueName: "folder"))
+    var runFolder: String?
+
+    @Option(help: "With --run, what the images are: real (read by f_r) or generated (read by f_g).")
+    var modality: Modality?
+
     @OptionGroup var compute: ComputeOptions
 
     @Option(help: "Images or texts per batch.")
@@ -53,6 +62,12 @@ struct EmbedCommand: AsyncParsableCommand {
         guard !images.isEmpty || texts != nil else {
             throw ValidationError("nothing to embed: give --images, --texts or both")
         }
+        guard (runFolder == nil) == (modality == nil) else {
+            throw ValidationError(
+                runFolder == nil
+                    ? "--modality says which encoder of a run reads the images: add --run"
+                    : "--run has one encoder for real and one for generated images: add --modality real or generated")
+        }
         guard batchSize >= 1 else { throw ValidationError("--batch-size is \(batchSize), expected 1 or more") }
         if let reducedDecode, reducedDecode < 1 {
             throw ValidationError("--reduced-decode is \(reducedDecode), expected 1 or more")
@@ -71,6 +86,10 @@ struct EmbedCommand: AsyncParsableCommand {
 
         let (device, dtype) = try compute.resolve()
         let clip = try CLIPModel(folder: model, dtype: dtype, device: device)
+        let weightsPath = try CLIPCheckpoint.path(folder: model)
+        let aligned = try runFolder.map {
+            try AlignedModel(run: $0, clip: clip, weightsHash: try FileHashes().sha256(of: weightsPath))
+        }
         let processor = try CLIPProcessor(folder: model, configuration: clip.configuration)
         var preprocessing = processor.preprocessing
         if let reducedDecode { preprocessing.decodeScale = .reduced(ratio: reducedDecode) }
@@ -79,19 +98,22 @@ struct EmbedCommand: AsyncParsableCommand {
         var summary = EmbedSummary(device: "\(device)", dtype: "\(dtype)", kernel: kernel?.reason)
 
         // The hash of some hundred MB of weights is computed while the model works.
-        let weightsPath = try CLIPCheckpoint.path(folder: model)
         let weightsHash = Task.detached { try FileHashes().sha256(of: weightsPath) }
 
-        let dimension = clip.configuration.projectionDimension
+        let dimension = aligned?.projection.outputDimension ?? clip.configuration.projectionDimension
         var entries: [SafetensorsWriter.Tensor] = []
         var sidecar = FeatureSidecar()
         if !paths.isEmpty {
             let rows = try FeatureRows(beside: out, name: "images", dimension: dimension)
-            try embedImages(paths, clip, preprocessing, device, into: rows, &sidecar, &summary)
+            let encode: (Tensor) throws -> Tensor = { pixels in
+                guard let aligned, let modality else { return clip.imageFeatures(pixels) }
+                return try aligned.embed(TaggedImages(pixels, modality: modality, source: "--modality"))
+            }
+            try embedImages(paths, encode, preprocessing, device, into: rows, &sidecar, &summary)
             entries.append(try rows.entry("image_embeds"))
         }
         if let lines {
-            let rows = try FeatureRows(beside: out, name: "texts", dimension: dimension)
+            let rows = try FeatureRows(beside: out, name: "texts", dimension: clip.configuration.projectionDimension)
             try embedTexts(lines, clip, processor, device, into: rows, &sidecar, &summary)
             entries.append(try rows.entry("text_embeds"))
         }
@@ -100,6 +122,9 @@ struct EmbedCommand: AsyncParsableCommand {
             configurationSHA256: ContentHash.sha256(of: clip.configuration.huggingFaceJSON))
         sidecar.preprocessing = .init(
             sha256: ContentHash.sha256(of: preprocessing.canonicalJSON), settings: preprocessing.canonicalJSON)
+        if let runFolder, let modality, let aligned {
+            sidecar.run = .init(path: runFolder, step: aligned.step, modality: modality.rawValue)
+        }
         sidecar.dtype = "\(dtype)"
         sidecar.device = "\(device)"
         try SafetensorsWriter.write(tensors: entries, metadata: ["format": "pt"], to: out)
@@ -109,7 +134,7 @@ struct EmbedCommand: AsyncParsableCommand {
     }
 
     private func embedImages(
-        _ paths: [String], _ clip: CLIPModel, _ preprocessing: ImagePreprocessing, _ device: Device,
+        _ paths: [String], _ encode: (Tensor) throws -> Tensor, _ preprocessing: ImagePreprocessing, _ device: Device,
         into rows: FeatureRows, _ sidecar: inout FeatureSidecar, _ summary: inout EmbedSummary
     ) throws {
         let clock = ContinuousClock()
@@ -126,7 +151,7 @@ struct EmbedCommand: AsyncParsableCommand {
             if batch.count > 0 {
                 let began = clock.now
                 try inferenceMode {
-                    let features = clip.imageFeatures(batch.tensor().to(device)).to(.float32).normalized()
+                    let features = try encode(batch.tensor().to(device)).to(.float32).normalized()
                     try rows.append(features)
                 }
                 modelTime += clock.now - began
@@ -208,3 +233,5 @@ struct EmbedCommand: AsyncParsableCommand {
         print("\(out) written (\(summary.dtype) on \(summary.device))")
     }
 }
+
+extension Modality: @retroactive ExpressibleByArgument {}

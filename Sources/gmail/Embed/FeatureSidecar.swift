@@ -13,6 +13,11 @@ struct FeatureSidecar: Encodable {
             case configurationSHA256 = "configuration_sha256"
         }
     }
+    struct Run: Encodable {
+        var path: String
+        var step: Int
+        var modality: String
+    }
     struct Preprocessing: Encodable {
         var sha256 = ""
         var settings = ""
@@ -24,6 +29,8 @@ struct FeatureSidecar: Encodable {
 
     var version = 1
     var model = Model()
+    /// The alignment run that the images went through, and as what.
+    var run: Run?
     var preprocessing = Preprocessing()
     var dtype = ""
     var device = ""
@@ -36,7 +43,7 @@ struct FeatureSidecar: Encodable {
     var truncatedTexts: [Int] = []
 
     enum CodingKeys: String, CodingKey {
-        case version, model, preprocessing, dtype, device, images, texts, skipped
+        case version, model, run, preprocessing, dtype, device, images, texts, skipped
         case truncatedTexts = "truncated_texts"
     }
 
