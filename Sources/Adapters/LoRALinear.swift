@@ -48,18 +48,28 @@ public final class LoRALinear: Linear {
     public override func callAsFunction(_ x: Tensor) -> Tensor {
         guard isEnabled else { return Functional.linear(x, weight: base ?? weight, bias: bias) }
         guard !isMerged else { return Functional.linear(x, weight: weight, bias: bias) }
-        let (a, b) = adapter(for: x)
-        guard dropout > 0, isTraining, let generator else {
-            return Functional.loraLinear(x, weight: weight, bias: bias, a: a, b: b, scale: scale)
-        }
+        guard dropout > 0, isTraining, let generator else { return Functional.loraLinears(x, [operands(for: x)])[0] }
         let dropped = Functional.dropout(x, p: dropout, generator: generator)
-        return Functional.loraLinear(x, dropped: dropped, weight: weight, bias: bias, a: a, b: b, scale: scale)
+        return Functional.loraLinears(x, dropped: dropped, [operands(for: x)])[0]
     }
 
-    /// `A` and `B` in the dtype of a model kept in half precision; under autocast the operation casts by itself.
-    private func adapter(for x: Tensor) -> (Tensor, Tensor) {
-        guard weight.dtype == .bfloat16 || weight.dtype == .float16, x.dtype == weight.dtype else { return (down, up) }
-        return (down.to(x.dtype), up.to(x.dtype))
+    /// Several adapted layers in one operation, which keeps the input once and gathers its gradient in one buffer.
+    public override func callAsFunction(_ x: Tensor, with others: [Linear]) -> [Tensor] {
+        let layers = [self] + others.compactMap { $0 as? LoRALinear }
+        guard layers.count == others.count + 1, layers.allSatisfy({ $0.isPlainlyAdapting }) else {
+            return super.callAsFunction(x, with: others)
+        }
+        return Functional.loraLinears(x, layers.map { $0.operands(for: x) })
+    }
+
+    /// Whether the layer reads its input as it is and adds its update.
+    private var isPlainlyAdapting: Bool { isEnabled && !isMerged && !(dropout > 0 && isTraining && generator != nil) }
+
+    /// `A` and `B` go in the dtype of a model kept in half precision; under autocast the operation casts by itself.
+    private func operands(for x: Tensor) -> LoRAOperands {
+        let isHalf = weight.dtype != .float32 && x.dtype == weight.dtype
+        return LoRAOperands(
+            weight: weight, bias: bias, a: isHalf ? down.to(x.dtype) : down, b: isHalf ? up.to(x.dtype) : up, scale: scale)
     }
 
     /// `scale · B·A`, `[out, in]` in float32.

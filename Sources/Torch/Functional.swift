@@ -9,21 +9,10 @@ public enum Functional {
         Tensor.make("linear", file, line) { ct_linear(x.handle, weight.handle, bias?.handle, $0) }
     }
 
-    /// `linear(x, weight, bias) + scale · (x · aᵀ) · bᵀ`: a low-rank update (LoRA, Hu et al. 2021), `a` `[r, in]`, `b` `[out, r]`.
-    ///
-    /// One operation: the backward pass keeps `x` and `x · aᵀ`, and computes no gradient of `weight` and `bias` (unless
-    /// they require one). Under autocast the operands are cast as `linear`'s are.
-    /// - Parameter dropped: what the low-rank branch reads instead of `x`, of its shape (`x` after dropout); nil is `x`.
-    public static func loraLinear(
-        _ x: Tensor, dropped: Tensor? = nil, weight: Tensor, bias: Tensor?, a: Tensor, b: Tensor, scale: Double,
-        file: StaticString = #fileID, line: UInt = #line
-    ) -> Tensor {
-        withExtendedLifetime((x, dropped, weight, bias, a, b)) {
-            Tensor.make("loraLinear", file, line) {
-                ct_lora_linear(
-                    x.handle, dropped?.handle, weight.handle, bias?.handle, a.handle, b.handle, scale, $0)
-            }
-        }
+    /// `x` in the dtype that autocast gives matrix products, itself outside of autocast: for several layers on one input,
+    /// which would each cast it again.
+    public static func autocastInput(_ x: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+        Tensor.make("autocastInput", file, line) { ct_autocast_input(x.handle, $0) }
     }
 
     /// Two-dimensional convolution: `x` `[B, C, H, W]`, `weight` `[out, C / groups, kh, kw]`.

@@ -38,6 +38,14 @@ open class Linear: Module {
     open func callAsFunction(_ x: Tensor) -> Tensor {
         Functional.linear(x, weight: weight, bias: bias)
     }
+
+    /// This layer and `others` on one input (query, key and value of attention): the same numbers as one by one.
+    ///
+    /// Overridden where sharing saves more than the cast of the input under autocast.
+    open func callAsFunction(_ x: Tensor, with others: [Linear]) -> [Tensor] {
+        let shared = Functional.autocastInput(x)
+        return [self(shared)] + others.map { $0(shared) }
+    }
 }
 
 /// Layer normalisation over the last dimension.

@@ -46,7 +46,16 @@ std::optional<std::string_view> activation_algorithm(int32_t activation) {
 extern "C" {
 
 CTStatus ct_linear(CTTensor x, CTTensor weight, CTTensor bias, CTTensor *out) {
-    return protect([&] { give(out, at::linear(get(x), get(weight), optional(bias))); });
+    return protect([&] {
+        auto dtype = autocast_dtype(get(x));
+        if (!dtype) {
+            give(out, at::linear(get(x), get(weight), optional(bias)));
+            return;
+        }
+        auto bias_ = optional(bias);
+        if (bias_) bias_ = cast_weight(*bias_, *dtype);
+        give(out, at::linear(get(x), cast_weight(get(weight), *dtype), bias_));
+    });
 }
 
 CTStatus ct_onednn_pack_linear(CTTensor weight, int64_t rows, CTTensor *out) {

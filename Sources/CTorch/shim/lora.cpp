@@ -1,9 +1,9 @@
-// A linear layer with a low-rank update (LoRA) as one differentiable operation.
+// Linear layers with a low-rank update (LoRA), several of them on one input, as one differentiable operation.
 //
-// Composed from libtorch's operations, the layer would keep x twice (once per product, and once more per dtype under
-// autocast), and y, a full-size update and their sum would each pass through memory. Here the update is accumulated by
-// the matrix products themselves, and only x and x·Aᵀ are kept for the backward pass.
-#include <ATen/autocast_mode.h>
+// Composed from libtorch's operations, each layer would keep x for itself (and, under autocast, a cast copy of it), and
+// y, a full-size update and their sum would pass through memory one after the other. Here x is cast and kept once, the
+// updates are accumulated by the matrix products themselves, and the backward pass gathers the gradient of x in one
+// buffer. The frozen weights get no gradient.
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "protect.h"
@@ -11,13 +11,6 @@
 using namespace shim;
 
 namespace {
-
-/// The dtype that autocast gives matrix products on this device, or none outside of it.
-std::optional<at::ScalarType> autocast_dtype(const at::Tensor &x) {
-    auto type = x.device().type();
-    if (!at::autocast::is_autocast_enabled(type)) return std::nullopt;
-    return at::autocast::get_autocast_dtype(type);
-}
 
 at::Tensor rows(const at::Tensor &x) { return x.reshape({-1, x.size(-1)}); }
 
@@ -27,89 +20,175 @@ std::vector<int64_t> shape_with(const at::Tensor &x, int64_t last) {
     return shape;
 }
 
-/// y = x·Wᵀ + bias + scale · low·Bᵀ over rows.
-at::Tensor combine(const at::Tensor &x, const at::Tensor &weight, const std::optional<at::Tensor> &bias,
-                   const at::Tensor &low, const at::Tensor &b, double scale) {
-    auto y = at::linear(x, weight, bias);  // [N, out]
-    return y.addmm_(low, b.t(), 1, scale);
+struct Layer {
+    at::Tensor weight;               // [out, in]
+    std::optional<at::Tensor> bias;  // [out]
+    at::Tensor a;                    // [r, in]
+    at::Tensor b;                    // [out, r]
+    double scale;
+};
+
+/// A struct of its own, since autograd counts a bare vector's elements as inputs.
+struct Layers {
+    std::vector<Layer> list;
+};
+
+/// The low-rank inputs of all layers side by side: x·[A₁; A₂; …]ᵀ, [N, r₁ + r₂ + …].
+at::Tensor joined_a(const std::vector<Layer> &layers) {
+    if (layers.size() == 1) return layers[0].a;
+    std::vector<at::Tensor> parts;
+    for (auto &layer : layers) parts.push_back(layer.a);
+    return at::cat(parts);
 }
 
-struct LoRALinear : torch::autograd::Function<LoRALinear> {
-    /// `dropped` is the input of the low-rank branch: x itself, or x after dropout.
-    static at::Tensor forward(torch::autograd::AutogradContext *context, const at::Tensor &x, const at::Tensor &dropped,
-                              const at::Tensor &weight, const std::optional<at::Tensor> &bias, const at::Tensor &a,
-                              const at::Tensor &b, double scale, bool same) {
-        auto x2 = rows(x);                                     // [N, in]
-        auto branch = same ? x2 : rows(dropped);               // [N, in]
-        auto low = branch.matmul(a.t());                       // [N, r]
-        auto y = combine(x2, weight, bias, low, b, scale);     // [N, out]
-        context->save_for_backward({branch, low, weight, a, b});
-        context->saved_data["scale"] = scale;
+/// x·Wᵀ + bias + scale · low·Bᵀ of every layer, over rows.
+std::vector<at::Tensor> outputs(const at::Tensor &x, const at::Tensor &low, const std::vector<Layer> &layers) {
+    std::vector<at::Tensor> result;
+    int64_t column = 0;
+    for (auto &layer : layers) {
+        auto rank = layer.a.size(0);
+        auto y = at::linear(x, layer.weight, layer.bias);  // [N, out]
+        result.push_back(y.addmm_(low.narrow(1, column, rank), layer.b.t(), 1, layer.scale));
+        column += rank;
+    }
+    return result;
+}
+
+/// Inputs in the order of autograd: x, dropped, then (a, b) of every layer. Frozen tensors ride in `layers`.
+struct LoRALinears : torch::autograd::Function<LoRALinears> {
+    static torch::autograd::variable_list forward(torch::autograd::AutogradContext *context, const at::Tensor &x,
+                                                  const at::Tensor &dropped, bool same, at::TensorList adapters,
+                                                  const Layers &all) {
+        const auto &layers = all.list;
+        auto x2 = rows(x);                          // [N, in]
+        auto branch = same ? x2 : rows(dropped);    // [N, in]
+        auto a = joined_a(layers);                  // [R, in]
+        auto low = branch.matmul(a.t());            // [N, R]
+        auto ys = outputs(x2, low, layers);
+        std::vector<at::Tensor> saved{branch, low, a};
+        std::vector<double> scales;
+        for (auto &layer : layers) {
+            saved.push_back(layer.weight);
+            saved.push_back(layer.b);
+            scales.push_back(layer.scale);
+        }
+        context->save_for_backward(saved);
+        context->saved_data["scales"] = scales;
         context->saved_data["same"] = same;
         context->saved_data["x_grad"] = x.requires_grad();
         context->saved_data["dropped_grad"] = !same && dropped.requires_grad();
         context->saved_data["shape"] = x.sizes().vec();
-        return y.view(shape_with(x, weight.size(0)));
+        for (size_t i = 0; i < layers.size(); i++) ys[i] = ys[i].view(shape_with(x, layers[i].weight.size(0)));
+        return ys;
     }
 
     static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context,
                                                    torch::autograd::variable_list gradients) {
         auto saved = context->get_saved_variables();
-        const auto &branch = saved[0], &low = saved[1], &weight = saved[2], &a = saved[3], &b = saved[4];
-        auto scale = context->saved_data["scale"].toDouble();
+        const auto &branch = saved[0], &low = saved[1], &a = saved[2];
+        auto scales = context->saved_data["scales"].toDoubleVector();
         auto same = context->saved_data["same"].toBool();
+        auto x_grad = context->saved_data["x_grad"].toBool();
         auto shape = context->saved_data["shape"].toIntVector();
-        auto dy = rows(gradients[0]);                          // [N, out]
-        auto dlow = dy.matmul(b).mul_(scale);                  // [N, r]
+        auto dlow = at::empty_like(low);            // [N, R]
         at::Tensor dx, ddropped;
-        if (context->saved_data["x_grad"].toBool()) {
-            dx = dy.matmul(weight);                            // [N, in]
+        std::vector<at::Tensor> db(scales.size());
+        int64_t column = 0;
+        for (size_t i = 0; i < scales.size(); i++) {
+            const auto &weight = saved[3 + 2 * i], &b = saved[4 + 2 * i];
+            auto rank = b.size(1);
+            auto part = dlow.narrow(1, column, rank);
+            if (gradients[i].defined()) {
+                auto dy = rows(gradients[i]);       // [N, out]
+                part.copy_(dy.matmul(b)).mul_(scales[i]);
+                db[i] = dy.t().matmul(low.narrow(1, column, rank)).mul_(scales[i]);  // [out, r]
+                if (x_grad) {
+                    if (dx.defined()) {
+                        dx.addmm_(dy, weight);      // [N, in]
+                    } else {
+                        dx = dy.matmul(weight);
+                    }
+                }
+            } else {
+                part.zero_();
+            }
+            column += rank;
+        }
+        if (x_grad && dx.defined()) {
             if (same) dx.addmm_(dlow, a);
             dx = dx.view(shape);
         }
         if (context->saved_data["dropped_grad"].toBool()) ddropped = dlow.matmul(a).view(shape);
-        auto da = dlow.t().matmul(branch);                     // [r, in]
-        auto db = dy.t().matmul(low).mul_(scale);              // [out, r]
-        return {dx, ddropped, {}, {}, da, db, {}, {}};
+        auto da = dlow.t().matmul(branch);          // [R, in]
+        torch::autograd::variable_list result{dx, ddropped, {}};
+        column = 0;
+        for (size_t i = 0; i < scales.size(); i++) {
+            auto rank = saved[4 + 2 * i].size(1);
+            result.push_back(da.narrow(0, column, rank));
+            result.push_back(db[i]);
+            column += rank;
+        }
+        result.emplace_back();
+        return result;
     }
 };
+
+bool trains_base(const std::vector<Layer> &layers) {
+    for (auto &layer : layers) {
+        if (layer.weight.requires_grad() || (layer.bias && layer.bias->requires_grad())) return true;
+    }
+    return false;
+}
 
 }  // namespace
 
 extern "C" {
 
-CTStatus ct_lora_linear(CTTensor x, CTTensor low_input, CTTensor weight, CTTensor bias, CTTensor a, CTTensor b,
-                        double scale, CTTensor *out) {
+CTStatus ct_lora_linears(CTTensor x, CTTensor low_input, int32_t count, const CTTensor *weights, const CTTensor *biases,
+                         const CTTensor *as, const CTTensor *bs, const double *scales, CTTensor *outs) {
     return protect([&] {
-        auto input = get(x), w = get(weight), up = get(b), down = get(a);
-        auto bias_ = optional(bias);
+        auto input = get(x);
         bool same = low_input == nullptr;
         auto dropped = same ? input : get(low_input);
-        if (auto dtype = autocast_dtype(input)) {
-            // What autocast would do operand by operand; x once for both products. The casts of A and B are recorded.
+        auto dtype = autocast_dtype(input);
+        if (dtype) {
+            // What autocast would do operand by operand. The casts of A and B are recorded.
             input = input.to(*dtype);
             dropped = same ? input : dropped.to(*dtype);
-            w = w.to(*dtype);
-            if (bias_) bias_ = bias_->to(*dtype);
-            down = down.to(*dtype);
-            up = up.to(*dtype);
+        }
+        std::vector<Layer> layers;
+        std::vector<at::Tensor> adapters;
+        bool needs_graph = input.requires_grad() || dropped.requires_grad();
+        for (int32_t i = 0; i < count; i++) {
+            Layer layer{get(weights[i]), optional(biases[i]), get(as[i]), get(bs[i]), scales[i]};
+            if (dtype) {
+                layer.weight = cast_weight(layer.weight, *dtype);
+                if (layer.bias) layer.bias = cast_weight(*layer.bias, *dtype);
+                layer.a = layer.a.to(*dtype);
+                layer.b = layer.b.to(*dtype);
+            }
+            needs_graph = needs_graph || layer.a.requires_grad() || layer.b.requires_grad();
+            adapters.push_back(layer.a);
+            adapters.push_back(layer.b);
+            layers.push_back(std::move(layer));
         }
         // The operands are cast: what follows computes in the dtype it is given.
         c10::impl::ExcludeDispatchKeyGuard guard(c10::autocast_dispatch_keyset);
-        bool recording = at::GradMode::is_enabled() &&
-                         (input.requires_grad() || dropped.requires_grad() || down.requires_grad() || up.requires_grad());
-        if (!recording) {
-            auto low = rows(dropped).matmul(down.t());
-            give(out, combine(rows(input), w, bias_, low, up, scale).view(shape_with(input, w.size(0))));
-            return;
-        }
-        if (w.requires_grad() || (bias_ && bias_->requires_grad())) {
+        std::vector<at::Tensor> ys;
+        if (at::GradMode::is_enabled() && trains_base(layers)) {
             // The fused backward gives none to the base weight: whoever trains it too gets libtorch's own graph.
-            auto low = at::linear(dropped, down);
-            give(out, at::linear(input, w, bias_) + at::linear(low, up) * scale);
-            return;
+            for (auto &layer : layers) {
+                auto update = at::linear(at::linear(dropped, layer.a), layer.b) * layer.scale;
+                ys.push_back(at::linear(input, layer.weight, layer.bias) + update);
+            }
+        } else if (at::GradMode::is_enabled() && needs_graph) {
+            ys = LoRALinears::apply(input, dropped, same, at::TensorList(adapters), Layers{layers});
+        } else {
+            at::NoGradGuard no_grad;
+            ys = outputs(rows(input), rows(dropped).matmul(joined_a(layers).t()), layers);
+            for (int32_t i = 0; i < count; i++) ys[i] = ys[i].view(shape_with(input, layers[i].weight.size(0)));
         }
-        give(out, LoRALinear::apply(input, dropped, w, bias_, down, up, scale, same));
+        for (int32_t i = 0; i < count; i++) give(&outs[i], ys[i]);
     });
 }
 

@@ -59,6 +59,12 @@ inline at::TensorOptions options(int32_t dtype, CTDevice where) {
 /// x * sigmoid(1.702 x), fused, with its gradient (fused.cpp).
 at::Tensor quick_gelu(const at::Tensor &x);
 
+/// The dtype that autocast gives matrix products on the device of `x`; none outside of it (casts.cpp).
+std::optional<at::ScalarType> autocast_dtype(const at::Tensor &x);
+
+/// A weight in the dtype of autocast; of a frozen one the copy is kept while the weight lives unchanged (casts.cpp).
+at::Tensor cast_weight(const at::Tensor &weight, at::ScalarType dtype);
+
 /// Copies text into a caller's buffer, cut at its capacity and always terminated.
 void copy_text(const std::string &text, char *buffer, int64_t capacity);
 

@@ -29,7 +29,8 @@ public final class CLIPAttention: Module {
         func heads(_ projected: Tensor) -> Tensor {
             projected.reshaped(shape[0], shape[1], headCount, -1).transposed(1, 2)  // [B, H, T, d]
         }
-        let mixed = Functional.attention(heads(query(x)), heads(key(x)), heads(value(x)), causal: causal)  // [B, H, T, d]
+        let projected = query(x, with: [key, value]).map(heads)
+        let mixed = Functional.attention(projected[0], projected[1], projected[2], causal: causal)  // [B, H, T, d]
         return output(mixed.transposed(1, 2).reshaped(shape))  // [B, T, D]
     }
 }
