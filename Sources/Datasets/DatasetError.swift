@@ -29,7 +29,6 @@ public enum DatasetError: Error, Equatable, Sendable {
     // Tar
     case badTar(path: String, offset: Int, reason: String)
     case incompleteSample(path: String, key: String, missing: String)
-    case unsafeSampleKey(key: String)
 }
 
 extension DatasetError: CustomStringConvertible, LocalizedError {
@@ -79,8 +78,6 @@ extension DatasetError: CustomStringConvertible, LocalizedError {
             "'\(path)': not a readable tar at byte \(offset): \(reason)"
         case .incompleteSample(let path, let key, let missing):
             "'\(path)': sample '\(key)' has no '\(missing)' member"
-        case .unsafeSampleKey(let key):
-            "sample key '\(key)' cannot name members of a tar; expected no '.', no leading '/' and no '..'"
         }
     }
 }

@@ -1,0 +1,100 @@
+import Foundation
+import Safetensors
+import Testing
+
+@testable import Datasets
+
+@Suite struct TarTests {
+    let folder = try! TemporaryFolder()
+
+    private func fixture(_ name: String) throws -> String {
+        try #require(Bundle.module.resourceURL).appendingPathComponent("Fixtures/\(name)").path
+    }
+
+    private func readAll(_ path: String, real: Pair.RealImages = .required) throws -> [PairSample] {
+        var reader = try PairTarReader(path: path, real: real)
+        var samples: [PairSample] = []
+        while let sample = try reader.next() { samples.append(sample) }
+        return samples
+    }
+
+    @Test(arguments: ["pax.tar", "gnu.tar"])
+    func pythonsTarsAreRead(name: String) throws {
+        let samples = try readAll(fixture(name))
+        let long = "shard/" + String(repeating: "n", count: 120) + "\u{e9}"
+        #expect(samples.map(\.pair.id) == ["shard/000", long])
+        #expect(samples.map(\.pair.caption) == ["caption \u{e9} 0", "caption \u{e9} 1"])
+        #expect(samples[1].pair.generated == long + ".gen.png")
+        #expect(samples[1].real == Array("real 1".utf8))
+        #expect(samples[1].generated == Array("generated 1".utf8))
+    }
+
+    private func samples(_ count: Int) -> [PairSample] {
+        (0..<count).map { index in
+            PairSample(
+                pair: Pair(
+                    id: "a.b/\(index)", caption: "caption \(index)", real: index == 2 ? nil : "r/\(index).jpeg",
+                    generated: "g/\(index).png", generator: GeneratorSettings(model: "m", seed: index)),
+                real: index == 2 ? nil : Array(repeating: UInt8(index), count: 511 + index),
+                generated: Array(repeating: UInt8(index), count: 512 * index))
+        }
+    }
+
+    private func write(_ samples: [PairSample], to name: String) throws -> String {
+        var rest = samples[...]
+        #expect(try PairTarWriter.write(to: folder.file(name)) { rest.popFirst() } == samples.count)
+        return folder.file(name)
+    }
+
+    @Test func pairsSurviveATar() throws {
+        let written = samples(4)
+        let path = try write(written, to: "shard.tar")
+        let read = try readAll(path, real: .optional)
+        #expect(read.map(\.pair.id) == written.map(\.pair.id))
+        #expect(read.map(\.pair.caption) == written.map(\.pair.caption))
+        #expect(read.map(\.pair.generator) == written.map(\.pair.generator))
+        #expect(read.map(\.real) == written.map(\.real))
+        #expect(read.map(\.generated) == written.map(\.generated))
+        #expect(read[0].pair.real == "000000000.jpeg")
+        #expect(read[2].pair.real == nil)
+        #expect(
+            try ContentHash.sha256(ofFile: path) == ContentHash.sha256(ofFile: write(written, to: "again.tar")))
+        #expect(
+            message { _ = try readAll(path) } == "'\(path)': sample '000000002' has no '.jpg' member")
+    }
+
+    @Test func longNamesAreWrittenAsPax() throws {
+        let name = String(repeating: "x", count: 97) + "/y.txt"
+        try AtomicFile.write(byteCount: 0, to: folder.file("long.tar")) { sink in
+            try TarWriter.append(name, [1, 2, 3], to: &sink)
+            try TarWriter.finish(&sink)
+        }
+        var reader = try TarReader(path: folder.file("long.tar"))
+        let member = try #require(try reader.next())
+        #expect(member.name == name)
+        #expect(reader.bytes(of: member) == [1, 2, 3])
+        #expect(try reader.next() == nil)
+    }
+
+    /// Every way of cutting a shard short ends in an error that names it, never in fewer pairs.
+    @Test func cutArchivesAreNoticed() throws {
+        let path = try write(samples(2), to: "shard.tar")
+        let bytes = try MappedFile(path: path).withUnsafeBytes { Array($0) }
+        for length in stride(from: 0, to: bytes.count - 1024, by: 97) {
+            let cut = folder.file("cut.tar")
+            try AtomicFile.write(bytes[..<length], to: cut)
+            #expect(message { _ = try readAll(cut) }.hasPrefix("'\(cut)': not a readable tar at byte "))
+        }
+    }
+
+    @Test func otherFilesAreNoTars() throws {
+        let path = try folder.write(String(repeating: "no tar ", count: 200), to: "x.tar")
+        #expect(message { _ = try readAll(path) }.hasPrefix("'\(path)': not a readable tar at byte 0: "))
+        var bytes = try MappedFile(path: fixture("pax.tar")).withUnsafeBytes { Array($0) }
+        bytes[700] ^= 1
+        try AtomicFile.write(bytes, to: path)
+        #expect(
+            message { _ = try readAll(path) }
+                == "'\(path)': not a readable tar at byte 512: the header's checksum is wrong; is this a tar?")
+    }
+}
