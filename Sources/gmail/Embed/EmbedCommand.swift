@@ -234,4 +234,4 @@ struct EmbedCommand: AsyncParsableCommand {
     }
 }
 
-extension Modality: @retroactive ExpressibleByArgument {}
+extension Modality: ExpressibleByArgument {}
