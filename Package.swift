@@ -50,12 +50,14 @@ let package = Package(
             dependencies: [
                 "Torch", "TorchNN", "TorchOptim", "Safetensors", "Encoders", "Adapters", "Datasets", "Training", "Images",
             ]),
+        // F7
+        .target(name: "Evaluation", dependencies: ["Torch"]),
         // F9
         .executableTarget(
             name: "gmail",
             dependencies: [
                 "Safetensors", "Torch", "TorchNN", "Tokenizers", "Images", "CaptionMetrics", "Encoders", "Datasets", "Adapters",
-                "Training", "Alignment",
+                "Training", "Alignment", "Evaluation",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -66,6 +68,7 @@ let package = Package(
             name: "AdaptersTests", dependencies: ["Adapters", "Encoders", "TorchOptim"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "AlignmentTests", dependencies: ["Alignment"], resources: [.copy("Fixtures")]),
+        .testTarget(name: "EvaluationTests", dependencies: ["Evaluation"]),
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
         .testTarget(name: "CaptionMetricsTests", dependencies: ["CaptionMetrics"], resources: [.copy("Fixtures")]),

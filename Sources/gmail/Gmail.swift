@@ -16,7 +16,7 @@ struct Gmail: AsyncParsableCommand {
 struct Evaluate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Compute metrics; every number carries the protocol that made it.",
-        subcommands: [EvaluateCaptions.self])
+        subcommands: [EvaluateCaptions.self, EvaluateGap.self])
 }
 
 /// Runs the command and settles its exit code: 0, 1 for bad input with one line on standard error, 2 for wrong usage.
