@@ -169,8 +169,12 @@ public struct PrincipalComponents: Sendable {
             }
             if !rotated { break }
         }
-        let order = (0..<n).sorted { a[$0][$0] != a[$1][$1] ? a[$0][$0] > a[$1][$1] : $0 < $1 }
-        return (order.map { a[$0][$0] }, order.map { k in v.map { $0[k] } })
+        let diagonal: [Double] = (0..<n).map { (k: Int) -> Double in a[k][k] }
+        let order: [Int] = (0..<n).sorted { (p: Int, q: Int) -> Bool in
+            diagonal[p] != diagonal[q] ? diagonal[p] > diagonal[q] : p < q
+        }
+        let columns: [[Double]] = order.map { (k: Int) -> [Double] in v.map { (row: [Double]) -> Double in row[k] } }
+        return (order.map { diagonal[$0] }, columns)
     }
 }
 
