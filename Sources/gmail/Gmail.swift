@@ -31,6 +31,8 @@ enum Main {
                 try command.run()
             }
         } catch {
+            // A command that has said all there is to say ends with its own code.
+            if let code = error as? ExitCode { exit(code.rawValue) }
             let code = Gmail.exitCode(for: error)
             // Help and version are no errors; the parser prints them and leaves with 0.
             if code == .success { Gmail.exit(withError: error) }
