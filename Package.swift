@@ -33,11 +33,18 @@ let package = Package(
         .target(name: "CaptionMetrics"),
         // F3
         .target(name: "Encoders", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers"]),
+        // F5
+        .target(
+            name: "Miniature",
+            dependencies: ["Torch", "TorchNN", "TorchOptim", "Encoders", "Images", "Tokenizers", "Safetensors", "StrictJSON"]),
+        // F7
+        .target(name: "Evaluation", dependencies: ["Torch", "StrictJSON"]),
         // F9
         .executableTarget(
             name: "gmail",
             dependencies: [
-                "Safetensors", "Torch", "TorchNN", "Tokenizers", "Images", "CaptionMetrics", "Encoders",
+                "Safetensors", "Torch", "TorchNN", "Tokenizers", "Images", "CaptionMetrics", "Encoders", "Miniature",
+                "Evaluation",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -46,6 +53,8 @@ let package = Package(
         .testTarget(name: "EncodersTests", dependencies: ["Encoders"], resources: [.copy("Fixtures")]),
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
+        .testTarget(name: "MiniatureTests", dependencies: ["Miniature", "Evaluation"]),
+        .testTarget(name: "EvaluationTests", dependencies: ["Evaluation"]),
         .testTarget(name: "CaptionMetricsTests", dependencies: ["CaptionMetrics"], resources: [.copy("Fixtures")]),
     ],
     swiftLanguageModes: [.v6],
