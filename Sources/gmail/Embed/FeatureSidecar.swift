@@ -1,8 +1,8 @@
 import Foundation
 
 /// The JSON beside a feature file: what each row is, and what made it.
-struct FeatureSidecar: Encodable {
-    struct Model: Encodable {
+struct FeatureSidecar: Codable {
+    struct Model: Codable {
         var path = ""
         var weightsSHA256 = ""
         var configurationSHA256 = ""
@@ -13,11 +13,11 @@ struct FeatureSidecar: Encodable {
             case configurationSHA256 = "configuration_sha256"
         }
     }
-    struct Preprocessing: Encodable {
+    struct Preprocessing: Codable {
         var sha256 = ""
         var settings = ""
     }
-    struct Skipped: Encodable {
+    struct Skipped: Codable {
         var path: String
         var reason: String
     }
