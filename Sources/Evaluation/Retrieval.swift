@@ -139,7 +139,8 @@ public enum Retrieval {
         return try withoutGradients {
             let rows = images.to(.float32).normalized()
             let isSorted = order.indices.allSatisfy { order[$0] == $0 }
-            let columns = (isSorted ? texts : texts.indexSelect(0, Tensor(order).to(texts.device))).to(.float32).normalized()
+            let columns = (isSorted ? texts : texts.indexSelect(0, Tensor(order).to(texts.device))).to(.float32)
+                .normalized()
             try requireFinite(rows, "image", { $0 })
             try requireFinite(columns, "text", { order[$0] })
             let scorer = try Scorer(images: rows, texts: columns)
@@ -190,7 +191,9 @@ public enum Retrieval {
         func chance(_ k: Int) -> Double {
             // None of the first k is one of p positives: (c - p)! (c - k)! / (c! (c - p - k)!).
             let misses = positives.map { p in
-                (0..<min(k, candidates)).reduce(1.0) { $0 * Double(max(0, candidates - p - $1)) / Double(candidates - $1) }
+                (0..<min(k, candidates)).reduce(1.0) {
+                    $0 * Double(max(0, candidates - p - $1)) / Double(candidates - $1)
+                }
             }
             return 1 - misses.reduce(0, +) / Double(misses.count)
         }
@@ -271,7 +274,8 @@ private final class RankCounter: @unchecked Sendable {  // parallel work writes 
             let all = raw.bindMemory(to: Float.self)
             return [Float](unsafeUninitializedCapacity: width * strip.count) { buffer, count in
                 for row in 0..<strip.count {
-                    (buffer.baseAddress! + row * width).initialize(from: all.baseAddress! + row * m + from, count: width)
+                    (buffer.baseAddress! + row * width).initialize(
+                        from: all.baseAddress! + row * m + from, count: width)
                 }
                 count = width * strip.count
             }
@@ -292,7 +296,9 @@ private final class RankCounter: @unchecked Sendable {  // parallel work writes 
                     let line = all + row * m
                     // Equals rank by index: an image that comes after the text's own must be strictly better.
                     count(line, columns.clamped(to: 0..<max(0, start[image])), offset: 0, orEqual: false)
-                    count(line, columns.clamped(to: start[image + 1]..<max(end, start[image + 1])), offset: 0, orEqual: true)
+                    count(
+                        line, columns.clamped(to: start[image + 1]..<max(end, start[image + 1])), offset: 0,
+                        orEqual: true)
                 }
             }
         }

@@ -45,7 +45,9 @@ public struct BPETraining: Sendable {
         self.merges = merges
         let bytes = ByteAlphabet.vocabularyOrder.map { String(decoding: ByteAlphabet.token($0), as: UTF8.self) }
         vocabulary =
-            bytes + bytes.map { $0 + "</w>" } + merges.map { $0.left + $0.right } + ["<|startoftext|>", "<|endoftext|>"]
+            bytes + bytes.map { $0 + "</w>" } + merges.map { $0.left + $0.right } + [
+                "<|startoftext|>", "<|endoftext|>",
+            ]
     }
 
     public var startID: Int { vocabulary.count - 2 }

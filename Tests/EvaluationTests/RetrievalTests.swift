@@ -110,7 +110,9 @@ private func naiveRanks(_ images: [[Float]], _ texts: [[Float]], _ owner: [Int])
     @Test func metricsAreWrittenUnderTheFieldsNames() throws {
         let metrics = try Retrieval.metrics(images: tensor([[1, 0]]), texts: tensor([[1, 0]]), imageOfText: [0])
         let json = String(decoding: try JSONEncoder().encode(metrics), as: UTF8.self)
-        for key in ["image_to_text", "text_to_image", "R@1", "R@5", "R@10", "captions"] { #expect(json.contains("\"\(key)\"")) }
+        for key in ["image_to_text", "text_to_image", "R@1", "R@5", "R@10", "captions"] {
+            #expect(json.contains("\"\(key)\""))
+        }
     }
 
     @Test func messages() throws {
@@ -120,7 +122,10 @@ private func naiveRanks(_ images: [[Float]], _ texts: [[Float]], _ owner: [Int])
                 .shapes(images: [2, 2], texts: [2, 3]),
                 { _ = try Retrieval.ranks(images: rows, texts: .ones([2, 3]), imageOfText: [0, 1]) }
             ),
-            (.ownerCount(texts: 2, owners: 1), { _ = try Retrieval.ranks(images: rows, texts: rows, imageOfText: [0]) }),
+            (
+                .ownerCount(texts: 2, owners: 1),
+                { _ = try Retrieval.ranks(images: rows, texts: rows, imageOfText: [0]) }
+            ),
             (
                 .ownerOutOfRange(text: 1, owner: 2, images: 2),
                 { _ = try Retrieval.ranks(images: rows, texts: rows, imageOfText: [0, 2]) }
@@ -135,7 +140,10 @@ private func naiveRanks(_ images: [[Float]], _ texts: [[Float]], _ owner: [Int])
             ),
             (
                 .notFinite(what: "image", row: 0),
-                { _ = try Retrieval.ranks(images: tensor([[.infinity, 0], [0, 1]]), texts: rows, imageOfText: [0, 1]) }
+                {
+                    _ = try Retrieval.ranks(
+                        images: tensor([[.infinity, 0], [0, 1]]), texts: rows, imageOfText: [0, 1])
+                }
             ),
         ]
         for (expected, run) in table { #expect(throws: expected) { try run() } }

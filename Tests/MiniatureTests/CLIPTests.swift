@@ -65,7 +65,9 @@ private func temporaryFolder() throws -> String {
             }
         }
         let ids = try processor.tokens(captions, folder: folder).ids
-        return (ContrastiveData(pixels: Tensor(pixels, shape: [count, 3, 64, 64]), ids: ids, texts: captions), configuration)
+        return (
+            ContrastiveData(pixels: Tensor(pixels, shape: [count, 3, 64, 64]), ids: ids, texts: captions), configuration
+        )
     }
 
     private func recipe() -> ContrastiveRecipe {
@@ -85,7 +87,9 @@ private func temporaryFolder() throws -> String {
     @Test func aFewStepsReduceTheLossAndRepeatExactly() throws {
         let (data, configuration) = try data(16)
         var reported = 0
-        let first = try ContrastiveTraining(model(configuration), data: data, recipe: recipe()).run { step, _ in reported = step }
+        let first = try ContrastiveTraining(model(configuration), data: data, recipe: recipe()).run { step, _ in
+            reported = step
+        }
         #expect(reported == 12)
         #expect(abs(first[0] - log(16)) < 0.6)
         #expect(first[11] < first[0] - 0.3)

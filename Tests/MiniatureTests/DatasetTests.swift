@@ -29,7 +29,8 @@ import Testing
         #expect(coco.images.allSatisfy { $0.width == 64 })
         #expect(coco.annotations.map(\.caption) == dataset.captions)
         #expect(coco.annotations.map(\.image_id) == (0..<15).map { $0 / 5 })
-        let lines = try String(contentsOfFile: "\(folder)/scenes_validation.jsonl", encoding: .utf8).split(separator: "\n")
+        let lines = try String(contentsOfFile: "\(folder)/scenes_validation.jsonl", encoding: .utf8).split(
+            separator: "\n")
         struct Graph: Decodable { let hash: String, scene: Scene }
         let graphs = try lines.map { try JSONDecoder().decode(Graph.self, from: Data($0.utf8)) }
         #expect(graphs.map(\.scene) == dataset.scenes)

@@ -13,7 +13,9 @@ import Testing
     }
 
     @Test(arguments: [
-        (World.Split.train, "a9ce23adc356fcfc3edc96a608e6e99ea7acee46ada3a870847fa18ca3492003"), (.validation, "2eec25f3555bff8246872791a7ccec1371e7a1ff75a80ed61cbc194b3d73b15e"), (.test, "78674dab2bb89134c3eb5087c92a4aa6e8d5fd7b6a2163db48c5d5200ae99ee6"),
+        (World.Split.train, "a9ce23adc356fcfc3edc96a608e6e99ea7acee46ada3a870847fa18ca3492003"),
+        (.validation, "2eec25f3555bff8246872791a7ccec1371e7a1ff75a80ed61cbc194b3d73b15e"),
+        (.test, "78674dab2bb89134c3eb5087c92a4aa6e8d5fd7b6a2163db48c5d5200ae99ee6"),
     ])
     func firstPictureOfEverySplitIsFixed(split: World.Split, expected: String) {
         let scene = World(seed: 0).scenes(split, count: 1)[0]
@@ -93,8 +95,11 @@ import Testing
                 if word == "is" && words.first == "there" { #expect(["a", "an"].contains(next), "\(caption)") }
             }
             // After a number above one the noun is a plural, after an article a singular.
-            for (index, word) in words.enumerated() where nouns.contains(word) || nouns.contains(String(word.dropLast())) {
-                let determiner = words[..<index].last { ["a", "an", "one", "single", "two", "three", "four", "the"].contains($0) }
+            for (index, word) in words.enumerated()
+            where nouns.contains(word) || nouns.contains(String(word.dropLast())) {
+                let determiner = words[..<index].last {
+                    ["a", "an", "one", "single", "two", "three", "four", "the"].contains($0)
+                }
                 let isPlural = !nouns.contains(word)
                 #expect(isPlural == ["two", "three", "four"].contains(determiner ?? ""), "\(caption)")
             }
@@ -106,10 +111,13 @@ import Testing
             for caption in CaptionGrammar.captions(for: scene) {
                 let words = Set(caption.lowercased().split { !$0.isLetter }.map(String.init))
                 for colour in Scene.Colour.allCases where words.contains(colour.rawValue) {
-                    let isSurface = (colour == .green && scene.surface == .felt) || (colour == .white && scene.surface == .marble)
+                    let isSurface =
+                        (colour == .green && scene.surface == .felt) || (colour == .white && scene.surface == .marble)
                     #expect(isSurface || scene.objects.contains { $0.colour == colour }, "\(caption)")
                 }
-                if words.contains("cone") || words.contains("cones") { #expect(scene.objects.contains { $0.shape == .cone }) }
+                if words.contains("cone") || words.contains("cones") {
+                    #expect(scene.objects.contains { $0.shape == .cone })
+                }
                 if words.contains("wooden") { #expect(scene.surface == .wood) }
             }
         }
@@ -122,7 +130,8 @@ import Testing
                 x: Double(column - 1) * 2, z: Double(row) * 2 - 1, turn: 0)
         }
         let scene = Scene(
-            objects: [object(.red, 0, 0), object(.blue, 2, 0)], surface: .wood, light: .init(side: .left, tone: .warm), wall: 0)
+            objects: [object(.red, 0, 0), object(.blue, 2, 0)], surface: .wood, light: .init(side: .left, tone: .warm),
+            wall: 0)
         let relation = CaptionGrammar.captions(for: scene)[1].lowercased()
         let isRedFirst = relation.range(of: "red")!.lowerBound < relation.range(of: "blue")!.lowerBound
         #expect(relation.contains(isRedFirst ? "left of" : "right of"))
@@ -130,10 +139,11 @@ import Testing
         let picture = SceneRenderer().render(scene)
         func redness(_ columns: Range<Int>) -> Int {
             columns.reduce(0) { sum, x in
-                sum + (0..<64).count { y in
-                    let at = (y * 64 + x) * 3
-                    return picture.pixels[at] > 150 && picture.pixels[at + 1] < 90 && picture.pixels[at + 2] < 90
-                }
+                sum
+                    + (0..<64).count { y in
+                        let at = (y * 64 + x) * 3
+                        return picture.pixels[at] > 150 && picture.pixels[at + 1] < 90 && picture.pixels[at + 2] < 90
+                    }
             }
         }
         #expect(redness(0..<32) > 10)

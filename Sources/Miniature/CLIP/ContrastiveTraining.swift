@@ -89,8 +89,12 @@ public final class ContrastiveTraining {
             }
         }
         try check(recipe.steps >= 1, "steps", "1 or more", recipe.steps)
-        try check(recipe.batchSize >= 2, "batchSize", "2 or more, since the others of a batch are the negatives", recipe.batchSize)
-        try check(recipe.learningRate > 0 && recipe.learningRate.isFinite, "learningRate", "a positive number", recipe.learningRate)
+        try check(
+            recipe.batchSize >= 2, "batchSize", "2 or more, since the others of a batch are the negatives",
+            recipe.batchSize)
+        try check(
+            recipe.learningRate > 0 && recipe.learningRate.isFinite, "learningRate", "a positive number",
+            recipe.learningRate)
         try check((0..<recipe.steps).contains(recipe.warmup), "warmup", "0 to steps - 1", recipe.warmup)
         guard data.count >= recipe.batchSize else {
             throw ContrastiveTrainingError.tooFewScenes(count: data.count, batchSize: recipe.batchSize)

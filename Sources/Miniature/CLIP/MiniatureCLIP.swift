@@ -33,7 +33,8 @@ public enum MiniatureCLIP {
     }
 
     /// Writes what stands beside the weights of a Hugging Face folder: configuration, preprocessing, tokenizer.
-    public static func writeFiles(_ configuration: CLIPConfiguration, vocabulary: BPETraining, to folder: String) throws {
+    public static func writeFiles(_ configuration: CLIPConfiguration, vocabulary: BPETraining, to folder: String) throws
+    {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         try AtomicFile.write(configuration.huggingFaceJSON, to: "\(folder)/config.json")
         try AtomicFile.write(vocabulary.vocabularyJSON, to: "\(folder)/vocab.json")

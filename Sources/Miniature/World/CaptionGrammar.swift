@@ -75,7 +75,8 @@ private struct Writer {
         if number == 1 {
             let thing = adjectives(scene.objects[0], detail()) + noun(scene.objects[0].shape)
             return random.pick([
-                "a single \(thing) \(place)", "just one \(thing) \(place)", "only one thing \(place): \(article(thing)) \(thing)",
+                "a single \(thing) \(place)", "just one \(thing) \(place)",
+                "only one thing \(place): \(article(thing)) \(thing)",
             ])
         }
         let words = ["two", "three", "four"]
@@ -96,7 +97,8 @@ private struct Writer {
         let finish = finishWord(object.finish)
         let kind = phrase(object, .size)
         return random.pick([
-            "\(kind) that is \(finish), on \(surface())", "\(kind) with \(article(finish)) \(finish) surface, on \(surface())",
+            "\(kind) that is \(finish), on \(surface())",
+            "\(kind) with \(article(finish)) \(finish) surface, on \(surface())",
             "on \(surface()), \(kind), \(finish) and alone",
         ])
     }
@@ -118,13 +120,14 @@ private struct Writer {
     }
 
     private mutating func noun(_ shape: Scene.Shape, plural: Bool = false) -> String {
-        let word = switch shape {
-        case .sphere: random.pick(["ball", "sphere", "ball"])
-        case .cube: random.pick(["cube", "block", "cube"])
-        case .cylinder: random.pick(["cylinder", "can", "cylinder"])
-        case .cone: "cone"
-        case .ring: random.pick(["ring", "hoop", "ring"])
-        }
+        let word =
+            switch shape {
+            case .sphere: random.pick(["ball", "sphere", "ball"])
+            case .cube: random.pick(["cube", "block", "cube"])
+            case .cylinder: random.pick(["cylinder", "can", "cylinder"])
+            case .cone: "cone"
+            case .ring: random.pick(["ring", "hoop", "ring"])
+            }
         return plural ? word + "s" : word
     }
 
@@ -136,7 +139,8 @@ private struct Writer {
     private mutating func adjectives(_ object: Scene.Object, _ detail: Detail) -> String {
         var words: [String] = []
         if detail.contains(.size) {
-            words.append(object.size == .small ? random.pick(["small", "little", "tiny"]) : random.pick(["large", "big"]))
+            words.append(
+                object.size == .small ? random.pick(["small", "little", "tiny"]) : random.pick(["large", "big"]))
         }
         if detail.contains(.finish) { words.append(finishWord(object.finish)) }
         words.append(object.colour == .purple ? random.pick(["purple", "violet"]) : object.colour.rawValue)
@@ -239,14 +243,17 @@ private struct Writer {
         return a.row < b.row ? "in front of" : "behind"
     }
 
-    private mutating func beside(_ object: Scene.Object) -> String { random.pick(["next to it", "beside it", "nearby"]) }
+    private mutating func beside(_ object: Scene.Object) -> String {
+        random.pick(["next to it", "beside it", "nearby"])
+    }
 
     private mutating func lightPhrase() -> String {
-        let tone = switch scene.light.tone {
-        case .warm: random.pick(["warmly ", "by warm light "])
-        case .neutral: random.pick(["", "by plain light "])
-        case .cool: random.pick(["coldly ", "by cool light "])
-        }
+        let tone =
+            switch scene.light.tone {
+            case .warm: random.pick(["warmly ", "by warm light "])
+            case .neutral: random.pick(["", "by plain light "])
+            case .cool: random.pick(["coldly ", "by cool light "])
+            }
         return tone + (scene.light.side == .front ? "from the front" : "from the \(scene.light.side.rawValue)")
     }
 }

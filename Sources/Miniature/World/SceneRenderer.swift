@@ -137,7 +137,9 @@ private struct Stage {
         return diffuse * 0.92 + room(mirrored) * fresnel + highlight(point, mirrored)
     }
 
-    private func shade(_ point: Vector, _ normal: Vector, _ albedo: Vector, _ light: Vector, skipping own: Int) -> Vector {
+    private func shade(_ point: Vector, _ normal: Vector, _ albedo: Vector, _ light: Vector, skipping own: Int)
+        -> Vector
+    {
         let toLight = light - point
         let distance = dot(toLight, toLight).squareRoot()
         let direction = toLight / distance

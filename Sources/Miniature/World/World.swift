@@ -29,11 +29,12 @@ public struct World: Sendable {
 
     /// The first `count` scenes of a part, no two with the same hash; a larger count begins with the same scenes.
     public func scenes(_ split: Split, count: Int) -> [Scene] {
-        let stream: UInt64 = switch split {
-        case .train: 1
-        case .validation: 2
-        case .test: 3
-        }
+        let stream: UInt64 =
+            switch split {
+            case .train: 1
+            case .validation: 2
+            case .test: 3
+            }
         var random = SplitMix(seed: seed, stream: stream)
         var seen: Set<String> = []
         var scenes: [Scene] = []

@@ -24,7 +24,7 @@ struct DemoSettings: Codable, Equatable {
         recipe = ContrastiveRecipe()
         recipe.seed = seed
         if quick {
-            recipe.steps = 80
+            recipe.steps = 70
             recipe.warmup = 10
         }
     }
@@ -69,13 +69,16 @@ struct Demo {
         try await stage(1, "scenes", makes: data) { try render(train, test) }
         try await stage(2, "training", makes: model) { try self.train(train) }
         try await stage(3, "embedding", makes: features) {
-            let held = try CaptionedImages(file: "\(data)/\(test.captionsFile)", folder: "\(data)/\(test.imageFolder)", split: nil)
+            let held = try CaptionedImages(
+                file: "\(data)/\(test.captionsFile)", folder: "\(data)/\(test.imageFolder)", split: nil)
             let embedder = try Embedder(folder: model, device: .cpu, dtype: .float32, batchSize: 64, quiet: false)
             let paths = held.images.map { "\(data)/\(test.imageFolder)/\($0)" }
             let (sidecar, _) = try await embedder.write(images: paths, texts: held.captions, to: features)
             if let skipped = sidecar.skipped.first {
                 try remove(features)
-                throw CommandError("\(sidecar.skipped.count) pictures of the demo could not be read (\(skipped.reason)); run with --force")
+                throw CommandError(
+                    "\(sidecar.skipped.count) pictures of the demo could not be read (\(skipped.reason)); run with --force"
+                )
             }
         }
         try await stage(4, "retrieval", makes: metrics) { try evaluate(test) }
@@ -86,14 +89,17 @@ struct Demo {
         return DemoResult(
             settings: settings, metrics: evaluation.metrics, protocolTag: evaluation.protocolTag, seconds: seconds,
             files: .init(
-                data: data, contactSheet: "\(data)/contact_sheet.png", model: model, features: features, metrics: metrics))
+                data: data, contactSheet: "\(data)/contact_sheet.png", model: model, features: features,
+                metrics: metrics))
     }
 
     /// Makes the folder, or checks that it holds a demo of the same settings.
     private func prepare(force: Bool) throws {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         if force {
-            for path in [metrics, features, FeatureSidecar.path(for: features), model, data, settingsFile] { try remove(path) }
+            for path in [metrics, features, FeatureSidecar.path(for: features), model, data, settingsFile] {
+                try remove(path)
+            }
         }
         for path in [data, model] { try remove(path + ".partial") }
         if let bytes = FileManager.default.contents(atPath: settingsFile) {
@@ -101,7 +107,9 @@ struct Demo {
             do {
                 found = try JSONDecoder().decode(DemoSettings.self, from: bytes)
             } catch {
-                throw CommandError("'\(settingsFile)' is no demo's settings (\(error)); give another --out, or --force to make everything anew")
+                throw CommandError(
+                    "'\(settingsFile)' is no demo's settings (\(error)); give another --out, or --force to make everything anew"
+                )
             }
             guard found == settings else {
                 throw CommandError(
@@ -110,7 +118,9 @@ struct Demo {
             }
         } else {
             for path in [data, model, features, metrics] where exists(path) {
-                throw CommandError("'\(path)' exists, but '\(settingsFile)' does not say what made it; give another --out, or --force to replace it")
+                throw CommandError(
+                    "'\(path)' exists, but '\(settingsFile)' does not say what made it; give another --out, or --force to replace it"
+                )
             }
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
@@ -120,7 +130,8 @@ struct Demo {
 
     private func render(_ train: SceneDataset, _ test: SceneDataset) throws {
         let partial = data + ".partial"
-        let progress = Progress("rendering", total: train.scenes.count + test.scenes.count, unit: "scenes", quiet: false)
+        let progress = Progress(
+            "rendering", total: train.scenes.count + test.scenes.count, unit: "scenes", quiet: false)
         try train.write(to: partial) { progress.advance(by: $0) }
         let pictures = try test.write(to: partial) { progress.advance(by: $0) }
         let sheet = try ContactSheet.make(Array(pictures.prefix(48)), columns: 8, scale: 2)
@@ -185,7 +196,8 @@ struct Demo {
     }
 
     private func evaluate(_ test: SceneDataset) throws {
-        let held = try CaptionedImages(file: "\(data)/\(test.captionsFile)", folder: "\(data)/\(test.imageFolder)", split: nil)
+        let held = try CaptionedImages(
+            file: "\(data)/\(test.captionsFile)", folder: "\(data)/\(test.imageFolder)", split: nil)
         let file = try Weights(path: features)
         guard let images = file["image_embeds"], let texts = file["text_embeds"],
             let bytes = FileManager.default.contents(atPath: FeatureSidecar.path(for: features))

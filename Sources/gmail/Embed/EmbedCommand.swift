@@ -59,13 +59,15 @@ struct EmbedCommand: AsyncParsableCommand {
         let start = clock.now
         let paths = try ImageDiscovery.images(images)
         if !images.isEmpty && paths.isEmpty {
-            throw CommandError("--images: no .jpg, .jpeg, .png or .webp file in \(images.map { "'\($0)'" }.joined(separator: ", "))")
+            throw CommandError(
+                "--images: no .jpg, .jpeg, .png or .webp file in \(images.map { "'\($0)'" }.joined(separator: ", "))")
         }
         let lines = try texts.map(Self.lines)
 
         let (device, dtype) = try compute.resolve()
         let embedder = try Embedder(
-            folder: model, device: device, dtype: dtype, batchSize: batchSize, reducedDecode: reducedDecode, quiet: quiet)
+            folder: model, device: device, dtype: dtype, batchSize: batchSize, reducedDecode: reducedDecode,
+            quiet: quiet)
         let (sidecar, measured) = try await embedder.write(images: paths, texts: lines, to: out)
         var summary = measured
         summary.totalSeconds = (clock.now - start).seconds
@@ -95,8 +97,10 @@ struct EmbedCommand: AsyncParsableCommand {
         if let images = summary.images {
             print(
                 String(
-                    format: "%d images, %.1f images/s (decode %.2f s, preprocessing %.2f s, model %.2f s, waiting for data %.2f s)",
-                    images, summary.imagesPerSecond, summary.decodeSeconds, summary.preprocessingSeconds, summary.modelSeconds,
+                    format:
+                        "%d images, %.1f images/s (decode %.2f s, preprocessing %.2f s, model %.2f s, waiting for data %.2f s)",
+                    images, summary.imagesPerSecond, summary.decodeSeconds, summary.preprocessingSeconds,
+                    summary.modelSeconds,
                     summary.waitingSeconds))
         }
         if let texts = summary.texts { print("\(texts) texts") }

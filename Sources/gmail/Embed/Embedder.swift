@@ -69,7 +69,8 @@ struct Embedder {
             progress.advance(by: batch.count + batch.failures.count)
         }
         guard !names.isEmpty else {
-            throw CommandError("none of the \(paths.count) images could be read; the first: \(sidecar.skipped[0].reason)")
+            throw CommandError(
+                "none of the \(paths.count) images could be read; the first: \(sidecar.skipped[0].reason)")
         }
         sidecar.images = names
         let times = feed.times
@@ -108,7 +109,9 @@ struct Embedder {
     }
 
     /// Embeds both and writes `features.safetensors` with its sidecar, what `gmail embed` does.
-    func write(images paths: [String], texts lines: [String]?, to out: String) async throws -> (FeatureSidecar, EmbedSummary) {
+    func write(images paths: [String], texts lines: [String]?, to out: String) async throws -> (
+        FeatureSidecar, EmbedSummary
+    ) {
         var summary = EmbedSummary(device: "\(device)", dtype: "\(dtype)", kernel: nil)
         var sidecar = FeatureSidecar()
         let hash = try weightsHash()

@@ -15,7 +15,8 @@ final class FeatureRows {
     init(beside target: String, name: String, dimension: Int) throws {
         self.dimension = dimension
         path = "\(target).\(name).\(ProcessInfo.processInfo.processIdentifier).rows"
-        guard FileManager.default.createFile(atPath: path, contents: nil), let handle = FileHandle(forUpdatingAtPath: path)
+        guard FileManager.default.createFile(atPath: path, contents: nil),
+            let handle = FileHandle(forUpdatingAtPath: path)
         else {
             throw CommandError("cannot write beside '\(target)': does its folder exist, and may you write there?")
         }
@@ -27,7 +28,12 @@ final class FeatureRows {
     /// Appends float32 rows `[n, dimension]`.
     func append(_ rows: Tensor) throws {
         let dense = rows.to(.cpu).to(.float32).contiguous()
-        try dense.withUnsafeBytes { try handle.write(contentsOf: Data(bytesNoCopy: UnsafeMutableRawPointer(mutating: $0.baseAddress!), count: $0.count, deallocator: .none)) }
+        try dense.withUnsafeBytes {
+            try handle.write(
+                contentsOf: Data(
+                    bytesNoCopy: UnsafeMutableRawPointer(mutating: $0.baseAddress!), count: $0.count, deallocator: .none
+                ))
+        }
         count += rows.size(0)
     }
 
@@ -37,7 +43,9 @@ final class FeatureRows {
         try handle.seek(toOffset: 0)
         try matrix.withUnsafeMutableBytes { target in
             var offset = 0
-            while offset < target.count, let piece = try handle.read(upToCount: min(4 << 20, target.count - offset)), !piece.isEmpty {
+            while offset < target.count, let piece = try handle.read(upToCount: min(4 << 20, target.count - offset)),
+                !piece.isEmpty
+            {
                 piece.copyBytes(to: UnsafeMutableRawBufferPointer(rebasing: target[offset..<offset + piece.count]))
                 offset += piece.count
             }

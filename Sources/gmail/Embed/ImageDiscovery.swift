@@ -22,7 +22,8 @@ enum ImageDiscovery {
             }
             let base = path.hasSuffix("/") ? String(path.dropLast()) : path
             var below: [String] = []
-            for case let name as String in walker where suffixes.contains((name as NSString).pathExtension.lowercased()) {
+            for case let name as String in walker where suffixes.contains((name as NSString).pathExtension.lowercased())
+            {
                 below.append("\(base)/\(name)")
             }
             // By bytes, so that the order is the same on every machine and in every locale.

@@ -25,10 +25,14 @@ struct CaptionedImages {
         do {
             document = try JSONDecoder().decode(Document.self, from: data)
         } catch let error as DecodingError {
-            throw CommandError("--captions: '\(file)' is neither COCO's captions JSON nor Karpathy's: \(Self.explain(error))")
+            throw CommandError(
+                "--captions: '\(file)' is neither COCO's captions JSON nor Karpathy's: \(Self.explain(error))")
         }
         if let annotations = document.annotations {
-            if let split { throw CommandError("--split \(split): '\(file)' is a COCO captions file, which has no splits; leave --split out") }
+            if let split {
+                throw CommandError(
+                    "--split \(split): '\(file)' is a COCO captions file, which has no splits; leave --split out")
+            }
             try self.init(coco: document.images, annotations, file: file)
         } else {
             try self.init(karpathy: document.images, split: split ?? "test", file: file, folder: folder)
@@ -57,7 +61,9 @@ struct CaptionedImages {
         var texts = [[String]](repeating: [], count: names.count)
         for (number, annotation) in annotations.enumerated() {
             guard let image = index[annotation.imageID] else {
-                throw CommandError("--captions: '\(file)': annotation \(number) belongs to image id \(annotation.imageID), which 'images' does not have")
+                throw CommandError(
+                    "--captions: '\(file)': annotation \(number) belongs to image id \(annotation.imageID), which 'images' does not have"
+                )
             }
             texts[image].append(annotation.caption)
         }
@@ -68,16 +74,22 @@ struct CaptionedImages {
         let chosen = images.filter { $0.split == split }
         guard !chosen.isEmpty else {
             let known = Set(images.compactMap(\.split)).sorted().joined(separator: ", ")
-            throw CommandError("--split: '\(file)' has no images of split '\(split)'; it has \(known.isEmpty ? "no splits at all" : known)")
+            throw CommandError(
+                "--split: '\(file)' has no images of split '\(split)'; it has \(known.isEmpty ? "no splits at all" : known)"
+            )
         }
         var names: [String] = []
         var texts: [[String]] = []
         for image in chosen {
             guard let name = image.karpathyName, let sentences = image.sentences else {
-                throw CommandError("--captions: '\(file)': image \(names.count) of split '\(split)' has no 'filename' or no 'sentences'")
+                throw CommandError(
+                    "--captions: '\(file)': image \(names.count) of split '\(split)' has no 'filename' or no 'sentences'"
+                )
             }
             let below = image.filePath.map { "\($0)/\(name)" } ?? name
-            names.append(FileManager.default.fileExists(atPath: "\(folder)/\(below)") || !FileManager.default.fileExists(atPath: "\(folder)/\(name)") ? below : name)
+            names.append(
+                FileManager.default.fileExists(atPath: "\(folder)/\(below)")
+                    || !FileManager.default.fileExists(atPath: "\(folder)/\(name)") ? below : name)
             texts.append(sentences.map(\.raw))
         }
         try self.init(names, texts, format: "karpathy", split: split, file: file)
@@ -88,7 +100,9 @@ struct CaptionedImages {
         let silent = names.indices.filter { texts[$0].isEmpty }
         guard silent.isEmpty else {
             let first = silent.prefix(10).map { names[$0] }.joined(separator: ", ")
-            throw CommandError("--captions: \(silent.count) images of '\(file)' have no caption and could never be found: \(first)\(silent.count > 10 ? ", …" : "")")
+            throw CommandError(
+                "--captions: \(silent.count) images of '\(file)' have no caption and could never be found: \(first)\(silent.count > 10 ? ", …" : "")"
+            )
         }
         images = names
         captions = texts.flatMap { $0 }
@@ -137,7 +151,8 @@ struct CaptionedImages {
         }
         return switch error {
         case .keyNotFound(let key, let context): "'\(key.stringValue)' is missing\(place(context))"
-        case .typeMismatch(let type, let context), .valueNotFound(let type, let context): "expected \(type)\(place(context))"
+        case .typeMismatch(let type, let context), .valueNotFound(let type, let context):
+            "expected \(type)\(place(context))"
         case .dataCorrupted(let context): "no valid JSON\(place(context))"
         @unknown default: "\(error)"
         }

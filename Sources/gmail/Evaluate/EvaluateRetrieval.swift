@@ -113,7 +113,9 @@ struct RetrievalEvaluation: Codable {
         let imageRows = try FeatureRows(beside: rowsBeside, name: "images", dimension: embedder.dimension)
         try embedder.embedImages(data.images.map { "\(images)/\($0)" }, into: imageRows, &sidecar, &summary)
         if let first = sidecar.skipped.first {
-            throw CommandError("\(sidecar.skipped.count) of \(data.images.count) images could not be read, so recall would be over another set; the first: \(first.reason)")
+            throw CommandError(
+                "\(sidecar.skipped.count) of \(data.images.count) images could not be read, so recall would be over another set; the first: \(first.reason)"
+            )
         }
         let textRows = try FeatureRows(beside: rowsBeside, name: "texts", dimension: embedder.dimension)
         try embedder.embedTexts(data.captions, into: textRows, &sidecar, &summary)
@@ -147,7 +149,8 @@ extension RetrievalMetrics {
     var table: String {
         func row(_ name: String, _ d: Direction) -> String {
             String(
-                format: "%@  %5.1f (%4.1f)   %5.1f (%4.1f)   %5.1f (%4.1f)   %8.1f", name, d.recallAt1 * 100, d.chanceAt1 * 100,
+                format: "%@  %5.1f (%4.1f)   %5.1f (%4.1f)   %5.1f (%4.1f)   %8.1f", name, d.recallAt1 * 100,
+                d.chanceAt1 * 100,
                 d.recallAt5 * 100, d.chanceAt5 * 100, d.recallAt10 * 100, d.chanceAt10 * 100, d.medianRank)
         }
         return """
