@@ -113,7 +113,8 @@ struct PairedRetrieval {
             let similarity = queries.matmul(gallery)  // [b, M]
             let target = Tensor(Array(targets[start..<end])).unsqueezed(1)  // [b, 1]
             let own = similarity.gather(1, target)  // [b, 1]
-            let ahead = (similarity .> own).to(.int64).sum(1) + ((similarity .== own) .& (order .< target)).to(.int64).sum(1)
+            let ahead =
+                (similarity .> own).to(.int64).sum(1) + ((similarity .== own) .& (order .< target)).to(.int64).sum(1)
             for place in ahead.array(of: Int.self) {
                 for (index, k) in ranks.enumerated() where place < k { found[index] += 1 }
             }

@@ -57,7 +57,8 @@ public struct AlignmentSettings: Sendable, Equatable {
         if case .lora(let configuration) = tuning { try configuration.validate() }
         try projection.validate(input: input)
         try loss.validate(projection: projection, input: input)
-        try require(learningRate >= 0 && learningRate.isFinite, "learningRate", "a number of at least 0", "\(learningRate)")
+        try require(
+            learningRate >= 0 && learningRate.isFinite, "learningRate", "a number of at least 0", "\(learningRate)")
         if let rate = projectionLearningRate {
             try require(rate >= 0 && rate.isFinite, "projectionLearningRate", "a number of at least 0", "\(rate)")
         }
