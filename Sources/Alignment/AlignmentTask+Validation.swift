@@ -33,7 +33,8 @@ extension AlignmentTask {
         var lossSum = 0.0
         var count = 0
         for batch in batches {
-            try batch.validate(for: settings.loss, step: step)
+            try batch.validate(
+                for: settings.loss, embeddingDimension: towers.trunk.embeddingDimension, step: step)
             let parts = embeddings(of: batch)
             let terms = withoutGradients {
                 settings.loss(generated: parts.generated, real: parts.real, text: parts.text, realIDs: batch.realIDs)

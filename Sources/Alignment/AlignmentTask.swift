@@ -137,7 +137,8 @@ public final class AlignmentTask {
     /// - Throws: `AlignmentError`: a batch that does not fit the loss, or a loss or gradient that is not finite; no
     ///   weight is changed then.
     public func step(_ batch: AlignmentBatch) throws -> StepReport {
-        try batch.validate(for: settings.loss, step: step)
+        try batch.validate(
+            for: settings.loss, embeddingDimension: towers.trunk.embeddingDimension, step: step)
         setTraining(true)
         defer { setTraining(false) }
         optimizer.zeroGradients()

@@ -273,6 +273,9 @@ import TorchNN
             step(task, real: .features(Embeddings(.ones([5, 13]))), text: good.text)
                 == "a batch of 6 pairs has 5 real features")
         #expect(
+            step(task, real: .features(Embeddings(.ones([6, 12]))), text: good.text)
+                == "real features of shape [6, 12], expected [6, 13] of this encoder")
+        #expect(
             step(task, ids: ["one"], real: good.real, text: good.text)
                 == "step 1: a batch of 1 has no negatives to contrast with; 2 pairs are the least")
         #expect(
