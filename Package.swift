@@ -7,9 +7,18 @@ let package = Package(
     products: [
         .executable(name: "gmail", targets: ["gmail"]),
         .library(name: "Safetensors", targets: ["Safetensors"]),
+        .library(name: "Torch", targets: ["Torch"]),
+        .library(name: "TorchNN", targets: ["TorchNN"]),
+        .library(name: "TorchOptim", targets: ["TorchOptim"]),
         .library(name: "Tokenizers", targets: ["Tokenizers"]),
         .library(name: "Images", targets: ["Images"]),
         .library(name: "CaptionMetrics", targets: ["CaptionMetrics"]),
+        .library(name: "Encoders", targets: ["Encoders"]),
+        .library(name: "Adapters", targets: ["Adapters"]),
+        .library(name: "Datasets", targets: ["Datasets"]),
+        .library(name: "Training", targets: ["Training"]),
+        .library(name: "Alignment", targets: ["Alignment"]),
+        .library(name: "Evaluation", targets: ["Evaluation"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
