@@ -36,18 +36,25 @@ struct GoldenEdge: Decodable {
     }
 }
 
-/// Reads a file, through `gzip -dc` when its name ends in `.gz`.
+/// Reads a file, through `gzip -dc` or `xz -dc` when its name ends in `.gz` or `.xz`.
 func contents(of path: String) throws -> Data {
-    guard path.hasSuffix(".gz") else { return try Data(contentsOf: URL(fileURLWithPath: path)) }
+    let program: String
+    if path.hasSuffix(".gz") {
+        program = "gzip"
+    } else if path.hasSuffix(".xz") {
+        program = "xz"
+    } else {
+        return try Data(contentsOf: URL(fileURLWithPath: path))
+    }
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = ["gzip", "-dc", path]
+    process.arguments = [program, "-dc", path]
     let pipe = Pipe()
     process.standardOutput = pipe
     try process.run()
     let data = pipe.fileHandleForReading.readDataToEndOfFile()
     process.waitUntilExit()
-    guard process.terminationStatus == 0 else { throw ToolError("cannot decompress '\(path)' with gzip") }
+    guard process.terminationStatus == 0 else { throw ToolError("cannot decompress '\(path)' with \(program)") }
     return data
 }
 

@@ -1,0 +1,99 @@
+import ArgumentParser
+import CaptionMetrics
+import Foundation
+
+extension SpiceParserTool {
+    /// Trains the parser and reports how well it does.
+    struct Train: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Train the parser from a UD treebank.")
+
+        @Option(help: "Folder with en_ewt-ud-{train…,dev,test}.conllu, plain or compressed.")
+        var treebank: String
+
+        @Option(help: "Passes over the training data.")
+        var iterations = 8
+
+        @Option(help: "Golden caption parses to measure agreement with.")
+        var parses: String?
+
+        func run() throws {
+            let files = try FileManager.default.contentsOfDirectory(atPath: treebank).sorted()
+            func part(_ name: String) throws -> [TrainingSentence] {
+                guard let file = files.first(where: { $0.contains("-\(name).") }) else {
+                    throw ToolError("'\(treebank)' holds no file with '-\(name).' in its name: \(files)")
+                }
+                return try Treebank.read(treebank + "/" + file)
+            }
+            let train = try part("train")
+            print("training sentences \(train.count), words \(train.reduce(0) { $0 + $1.count })")
+            var training = ModelTraining()
+            training.iterations = iterations
+            let examples = train.map { ModelTraining.Example($0) }
+            let clock = ContinuousClock()
+            let start = clock.now
+            let tagger = training.tagger(examples)
+            print("tagger", clock.now - start)
+            let tags = training.jackknifedTags(examples)
+            print("jackknife", clock.now - start)
+            let transitions = training.transitions(examples, tags: tags)
+            print("transitions", clock.now - start, transitions.keys.count)
+            let labeler = training.labeler(examples, tags: tags)
+            print("labeler", clock.now - start)
+            let parser = CaptionParser(
+                tagger: tagger, transitions: transitions, labeler: labeler, lemmatizer: Lemmatizer(exceptions: [:]))
+            print("EWT dev", Accuracy(parser, on: try part("dev")))
+            print("EWT test", Accuracy(parser, on: try part("test")))
+            if let parses {
+                let golden = try jsonLines(GoldenParse.self, at: parses)
+                print("captions", Accuracy(parser, on: golden.flatMap(\.sentences).map { TrainingSentence($0) }))
+            }
+        }
+    }
+}
+
+extension TrainingSentence {
+    init(_ golden: GoldenParse.Sentence) {
+        forms = golden.tokens.map { $0[0] }
+        tags = golden.tokens.map { $0[1] }
+        lemmas = golden.tokens.map { $0[2] }
+        heads = Array(repeating: forms.count, count: forms.count)
+        labels = Array(repeating: "dep", count: forms.count)
+        for edge in golden.basic.map(\.edge) {
+            heads[edge.dependent - 1] = edge.governor == 0 ? forms.count : edge.governor - 1
+            labels[edge.dependent - 1] = edge.relation
+        }
+    }
+}
+
+/// Agreement of a parser with annotated sentences.
+struct Accuracy: CustomStringConvertible {
+    var words = 0
+    var tags = 0
+    var heads = 0
+    var labels = 0
+    var headsOnGoldTags = 0
+
+    init(_ parser: CaptionParser, on sentences: [TrainingSentence]) {
+        for sentence in sentences {
+            let parse = parser.parse(sentence.forms)
+            let gold = ModelTraining.Example(sentence)
+            let onGold = parser.heads(shapes: gold.shapes, tags: gold.tags)
+            for i in sentence.forms.indices {
+                words += 1
+                if parse.words[i].tag == sentence.tags[i] { tags += 1 }
+                let edge = parse.edges[i]
+                let head = edge.governor == 0 ? sentence.count : edge.governor - 1
+                if onGold[i] == sentence.heads[i] { headsOnGoldTags += 1 }
+                guard head == sentence.heads[i] else { continue }
+                heads += 1
+                if edge.relation == sentence.labels[i] { labels += 1 }
+            }
+        }
+    }
+
+    var description: String {
+        func percent(_ n: Int) -> String { String(format: "%.2f", 100 * Double(n) / Double(max(words, 1))) }
+        return
+            "words \(words) POS \(percent(tags)) UAS \(percent(heads)) LAS \(percent(labels)) UAS(gold tags) \(percent(headsOnGoldTags))"
+    }
+}
