@@ -23,7 +23,7 @@ let package = Package(
         // F2
         .target(name: "Tokenizers"),
         .target(name: "Images", dependencies: ["CImageCodecs"]),
-        .target(name: "CaptionMetrics"),
+        .target(name: "CaptionMetrics", resources: [.copy("Resources/spice-parser.bin")]),
         // F9
         .executableTarget(
             name: "gmail",

@@ -16,6 +16,12 @@ extension SpiceParserTool {
         @Option(help: "Golden caption parses to measure agreement with.")
         var parses: String?
 
+        @Option(help: "Where to write the parser.")
+        var out: String
+
+        @Option(help: "Averaged weights below this many updates are dropped.")
+        var threshold: Float = 0.1
+
         func run() throws {
             let files = try FileManager.default.contentsOfDirectory(atPath: treebank).sorted()
             func part(_ name: String) throws -> [TrainingSentence] {
@@ -28,6 +34,7 @@ extension SpiceParserTool {
             print("training sentences \(train.count), words \(train.reduce(0) { $0 + $1.count })")
             var training = ModelTraining()
             training.iterations = iterations
+            training.threshold = threshold
             let examples = train.map { ModelTraining.Example($0) }
             let clock = ContinuousClock()
             let start = clock.now
@@ -41,6 +48,9 @@ extension SpiceParserTool {
             print("labeler", clock.now - start)
             let parser = CaptionParser(
                 tagger: tagger, transitions: transitions, labeler: labeler, lemmatizer: Lemmatizer(exceptions: [:]))
+            let data = parser.data()
+            try data.write(to: URL(fileURLWithPath: out), options: .atomic)
+            print("wrote \(out): \(data.count) bytes, hash \(FeatureHash.hexadecimal([UInt8](data)))")
             print("EWT dev", Accuracy(parser, on: try part("dev")))
             print("EWT test", Accuracy(parser, on: try part("test")))
             if let parses {

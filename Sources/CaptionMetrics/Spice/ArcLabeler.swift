@@ -7,7 +7,7 @@ package struct ArcLabeler: Sendable {
         "expl", "appos", "parataxis", "discourse", "dep", "punct", "list", "foreign", "goeswith",
     ]
 
-    private let model: SparseLinearModel
+    package let model: SparseLinearModel
 
     package init(model: SparseLinearModel) {
         self.model = model

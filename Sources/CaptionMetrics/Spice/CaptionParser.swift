@@ -7,10 +7,14 @@ public struct CaptionParser: Sendable {
     package let transitions: SparseLinearModel
     package let labeler: ArcLabeler
     package let lemmatizer: Lemmatizer
+    /// Hash of the file the parser was read from, for protocol tags; empty for a parser just trained.
+    public let hash: String
 
     package init(
-        tagger: CaptionTagger, transitions: SparseLinearModel, labeler: ArcLabeler, lemmatizer: Lemmatizer
+        tagger: CaptionTagger, transitions: SparseLinearModel, labeler: ArcLabeler, lemmatizer: Lemmatizer,
+        hash: String = ""
     ) {
+        self.hash = hash
         self.tagger = tagger
         self.transitions = transitions
         self.labeler = labeler

@@ -44,7 +44,7 @@ package struct CaptionTagger: Sendable {
     /// The tag before the first word.
     package static let boundaryTag = UInt8(tags.count)
 
-    private let model: SparseLinearModel
+    package let model: SparseLinearModel
 
     package init(model: SparseLinearModel) {
         self.model = model
