@@ -22,6 +22,12 @@ extension SpiceParserTool {
         @Option(help: "Averaged weights below this many updates are dropped.")
         var threshold: Float = 0.1
 
+        @Option(help: "How many made-up captions to add.")
+        var captions = 12000
+
+        @Option(help: "Raw captions, one COCO annotation file; only its words are used, to choose lemmas.")
+        var annotations: String?
+
         func run() throws {
             let files = try FileManager.default.contentsOfDirectory(atPath: treebank).sorted()
             func part(_ name: String) throws -> [TrainingSentence] {
@@ -35,7 +41,12 @@ extension SpiceParserTool {
             var training = ModelTraining()
             training.iterations = iterations
             training.threshold = threshold
-            let examples = train.map { ModelTraining.Example($0) }
+            var grammar = CaptionGrammar(seed: training.seed)
+            let madeUp = grammar.sentences(captions)
+            for sentence in madeUp.prefix(5) { print("made up:", sentence.forms.joined(separator: " ")) }
+            let examples = (train + madeUp).map { ModelTraining.Example($0) }
+            let words = try annotations.map { try CaptionWords.read($0) } ?? []
+            let exceptions = LemmaExceptions.find(in: train, words: words)
             let clock = ContinuousClock()
             let start = clock.now
             let tagger = training.tagger(examples)
@@ -47,7 +58,7 @@ extension SpiceParserTool {
             let labeler = training.labeler(examples, tags: tags)
             print("labeler", clock.now - start)
             let parser = CaptionParser(
-                tagger: tagger, transitions: transitions, labeler: labeler, lemmatizer: Lemmatizer(exceptions: [:]))
+                tagger: tagger, transitions: transitions, labeler: labeler, lemmatizer: Lemmatizer(exceptions: exceptions))
             let data = parser.data()
             try data.write(to: URL(fileURLWithPath: out), options: .atomic)
             print("wrote \(out): \(data.count) bytes, hash \(FeatureHash.hexadecimal([UInt8](data)))")
@@ -105,5 +116,24 @@ struct Accuracy: CustomStringConvertible {
         func percent(_ n: Int) -> String { String(format: "%.2f", 100 * Double(n) / Double(max(words, 1))) }
         return
             "words \(words) POS \(percent(tags)) UAS \(percent(heads)) LAS \(percent(labels)) UAS(gold tags) \(percent(headsOnGoldTags))"
+    }
+}
+
+/// The words of a COCO annotation file that come up at least three times.
+enum CaptionWords {
+    private struct File: Decodable {
+        struct Annotation: Decodable { let caption: String }
+        let annotations: [Annotation]
+    }
+
+    static func read(_ path: String) throws -> Set<String> {
+        let file = try JSONDecoder().decode(File.self, from: contents(of: path))
+        var counts: [Substring: Int] = [:]
+        for annotation in file.annotations {
+            for word in annotation.caption.lowercased().split(whereSeparator: { !($0.isLetter && $0.isASCII) }) {
+                counts[word, default: 0] += 1
+            }
+        }
+        return Set(counts.filter { $0.value >= 3 }.map { String($0.key) })
     }
 }

@@ -18,10 +18,14 @@ enum Treebank {
     static func read(_ path: String) throws -> [TrainingSentence] {
         let text = String(decoding: try contents(of: path), as: UTF8.self)
         var sentences: [TrainingSentence] = []
+        var names: [[Bool]] = []
         var rows: [Row] = []
         for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
             if line.isEmpty {
-                if !rows.isEmpty, let sentence = convert(rows) { sentences.append(sentence) }
+                if !rows.isEmpty, let (sentence, isName) = convert(rows) {
+                    sentences.append(sentence)
+                    names.append(isName)
+                }
                 rows = []
             } else if !line.hasPrefix("#") {
                 let fields = line.split(separator: "\t", omittingEmptySubsequences: false)
@@ -39,7 +43,11 @@ enum Treebank {
                         label: String(fields[7])))
             }
         }
-        if !rows.isEmpty, let sentence = convert(rows) { sentences.append(sentence) }
+        if !rows.isEmpty, let (sentence, isName) = convert(rows) {
+            sentences.append(sentence)
+            names.append(isName)
+        }
+        retagNames(&sentences, names: names)
         return sentences
     }
 
@@ -61,7 +69,7 @@ enum Treebank {
     ]
 
     /// One sentence, its punctuation dropped (captions reach the parser without any) and labels of version 1.
-    private static func convert(_ source: [Row]) -> TrainingSentence? {
+    private static func convert(_ source: [Row]) -> (TrainingSentence, isName: [Bool])? {
         var rows = source
         moveHeadsOfNames(&rows)
         // Version 1 hangs the conjunction on the first conjunct.
@@ -97,7 +105,28 @@ enum Treebank {
             sentence.heads.append(head == 0 ? kept.count : place[head])
             sentence.labels.append(known.contains(rows[i].label) ? rows[i].label : "dep")
         }
-        return sentence.heads.count { $0 == kept.count } == 1 ? sentence : nil
+        return sentence.heads.count { $0 == kept.count } == 1
+            ? (sentence, kept.map { source[$0].tag.hasPrefix("NNP") }) : nil
+    }
+
+    /// Lower-cased names look like common words, so they are tagged as these are tagged elsewhere (`white` in the name
+    /// of a house is an adjective again).
+    private static func retagNames(_ sentences: inout [TrainingSentence], names: [[Bool]]) {
+        var votes: [String: [String: Int]] = [:]
+        for (sentence, isName) in zip(sentences, names) {
+            for i in sentence.forms.indices where !isName[i] {
+                votes[sentence.forms[i], default: [:]][sentence.tags[i], default: 0] += 1
+            }
+        }
+        for s in sentences.indices {
+            for i in sentences[s].forms.indices where names[s][i] {
+                guard let tags = votes[sentences[s].forms[i]],
+                    let best = tags.max(by: { ($0.value, $1.key) < ($1.value, $0.key) }),
+                    best.value > 1
+                else { continue }
+                if ["JJ", "NNS", "NN", "CD", "VBG"].contains(best.key) { sentences[s].tags[i] = best.key }
+            }
+        }
     }
 
     /// `flat` names are headed by their first word in version 2, by their last in the older scheme.
