@@ -46,6 +46,10 @@ extension CaptionGrammar {
             remote_control swimming_pool stone_wall wire_fence office_chair paper_plate plastic_bag rain_coat
             police_car fire_truck race_track grass_field soccer_field tree_branch window_sill apartment_building
             """)
+        static let adjectivesInCompounds: Set<String> = [
+            "laptop", "skate", "video", "flat", "remote", "stuffed", "polar", "double", "surf", "snow_board",
+        ]
+        static let participlesInCompounds: Set<String> = ["living", "cutting"]
         static let adjectives = list(
             """
             large white black small young red green blue little brown yellow wooden old big tall orange several different
@@ -54,7 +58,7 @@ extension CaptionGrammar {
             crowded full tan fresh sunny cooked ripe striped huge broken rocky giant sliced wild purple decorative
             cloudy antique stone older skinny bare fried baked assorted striped fancy dry cluttered rusty elderly
             adult female male rural commercial electric vintage public multiple numerous clear shallow steep cold
-            messy narrow wide golden round square tiny rainy shiny floral leather elegant ornate plain sweet healthy
+            enclosed glazed covered decorated chopped painted mounted beige dead modern messy narrow wide golden round square tiny rainy shiny floral leather elegant ornate plain sweet healthy
             """)
         static let numbers = list("two three four five six seven eight nine ten one")
         static let quantities = list("several some many")
@@ -91,9 +95,15 @@ extension CaptionGrammar {
             smile pose rest float wait stare stop go come land gather
             """)
         static let verbPrepositions = list(
-            "on in at with down along near through by next into from over across to behind around under for against")
-            .filter { $0 != "next" }
-        static let nounPrepositions = list("with on in at near by for behind under beside from over above inside around")
+            """
+            on in at with down along near through by into from over across to behind around under for against
+            towards onto during upon underneath beneath inside outside among past off between while
+            """)
+        static let nounPrepositions = list(
+            """
+            with on in at near by for behind under beside from over above inside around outside during beneath
+            underneath without between among below
+            """)
 
         static func plural(_ noun: Substring) -> String {
             switch noun {

@@ -90,7 +90,7 @@ struct CaptionGrammar {
         let head: Int
         if !person, chance(0.32) {
             let pair = pick(Words.compounds).split(separator: "_")
-            for part in pair.dropLast() { waiting.append((word(String(part), "NN"), "compound")) }
+            waiting += modifiers(pair.dropLast())
             head = word(plural ? Words.plural(pair[pair.count - 1]) : String(pair[pair.count - 1]), plural ? "NNS" : "NN")
         } else if !person, chance(0.12) {
             waiting.append((word(pick(Words.things), "NN"), "compound"))
@@ -111,6 +111,15 @@ struct CaptionGrammar {
         return NounPhrase(head: head, isPlural: plural)
     }
 
+    /// The words before a compound's last; some are adjectives and participles to the reference's parser.
+    private mutating func modifiers(_ parts: ArraySlice<Substring>) -> [(Int, String)] {
+        parts.map { part in
+            if Words.adjectivesInCompounds.contains(String(part)) { return (word(String(part), "JJ"), "amod") }
+            if Words.participlesInCompounds.contains(String(part)) { return (word(String(part), "VBG"), "amod") }
+            return (word(String(part), "NN"), "compound")
+        }
+    }
+
     private mutating func coordinate(_ head: Int) {
         let and = word(chance(0.95) ? "and" : "or", "CC")
         let other = simpleNounPhrase()
@@ -122,14 +131,14 @@ struct CaptionGrammar {
         let determiner = chance(0.7) ? word(chance(0.8) ? "a" : "the", "DT") : nil
         let adjective = chance(0.3) ? word(pick(Words.adjectives), "JJ") : nil
         let compound: [Substring] = chance(0.25) ? pick(Words.compounds).split(separator: "_") : []
-        let parts = compound.dropLast().map { word(String($0), "NN") }
+        let parts = modifiers(compound.dropLast())
         let head =
             determiner == nil
             ? word(Words.plural(compound.last ?? Substring(pick(Words.things))), "NNS")
             : word(compound.last.map(String.init) ?? pick(Words.things), "NN")
         if let determiner { attach(determiner, to: head, "det") }
         if let adjective { attach(adjective, to: head, "amod") }
-        for part in parts { attach(part, to: head, "compound") }
+        for (part, label) in parts { attach(part, to: head, label) }
         return head
     }
 
@@ -236,9 +245,15 @@ struct CaptionGrammar {
         let root: Int
         if kind < 0.06 {
             root = existential()
+        } else if kind < 0.075 {
+            root = closeUp()
+        } else if kind < 0.08 {
+            root = livingRoom()
+        } else if kind < 0.09 {
+            root = nounAsVerb()
         } else {
             let noun = subject()
-            if kind < 0.34 {
+            if kind < 0.36 {
                 root = participle(after: noun)
             } else if kind < 0.40 {
                 root = passive(of: noun)
@@ -273,7 +288,14 @@ struct CaptionGrammar {
     private mutating func reducedRelative(of noun: Int) {
         if chance(0.5) {
             let transitive = chance(0.4)
-            let verb = word(pick(transitive ? Words.transitive : Words.intransitive), "VBG")
+            let form = pick(transitive ? Words.transitive : Words.intransitive)
+            if noun == sentence.count - 1, sentence.tags[noun] == "NN", Words.nounsInIng.contains(form), chance(0.6) {
+                let head = word(form, "NN")
+                becomeCompound(noun, of: head)
+                complements(of: head, transitive: false)
+                return
+            }
+            let verb = word(form, "VBG")
             attach(verb, to: noun, "acl")
             complements(of: verb, transitive: transitive)
         } else {
@@ -291,10 +313,7 @@ struct CaptionGrammar {
         if isNoun {
             // The singular noun reads as the first half of a compound.
             let head = word(form, "NN")
-            for i in 0..<head where sentence.heads[i] == noun.head && sentence.labels[i] != "conj" {
-                sentence.heads[i] = head
-            }
-            attach(noun.head, to: head, "compound")
+            becomeCompound(noun.head, of: head)
             if transitive {
                 let object = nounPhrase().head
                 attach(object, to: head, "dep")
@@ -315,6 +334,52 @@ struct CaptionGrammar {
             complements(of: next, transitive: true)
         }
         return noun.head
+    }
+
+    /// `man standing`: the new head takes over what hung on the noun, and its place.
+    private mutating func becomeCompound(_ noun: Int, of head: Int) {
+        for i in 0..<head where sentence.heads[i] == noun && !["conj", "cc"].contains(sentence.labels[i]) {
+            sentence.heads[i] = head
+        }
+        if sentence.heads[noun] >= 0 { attach(head, to: sentence.heads[noun], sentence.labels[noun]) }
+        attach(noun, to: head, "compound")
+    }
+
+    /// `a close up of a cat`.
+    private mutating func closeUp() -> Int {
+        let determiner = chance(0.75) ? word("a", "DT") : nil
+        let close = word("close", "NN")
+        if let determiner { attach(determiner, to: close, "det") }
+        attach(word("up", "RP"), to: close, "advmod")
+        let object = ofPhrase(close)
+        if chance(0.5) { _ = prepositional(object, of: false) }
+        if chance(0.2) { reducedRelative(of: lastNoun(before: sentence.count)) }
+        return close
+    }
+
+    /// `living room with a couch`: the room is the object of a verb.
+    private mutating func livingRoom() -> Int {
+        let living = word("living", "VBG")
+        attach(word("room", "NN"), to: living, "dobj")
+        _ = prepositional(living, of: false)
+        return living
+    }
+
+    /// `a red fire hydrant standing on a street`: the second noun is taken for a verb.
+    private mutating func nounAsVerb() -> Int {
+        let determiner = word("a", "DT")
+        let adjective = chance(0.6) ? word(pick(["red", "yellow", "blue", "brown", "white", "small"]), "JJ") : nil
+        let isHydrant = chance(0.6)
+        let noun = word(isHydrant ? "fire" : "teddy", "NN")
+        let verb = word(isHydrant ? "hydrant" : "bear", "VBP")
+        attach(determiner, to: noun, "det")
+        if let adjective { attach(adjective, to: noun, "amod") }
+        attach(noun, to: verb, "nsubj")
+        let transitive = chance(0.3)
+        let participle = word(pick(transitive ? Words.transitive : Words.intransitive), "VBG")
+        attach(participle, to: verb, "xcomp")
+        complements(of: participle, transitive: transitive)
+        return verb
     }
 
     private func lastNoun(before position: Int) -> Int {
