@@ -82,8 +82,13 @@ extension CaptionGrammar {
             parked filled covered topped surrounded seated dressed made decorated loaded placed attached stuffed mounted
             stacked tied lined displayed set cut shown equipped painted perched located docked piled lit built served
             """)
-        /// Participles the reference's parser takes for nouns after a singular noun.
-        static let nounsInIng: Set<String> = ["standing", "playing", "running", "paddling", "grazing", "holding"]
+        /// How often the reference's parser takes a participle for a noun after a singular first noun.
+        static let nounsInIng = [
+            "standing": 0.92, "playing": 0.85, "running": 0.85, "paddling": 0.8, "grazing": 0.9, "holding": 0.7,
+            "riding": 0.25, "swinging": 0.2, "eating": 0.2,
+        ]
+        /// Those it takes for nouns behind other nouns too.
+        static let nounsInIngAnywhere: Set<String> = ["standing", "grazing"]
         static let transitiveBases = list(
             """
             hold ride play wear eat fly carry swing throw catch hit use pull watch take cut make prepare feed drink push

@@ -289,7 +289,7 @@ struct CaptionGrammar {
         if chance(0.5) {
             let transitive = chance(0.4)
             let form = pick(transitive ? Words.transitive : Words.intransitive)
-            if noun == sentence.count - 1, sentence.tags[noun] == "NN", Words.nounsInIng.contains(form), chance(0.6) {
+            if noun == sentence.count - 1, sentence.tags[noun] == "NN", Words.nounsInIngAnywhere.contains(form), chance(0.6) {
                 let head = word(form, "NN")
                 becomeCompound(noun, of: head)
                 complements(of: head, transitive: false)
@@ -309,7 +309,7 @@ struct CaptionGrammar {
     private mutating func participle(after noun: NounPhrase) -> Int {
         let transitive = chance(0.5)
         let form = pick(transitive ? Words.transitive : Words.intransitive)
-        let isNoun = noun.isSimple && !noun.isPlural && Words.nounsInIng.contains(form) && chance(0.85)
+        let isNoun = noun.isSimple && !noun.isPlural && chance(Words.nounsInIng[form] ?? 0)
         if isNoun {
             // The singular noun reads as the first half of a compound.
             let head = word(form, "NN")

@@ -65,10 +65,21 @@ extension SpiceParserTool {
             print("EWT dev", Accuracy(parser, on: try part("dev")))
             print("EWT test", Accuracy(parser, on: try part("test")))
             if let parses {
-                let golden = try jsonLines(GoldenParse.self, at: parses)
-                print("captions", Accuracy(parser, on: golden.flatMap(\.sentences).map { TrainingSentence($0) }))
+                print("captions", Accuracy(parser, on: try GoldenParse.captions(at: parses)))
             }
         }
+    }
+}
+
+extension GoldenParse {
+    /// The sentences whose captions are as SPICE reads them: lower case, without sentence punctuation.
+    static func captions(at path: String) throws -> [TrainingSentence] {
+        try jsonLines(GoldenParse.self, at: path)
+            .filter { row in
+                row.caption == row.caption.lowercased()
+                    && !row.sentences.contains { $0.tokens.contains { [".", ",", "``", "''"].contains($0[1]) } }
+            }
+            .flatMap(\.sentences).map { TrainingSentence($0) }
     }
 }
 
@@ -82,6 +93,37 @@ extension TrainingSentence {
         for edge in golden.basic.map(\.edge) {
             heads[edge.dependent - 1] = edge.governor == 0 ? forms.count : edge.governor - 1
             labels[edge.dependent - 1] = edge.relation
+        }
+    }
+}
+
+extension SpiceParserTool {
+    /// Measures a parser on annotated sentences.
+    struct Measure: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Report the accuracy of a parser on a treebank file or on golden caption parses.")
+
+        @Option(help: "The parser; default: the one that ships.")
+        var parser: String?
+
+        @Option(help: "A .conllu file, plain or compressed.")
+        var treebank: String?
+
+        @Option(help: "Golden caption parses.")
+        var parses: String?
+
+        @Option(help: "How many of the most frequent confusions to print.")
+        var show = 0
+
+        func run() throws {
+            let parser = try self.parser.map { try CaptionParser(contentsOf: URL(fileURLWithPath: $0)) } ?? .bundled()
+            var sentences: [TrainingSentence] = []
+            if let treebank { sentences += try Treebank.read(treebank) }
+            if let parses {
+                sentences += try GoldenParse.captions(at: parses)
+            }
+            print(Accuracy(parser, on: sentences))
+            for line in Accuracy.confusions(parser, on: sentences, limit: show) { print(line) }
         }
     }
 }
@@ -110,6 +152,30 @@ struct Accuracy: CustomStringConvertible {
                 if edge.relation == sentence.labels[i] { labels += 1 }
             }
         }
+    }
+
+    /// What was taken for what most often: golden tag or relation first.
+    static func confusions(_ parser: CaptionParser, on sentences: [TrainingSentence], limit: Int) -> [String] {
+        var counts: [String: Int] = [:]
+        for sentence in sentences {
+            let parse = parser.parse(sentence.forms)
+            for i in sentence.forms.indices {
+                if parse.words[i].tag != sentence.tags[i] {
+                    counts["tag \(sentence.forms[i]) \(sentence.tags[i]) for \(parse.words[i].tag)", default: 0] += 1
+                }
+                let edge = parse.edges[i]
+                if edge.relation != sentence.labels[i] {
+                    counts["relation \(sentence.labels[i]) for \(edge.relation)", default: 0] += 1
+                }
+                let head = edge.governor == 0 ? sentence.count : edge.governor - 1
+                if head != sentence.heads[i] {
+                    let gold = sentence.heads[i]
+                    func tag(_ h: Int) -> String { h == sentence.count ? "root" : sentence.tags[h] }
+                    counts["governor of \(sentence.labels[i]) \(tag(gold)) for \(tag(head))", default: 0] += 1
+                }
+            }
+        }
+        return counts.sorted { ($0.value, $1.key) > ($1.value, $0.key) }.prefix(limit).map { "\($0.value) \($0.key)" }
     }
 
     var description: String {

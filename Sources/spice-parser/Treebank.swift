@@ -84,6 +84,8 @@ enum Treebank {
             switch rows[i].tag {
             case "NNP": rows[i].tag = "NN"
             case "NNPS": rows[i].tag = "NNS"
+            // The older scheme has one tag for `to`, preposition or not.
+            case "IN" where rows[i].form == "to": rows[i].tag = "TO"
             default: break
             }
         }

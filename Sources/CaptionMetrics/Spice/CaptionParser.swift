@@ -23,28 +23,40 @@ public struct CaptionParser: Sendable {
 
     /// The basic dependency tree of a tokenised caption.
     ///
+    /// Punctuation takes no part in the parse: it hangs on the root word by `punct`.
+    ///
     /// - Parameter tokens: words as the PTB tokenizer leaves them; upper case is lowered.
     public func parse(_ tokens: [String]) -> DependencyParse {
-        parse(tokens, tags: nil)
-    }
-
-    /// The tree over given tags: for measuring the parser apart from the tagger.
-    package func parse(_ tokens: [String], tags given: [UInt8]?) -> DependencyParse {
         let forms = tokens.map { $0.lowercased() }
-        let shapes = forms.map { TokenShape($0) }
-        let tags = given ?? tagger.tag(shapes)
+        let kept = forms.indices.filter { Self.punctuation[forms[$0]] == nil }
+        let shapes = kept.map { TokenShape(forms[$0]) }
+        let tags = tagger.tag(shapes)
         let heads = self.heads(shapes: shapes, tags: tags)
         let labels = labeler.label(shapes: shapes, tags: tags, heads: heads)
-        let words = zip(forms, tags).map { form, tag in
-            let tag = CaptionTagger.tags[Int(tag)]
-            return DependencyParse.Word(form: form, tag: tag, lemma: lemmatizer.lemma(of: form, tag: tag))
+        var words = forms.map { form in
+            DependencyParse.Word(form: form, tag: Self.punctuation[form] ?? "", lemma: form)
         }
-        let edges = heads.indices.map { i in
-            DependencyParse.Edge(
-                ArcLabeler.labels[Int(labels[i])], heads[i] == heads.count ? 0 : heads[i] + 1, i + 1)
+        let root = heads.firstIndex(of: heads.count).map { kept[$0] + 1 } ?? 0
+        var edges = forms.indices.map { DependencyParse.Edge("punct", root, $0 + 1) }
+        for (i, place) in kept.enumerated() {
+            let tag = CaptionTagger.tags[Int(tags[i])]
+            words[place].tag = tag
+            words[place].lemma = lemmatizer.lemma(of: forms[place], tag: tag)
+            edges[place].relation = ArcLabeler.labels[Int(labels[i])]
+            edges[place].governor = heads[i] == heads.count ? 0 : kept[heads[i]] + 1
+        }
+        // Nothing but punctuation: the first mark is the root of the others.
+        if kept.isEmpty, !edges.isEmpty {
+            for i in edges.indices { edges[i].governor = i == 0 ? 0 : 1 }
+            edges[0].relation = "root"
         }
         return DependencyParse(words: words, edges: edges)
     }
+
+    private static let punctuation = [
+        ".": ".", "!": ".", "?": ".", ",": ",", ";": ":", ":": ":", "--": ":", "-": ":", "...": ":", "``": "``",
+        "''": "''", "`": "``", "'": "''", "\"": "''",
+    ]
 
     /// Governors counted from 0, the count for the root.
     package func heads(shapes: [TokenShape], tags: [UInt8]) -> [Int] {
