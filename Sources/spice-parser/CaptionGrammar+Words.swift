@@ -58,7 +58,7 @@ extension CaptionGrammar {
             crowded full tan fresh sunny cooked ripe striped huge broken rocky giant sliced wild purple decorative
             cloudy antique stone older skinny bare fried baked assorted striped fancy dry cluttered rusty elderly
             adult female male rural commercial electric vintage public multiple numerous clear shallow steep cold
-            enclosed glazed covered decorated chopped painted mounted beige dead modern messy narrow wide golden round square tiny rainy shiny floral leather elegant ornate plain sweet healthy
+            enclosed glazed glowing mixed covered decorated chopped painted mounted beige dead modern messy narrow wide golden round square tiny rainy shiny floral leather elegant ornate plain sweet healthy
             """)
         static let numbers = list("two three four five six seven eight nine ten one")
         static let quantities = list("several some many")

@@ -91,10 +91,12 @@ struct CaptionGrammar {
         if !person, chance(0.32) {
             let pair = pick(Words.compounds).split(separator: "_")
             waiting += modifiers(pair.dropLast())
-            head = word(plural ? Words.plural(pair[pair.count - 1]) : String(pair[pair.count - 1]), plural ? "NNS" : "NN")
+            head = word(
+                plural ? Words.plural(pair[pair.count - 1]) : String(pair[pair.count - 1]), plural ? "NNS" : "NN")
         } else if !person, chance(0.12) {
             waiting.append((word(pick(Words.things), "NN"), "compound"))
-            head = word(plural ? Words.plural(Substring(pick(Words.things))) : pick(Words.things), plural ? "NNS" : "NN")
+            head = word(
+                plural ? Words.plural(Substring(pick(Words.things))) : pick(Words.things), plural ? "NNS" : "NN")
         } else {
             let list = person || (first && chance(0.5)) ? Words.beings : Words.things
             let noun = pick(list)
@@ -214,7 +216,8 @@ struct CaptionGrammar {
             if chance(0.93) { last = prepositional(verb, of: true) } else { return }
         }
         if chance(0.42) {
-            _ = chance(0.78) && sentence.tags[last].hasPrefix("NN")
+            _ =
+                chance(0.78) && sentence.tags[last].hasPrefix("NN")
                 ? prepositional(last, of: false) : prepositional(verb, of: true)
         }
     }
@@ -251,6 +254,8 @@ struct CaptionGrammar {
             root = livingRoom()
         } else if kind < 0.09 {
             root = nounAsVerb()
+        } else if kind < 0.10 {
+            root = bareColors()
         } else {
             let noun = subject()
             if kind < 0.36 {
@@ -289,7 +294,9 @@ struct CaptionGrammar {
         if chance(0.5) {
             let transitive = chance(0.4)
             let form = pick(transitive ? Words.transitive : Words.intransitive)
-            if noun == sentence.count - 1, sentence.tags[noun] == "NN", Words.nounsInIngAnywhere.contains(form), chance(0.6) {
+            if noun == sentence.count - 1, sentence.tags[noun] == "NN", Words.nounsInIngAnywhere.contains(form),
+                chance(0.6)
+            {
                 let head = word(form, "NN")
                 becomeCompound(noun, of: head)
                 complements(of: head, transitive: false)
@@ -345,16 +352,42 @@ struct CaptionGrammar {
         attach(noun, to: head, "compound")
     }
 
-    /// `a close up of a cat`.
+    /// `close up of a cat`, a verb with its particle; `a close up of a cat`, where the cat heads it all.
     private mutating func closeUp() -> Int {
-        let determiner = chance(0.75) ? word("a", "DT") : nil
+        if chance(0.35) {
+            let close = word("close", "VB")
+            attach(word("up", "RP"), to: close, "compound:prt")
+            let object = ofPhrase(close)
+            if chance(0.5) { _ = prepositional(object, of: false) }
+            return close
+        }
+        let article = word("a", "DT")
         let close = word("close", "NN")
-        if let determiner { attach(determiner, to: close, "det") }
-        attach(word("up", "RP"), to: close, "advmod")
-        let object = ofPhrase(close)
-        if chance(0.5) { _ = prepositional(object, of: false) }
+        let up = word("up", "RB")
+        let of = word("of", "IN")
+        let object = nounPhrase()
+        attach(article, to: close, "det")
+        attach(close, to: up, "nmod:npmod")
+        attach(up, to: object.head, "advmod")
+        attach(of, to: object.head, "case")
+        if chance(0.6) { _ = prepositional(object.head, of: false) }
         if chance(0.2) { reducedRelative(of: lastNoun(before: sentence.count)) }
-        return close
+        return object.head
+    }
+
+    /// `black and white cat sitting on a bed`, without an article: the first colour heads a coordination with the cat.
+    private mutating func bareColors() -> Int {
+        let one = word(pick(["black", "brown", "red", "blue", "green", "orange"]), "JJ")
+        let and = word("and", "CC")
+        let other = word(pick(["white", "black", "yellow", "brown", "red"]), "JJ")
+        let noun = word(pick(Words.beings), "NN")
+        let verb = word(chance(0.6) ? "sitting" : pick(Words.intransitive), "VBG")
+        attach(and, to: one, "cc")
+        attach(noun, to: one, "conj")
+        attach(other, to: noun, "amod")
+        attach(verb, to: noun, "amod")
+        _ = prepositional(noun, of: true)
+        return one
     }
 
     /// `living room with a couch`: the room is the object of a verb.

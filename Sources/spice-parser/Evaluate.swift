@@ -26,11 +26,15 @@ extension SpiceParserTool {
         @Option(help: "METEOR's jar, for WordNet.")
         var meteorJar: String
 
-        @Option(help: "Print the most frequent spurious and missing tuples, and differing captions, of development images.")
+        @Option(
+            help: "Print the most frequent spurious and missing tuples, and differing captions, of development images.")
         var show = 0
 
         @Flag(help: "Print differing captions too.")
         var captions = false
+
+        @Option(help: "Write caption, tuples and score of every development image to this file.")
+        var dump: String?
 
         func run() throws {
             let parser = try self.parser.map { try CaptionParser(contentsOf: URL(fileURLWithPath: $0)) } ?? .bundled()
@@ -68,6 +72,17 @@ extension SpiceParserTool {
                         format: "%@: %d images, SPICE ours %.4f golden %.4f, Pearson %.4f, ",
                         name, part.count, mean(ours), mean(theirs), pearson(ours, theirs)), counts)
             }
+            if let dump {
+                let lines = parts[1].1.map { i in
+                    let captions = [rows[i].image.candidate] + rows[i].image.references
+                    let tuples = captions.map {
+                        "  \($0)\n    ours \(scorer.tuples(of: $0))\n    golden \(goldenTuples[$0] ?? [])\n"
+                    }
+                    return "\(result.images[i].all.f1 - rows[i].value.spice) \(rows[i].image.imageID)\n"
+                        + tuples.joined()
+                }
+                try Data(lines.joined().utf8).write(to: URL(fileURLWithPath: dump))
+            }
             if show > 0 { printDifferences(scorer, rows.map(\.image).filter { $0.touches(development) }, goldenTuples) }
         }
 
@@ -87,7 +102,9 @@ extension SpiceParserTool {
                     printed += 1
                     let parse = scorer.parse(of: caption)
                     print(parse.words.map { "\($0.form)/\($0.tag)" }.joined(separator: " "))
-                    print("  ", parse.edges.map { "\($0.dependent)<\($0.governor):\($0.relation)" }.joined(separator: " "))
+                    print(
+                        "  ", parse.edges.map { "\($0.dependent)<\($0.governor):\($0.relation)" }.joined(separator: " ")
+                    )
                     print("   spurious", extra, "missing", lost)
                 }
             }

@@ -58,7 +58,8 @@ extension SpiceParserTool {
             let labeler = training.labeler(examples, tags: tags)
             print("labeler", clock.now - start)
             let parser = CaptionParser(
-                tagger: tagger, transitions: transitions, labeler: labeler, lemmatizer: Lemmatizer(exceptions: exceptions))
+                tagger: tagger, transitions: transitions, labeler: labeler,
+                lemmatizer: Lemmatizer(exceptions: exceptions))
             let data = parser.data()
             try data.write(to: URL(fileURLWithPath: out), options: .atomic)
             print("wrote \(out): \(data.count) bytes, hash \(FeatureHash.hexadecimal([UInt8](data)))")

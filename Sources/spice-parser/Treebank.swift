@@ -73,7 +73,8 @@ enum Treebank {
         var rows = source
         moveHeadsOfNames(&rows)
         // Version 1 hangs the conjunction on the first conjunct.
-        for i in rows.indices where rows[i].label == "cc" && rows[i].head > 0 && rows[rows[i].head - 1].label == "conj" {
+        for i in rows.indices where rows[i].label == "cc" && rows[i].head > 0 && rows[rows[i].head - 1].label == "conj"
+        {
             rows[i].head = rows[rows[i].head - 1].head
         }
         for i in rows.indices {

@@ -38,7 +38,9 @@ extension SpiceParserTool {
                 for sentence in row.sentences {
                     print(" ", sentence.words.map { "\($0.form)/\($0.tag)" }.joined(separator: " "))
                     let edges = basic ? sentence.basicParse.collapsed().edges : sentence.collapsedParse.edges
-                    print("  edges", edges.map { "\($0.relation)(\($0.governor),\($0.dependent))" }.joined(separator: " "))
+                    print(
+                        "  edges", edges.map { "\($0.relation)(\($0.governor),\($0.dependent))" }.joined(separator: " ")
+                    )
                     if basic {
                         let golden = Set(sentence.collapsedParse.edges)
                         print("  only ours", Set(edges).subtracting(golden), "only golden", golden.subtracting(edges))

@@ -22,7 +22,9 @@ import Testing
             let sentence = graph.words.map { $0[0] }.joined(separator: " ")
             let collapsed = graph.parse.collapsed()
             let edges = Set(collapsed.edges.map { "\($0.relation)(\($0.governor),\($0.dependent))" })
-            for edge in graph.collapsed { #expect(edges.contains(edge), "\(sentence): \(edge) not in \(edges.sorted())") }
+            for edge in graph.collapsed {
+                #expect(edges.contains(edge), "\(sentence): \(edge) not in \(edges.sorted())")
+            }
             #expect(collapsed.sceneTuples().map(\.description).sorted() == graph.tuples.sorted(), "\(sentence)")
         }
     }

@@ -29,7 +29,10 @@ import Testing
         ("a man is riding a horse", ["man-ride-horse", "man", "horse"]),
         ("two small dogs", ["dog-small", "dog-two", "dog"]),
         ("a woman is holding a red umbrella", ["woman-hold-umbrella", "umbrella-red", "woman", "umbrella"]),
-        ("a group of people sitting at a table", ["people-sit at-table", "group-of-people", "group", "people", "table"]),
+        (
+            "a group of people sitting at a table",
+            ["people-sit at-table", "group-of-people", "group", "people", "table"]
+        ),
         ("a black and white cat on a bed", ["cat-black", "cat-white", "cat-on-bed", "cat", "bed"]),
         ("a bowl of fruit next to a lamp", ["bowl-of-fruit", "bowl", "fruit", "lamp"]),
         ("a tennis player", ["player-tennis"]),
@@ -46,7 +49,8 @@ import Testing
             ("dogs", "NNS", "dog"), ("men", "NNS", "man"), ("children", "NNS", "child"), ("benches", "NNS", "bench"),
             ("puppies", "NNS", "puppy"), ("grass", "NN", "grass"), ("knives", "NNS", "knife"), ("buses", "NNS", "bus"),
             ("sitting", "VBG", "sit"), ("riding", "VBG", "ride"), ("has", "VBZ", "have"), ("is", "VBZ", "be"),
-            ("parked", "VBN", "park"), ("carries", "VBZ", "carry"), ("lying", "VBG", "lie"), ("holding", "NN", "holding"),
+            ("parked", "VBN", "park"), ("carries", "VBZ", "carry"), ("lying", "VBG", "lie"),
+            ("holding", "NN", "holding"),
             ("walking", "VBG", "walk"), ("an", "DT", "a"), ("his", "PRP$", "he"), ("making", "VBG", "make"),
         ]
         for (form, tag, lemma) in table { #expect(lemmatizer.lemma(of: form, tag: tag) == lemma, "\(form)/\(tag)") }
@@ -67,9 +71,10 @@ import Testing
             state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
             return Int((state >> 33) % UInt64(bound))
         }
-        let words = "a the of on in front top next to and man dogs riding red is that with two it 's , -rrb- 7 , ?".split(
-            separator: " "
-        ).map(String.init)
+        let words = "a the of on in front top next to and man dogs riding red is that with two it 's , -rrb- 7 , ?"
+            .split(
+                separator: " "
+            ).map(String.init)
         for _ in 0..<400 {
             let tokens = (0..<(1 + next(30))).map { _ in
                 next(3) > 0

@@ -155,7 +155,8 @@ private struct ParserFileReader {
     mutating func model(classes expected: Int) throws -> SparseLinearModel {
         let classCount = Int(try word())
         guard classCount == expected else {
-            throw CaptionParserError.corrupt(path: path, detail: "a model has \(classCount) classes, expected \(expected)")
+            throw CaptionParserError.corrupt(
+                path: path, detail: "a model has \(classCount) classes, expected \(expected)")
         }
         let scale = Float(bitPattern: try word())
         let rowCount = Int(try word())

@@ -222,7 +222,9 @@ struct SceneTupleExtractor {
     private func nounTuples() -> [SceneTuple] {
         var tuples: [SceneTuple] = []
         for edge in edges where edge.relation == "nummod" || edge.relation == "det:qmod" {
-            guard ["NNS", "NNPS"].contains(words[edge.governor - 1].tag), edge.dependent < edge.governor else { continue }
+            guard ["NNS", "NNPS"].contains(words[edge.governor - 1].tag), edge.dependent < edge.governor else {
+                continue
+            }
             tuples.append(.attribute(object: lemma(edge.governor), attribute: lemma(edge.dependent)))
         }
         var inCompound = Set<Int>()

@@ -14,7 +14,8 @@ public enum SpiceCategory: String, CaseIterable, Sendable, Codable {
 
     /// Attributes that count as colours: what the reference tool answers to every word of the COCO captions.
     static let colors: Set<String> = [
-        "beige", "black", "blue", "brown", "cream", "dark", "gray", "green", "grey", "light", "maroon", "orange", "pink",
+        "beige", "black", "blue", "brown", "cream", "dark", "gray", "green", "grey", "light", "maroon", "orange",
+        "pink",
         "purple", "red", "violet", "white", "yellow",
     ]
 
