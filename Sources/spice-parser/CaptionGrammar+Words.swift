@@ -84,7 +84,7 @@ extension CaptionGrammar {
             """)
         /// How often the reference's parser takes a participle for a noun after a singular first noun.
         static let nounsInIng = [
-            "standing": 0.92, "playing": 0.85, "running": 0.85, "paddling": 0.8, "grazing": 0.9, "holding": 0.7,
+            "standing": 0.92, "playing": 0.85, "running": 0.85, "paddling": 0.8, "grazing": 0.9, "holding": 0.35,
             "riding": 0.25, "swinging": 0.2, "eating": 0.2,
         ]
         /// Those it takes for nouns behind other nouns too.
@@ -92,17 +92,19 @@ extension CaptionGrammar {
         static let transitiveBases = list(
             """
             hold ride play wear eat fly carry swing throw catch hit use pull watch take cut make prepare feed drink push
-            serve face read cross kick display show chase feature contain
+            serve face read cross kick display show chase feature contain grab approach lead enjoy lift examine
+            check touch sniff lick kiss clean brush wash paint help put make fill cover join teach ask
             """)
         static let intransitiveBases = list(
             """
             sit stand walk lay look lie fly ride hang play run ski graze travel jump surf sleep drive swim lean talk
-            smile pose rest float wait stare stop go come land gather
+            smile pose rest float wait stare stop go come land gather paddle engage peek lead roll head skateboard slide climb pass kneel
+            crouch perch swing rise glide march graze feed drink work talk pull jog relax lounge bend reach
             """)
         static let verbPrepositions = list(
             """
             on in at with down along near through by into from over across to behind around under for against
-            towards onto during upon underneath beneath inside outside among past off between while
+            towards onto during upon underneath beneath inside outside among past off between
             """)
         static let nounPrepositions = list(
             """

@@ -318,8 +318,13 @@ struct CaptionGrammar {
         let form = pick(transitive ? Words.transitive : Words.intransitive)
         let isNoun = noun.isSimple && !noun.isPlural && chance(Words.nounsInIng[form] ?? 0)
         if isNoun {
-            // The singular noun reads as the first half of a compound.
             let head = word(form, "NN")
+            if form == "playing", chance(0.6) {
+                attach(head, to: noun.head, "dep")
+                complements(of: head, transitive: false)
+                return noun.head
+            }
+            // The singular noun reads as the first half of a compound.
             becomeCompound(noun.head, of: head)
             if transitive {
                 let object = nounPhrase().head

@@ -6,7 +6,8 @@ extension SpiceParserTool {
     /// Times the whole metric on captions of a COCO annotation file.
     struct Time: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Time SPICE on images of a COCO annotation file: each image's first caption against the next five.")
+            abstract:
+                "Time SPICE on images of a COCO annotation file: each image's first caption against the next five.")
 
         @Option(help: "The parser; default: the one that ships.")
         var parser: String?
@@ -52,9 +53,11 @@ extension SpiceParserTool {
             start = clock.now
             let result = try scorer.evaluate(candidates: candidates, references: references)
             let time = clock.now - start
-            let memory = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
+            let memory =
+                try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
                 .split(separator: "\n").first { $0.hasPrefix("VmHWM") } ?? ""
-            print("\(ids.count) images, \(references.reduce(0) { $0 + $1.count }) references in \(time); peak \(memory)")
+            print(
+                "\(ids.count) images, \(references.reduce(0) { $0 + $1.count }) references in \(time); peak \(memory)")
             print("corpus \(result.corpus)")
         }
     }
