@@ -30,7 +30,8 @@ let package = Package(
         // F2
         .target(name: "Tokenizers", dependencies: ["StrictJSON"]),
         .target(name: "Images", dependencies: ["CImageCodecs"]),
-        .target(name: "CaptionMetrics", dependencies: ["Safetensors"]),
+        .target(
+            name: "CaptionMetrics", dependencies: ["Safetensors"], resources: [.copy("Resources/spice-parser.bin")]),
         // F3
         .target(name: "Encoders", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers"]),
         // F9
@@ -40,6 +41,10 @@ let package = Package(
                 "Safetensors", "Torch", "TorchNN", "Tokenizers", "Images", "CaptionMetrics", "Encoders",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
+        // Trains and measures the parser that CaptionMetrics ships; not needed at run time.
+        .executableTarget(
+            name: "spice-parser",
+            dependencies: ["CaptionMetrics", "Safetensors", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 
         .testTarget(name: "SafetensorsTests", dependencies: ["Safetensors"], resources: [.copy("Fixtures")]),
         .testTarget(name: "TorchTests", dependencies: ["Torch"]),
@@ -47,6 +52,8 @@ let package = Package(
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
         .testTarget(name: "CaptionMetricsTests", dependencies: ["CaptionMetrics"], resources: [.copy("Fixtures")]),
+        // Run the built program; see Tests/CommandTests/Support.
+        .testTarget(name: "CommandTests", dependencies: ["gmail", "Safetensors"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20
