@@ -51,7 +51,7 @@ let package = Package(
         .testTarget(name: "EncodersTests", dependencies: ["Encoders"], resources: [.copy("Fixtures")]),
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
-        .testTarget(name: "CaptionMetricsTests", dependencies: ["CaptionMetrics"], resources: [.copy("Fixtures")]),
+        .testTarget(name: "CaptionMetricsTests", dependencies: ["CaptionMetrics", "Safetensors"], resources: [.copy("Fixtures")]),
         // Run the built program; see Tests/CommandTests/Support.
         .testTarget(name: "CommandTests", dependencies: ["gmail", "Safetensors"]),
     ],
