@@ -32,6 +32,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
+        // Trains and measures the parser CaptionMetrics ships.
         .executableTarget(
             name: "spice-parser",
             dependencies: [
