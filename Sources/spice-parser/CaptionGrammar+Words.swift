@@ -84,7 +84,7 @@ extension CaptionGrammar {
             """)
         /// How often the reference's parser takes a participle for a noun after a singular first noun.
         static let nounsInIng = [
-            "standing": 0.92, "playing": 0.85, "running": 0.85, "paddling": 0.8, "grazing": 0.9, "holding": 0.35,
+            "standing": 0.92, "playing": 0.85, "running": 0.85, "paddling": 0.8, "grazing": 0.9, "holding": 0.75,
             "riding": 0.25, "swinging": 0.2, "eating": 0.2,
         ]
         /// Those it takes for nouns behind other nouns too.

@@ -6,7 +6,7 @@ import Testing
 @Suite struct SpiceGraphTests {
     private struct Graph: Decodable {
         let words: [[String]]
-        let edges: [EdgeRow]
+        let edges: [SpiceEdgeRow]
         let collapsed: [String]
         let tuples: [String]
 
@@ -36,15 +36,15 @@ import Testing
     private struct Parse: Decodable {
         struct Sentence: Decodable {
             let tokens: [[String]]
-            let basic: [EdgeRow]
-            let collapsed: [EdgeRow]
+            let basic: [SpiceEdgeRow]
+            let collapsed: [SpiceEdgeRow]
 
             enum CodingKeys: String, CodingKey {
                 case tokens, basic
                 case collapsed = "collapsed_cc"
             }
 
-            func parse(_ edges: [EdgeRow]) -> DependencyParse {
+            func parse(_ edges: [SpiceEdgeRow]) -> DependencyParse {
                 DependencyParse(
                     words: tokens.map { DependencyParse.Word(form: $0[0], tag: $0[1], lemma: $0[2]) },
                     edges: edges.map(\.edge))

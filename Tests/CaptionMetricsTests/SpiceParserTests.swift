@@ -4,10 +4,8 @@ import Testing
 @testable import CaptionMetrics
 
 @Suite struct SpiceParserTests {
-    private static let parser = Result { try CaptionParser.bundled() }
-
     private func parse(_ caption: String) throws -> DependencyParse {
-        try Self.parser.get().parse(caption.split(separator: " ").map(String.init))
+        try SpiceSupport.parser.get().parse(caption.split(separator: " ").map(String.init))
     }
 
     /// One root, one governor per word, no cycle.
@@ -44,7 +42,7 @@ import Testing
     }
 
     @Test func lemmas() throws {
-        let lemmatizer = try Self.parser.get().lemmatizer
+        let lemmatizer = try SpiceSupport.parser.get().lemmatizer
         let table = [
             ("dogs", "NNS", "dog"), ("men", "NNS", "man"), ("children", "NNS", "child"), ("benches", "NNS", "bench"),
             ("puppies", "NNS", "puppy"), ("grass", "NN", "grass"), ("knives", "NNS", "knife"), ("buses", "NNS", "bus"),
@@ -65,7 +63,7 @@ import Testing
 
     /// Random words and random scraps of bytes: always a tree, always the same one.
     @Test func randomTokensGiveTrees() throws {
-        let parser = try Self.parser.get()
+        let parser = try SpiceSupport.parser.get()
         var state: UInt64 = 42
         func next(_ bound: Int) -> Int {
             state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
@@ -90,7 +88,7 @@ import Testing
 
     /// The parser is linear, so a very long caption is no trouble; what follows it must not be either.
     @Test func longCaption() throws {
-        let parser = try Self.parser.get()
+        let parser = try SpiceSupport.parser.get()
         let tokens = (0..<2000).map { ["a", "dog", "on", "the", "bed", "with", "cats"][$0 % 7] }
         let start = ContinuousClock.now
         #expect(isTree(parser.parse(tokens)))
@@ -98,7 +96,7 @@ import Testing
     }
 
     @Test func fileSurvivesTheRoundTrip() throws {
-        let parser = try Self.parser.get()
+        let parser = try SpiceSupport.parser.get()
         let bytes = [UInt8](parser.data())
         let again = try CaptionParser(bytes: bytes, path: "again")
         #expect(again.hash == parser.hash)
@@ -107,7 +105,7 @@ import Testing
     }
 
     @Test func damagedFiles() throws {
-        let bytes = [UInt8](try Self.parser.get().data())
+        let bytes = [UInt8](try SpiceSupport.parser.get().data())
         func error(_ bytes: [UInt8]) -> CaptionParserError? {
             #expect(throws: CaptionParserError.self) { try CaptionParser(bytes: bytes, path: "p.bin") }
         }

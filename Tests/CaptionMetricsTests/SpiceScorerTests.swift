@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct SpiceScorerTests {
     private func scorer(_ synsets: any SynsetSource = SynsetTable([:])) throws -> SpiceScorer {
-        SpiceScorer(parser: try .bundled(), synsets: synsets)
+        SpiceScorer(parser: try SpiceSupport.parser.get(), synsets: synsets)
     }
 
     private let captions = [
@@ -86,9 +86,10 @@ import Testing
         struct Caption: Decodable { let caption: String }
         let development = Set(
             try SpiceSupport.lines(Caption.self, SpiceSupport.unzipped(parseFile)).map(\.caption))
-        let captions = try JSONDecoder().decode(GoldenCaptions.self, from: SpiceSupport.unzipped(captionFile)).images
+        let captions = try JSONDecoder().decode(SpiceGoldenCaptions.self, from: SpiceSupport.unzipped(captionFile))
+            .images
         let images = Dictionary(captions.map { ($0.imageID, $0) }, uniquingKeysWith: { a, _ in a })
-        let golden = try JSONDecoder().decode(GoldenSpice.self, from: SpiceSupport.unzipped(goldenFile)).images
+        let golden = try JSONDecoder().decode(SpiceGoldenScores.self, from: SpiceSupport.unzipped(goldenFile)).images
         let rows = golden.compactMap { images[$0.imageID] }
         let result = try scorer(wordNet).evaluate(
             candidates: rows.map(\.candidate), references: rows.map(\.references))

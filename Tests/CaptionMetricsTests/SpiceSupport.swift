@@ -42,6 +42,9 @@ enum SpiceSupport {
         return data
     }
 
+    /// The parser that ships, read once for all tests.
+    static let parser = Result { try CaptionParser.bundled() }
+
     static func unzipped(_ file: URL) throws -> Data { try output(of: ["gzip", "-dc", file.path]) }
 
     static func lines<T: Decodable>(_ type: T.Type, _ data: Data) throws -> [T] {
@@ -55,7 +58,7 @@ enum SpiceSupport {
 }
 
 /// `[relation, governor, dependent]`, as fixtures and golden files write edges.
-struct EdgeRow: Decodable {
+struct SpiceEdgeRow: Decodable {
     let edge: DependencyParse.Edge
 
     init(from decoder: any Decoder) throws {
@@ -74,12 +77,12 @@ func sceneTuple(_ row: [String]) -> SceneTuple {
     }
 }
 
-struct GoldenTupleRow: Decodable {
+struct SpiceGoldenTuples: Decodable {
     let caption: String
     let tuples: [[String]]
 }
 
-struct GoldenCaptions: Decodable {
+struct SpiceGoldenCaptions: Decodable {
     struct Image: Decodable {
         let imageID: Int
         let candidate: String
@@ -95,7 +98,7 @@ struct GoldenCaptions: Decodable {
     let images: [Image]
 }
 
-struct GoldenSpice: Decodable {
+struct SpiceGoldenScores: Decodable {
     struct Image: Decodable {
         let imageID: Int
         let spice: Double

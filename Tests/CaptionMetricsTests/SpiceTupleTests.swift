@@ -88,9 +88,10 @@ import Testing
         guard let captionFile = SpiceSupport.golden(files.0), let tupleFile = SpiceSupport.golden(files.1),
             let goldenFile = SpiceSupport.golden(files.2), let wordNet = try SpiceSupport.wordNet()
         else { return }
-        let captions = try JSONDecoder().decode(GoldenCaptions.self, from: SpiceSupport.unzipped(captionFile)).images
-        let golden = try JSONDecoder().decode(GoldenSpice.self, from: SpiceSupport.unzipped(goldenFile))
-        let rows = try SpiceSupport.lines(GoldenTupleRow.self, SpiceSupport.unzipped(tupleFile))
+        let captions = try JSONDecoder().decode(SpiceGoldenCaptions.self, from: SpiceSupport.unzipped(captionFile))
+            .images
+        let golden = try JSONDecoder().decode(SpiceGoldenScores.self, from: SpiceSupport.unzipped(goldenFile))
+        let rows = try SpiceSupport.lines(SpiceGoldenTuples.self, SpiceSupport.unzipped(tupleFile))
         let tuples = Dictionary(uniqueKeysWithValues: rows.map { ($0.caption, $0.tuples.map(sceneTuple)) })
         let images = Dictionary(captions.map { ($0.imageID, $0) }, uniquingKeysWith: { a, _ in a })
         let scorer = SpiceTupleScorer(synsets: wordNet)

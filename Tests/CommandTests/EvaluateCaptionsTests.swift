@@ -72,7 +72,11 @@ import Testing
         let fixture = try CaptionFixtures.captions()
         let report = try report()
         #expect(report.images == fixture.images.count)
-        #expect(report.findings == [])
+        #expect(
+            report.findings == [
+                .init(kind: "emptyCandidates", count: 1, image_ids: [9]),
+                .init(kind: "emptyReferences", count: 1, image_ids: [12]),
+            ])
         #expect(report.metrics.map(\.name) == ["Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "ROUGE_L", "CIDEr"])
         let rows = try perImage()
         #expect(rows.map { $0["image_id"] as? Int } == fixture.images.map(\.image_id))
@@ -97,7 +101,9 @@ import Testing
         let outcome = try evaluate(captionFiles(), ["--metrics", "bleu", "--json", "--quiet"])
         #expect(outcome.status == 0)
         #expect(Array(outcome.stdout.utf8) == Array(try Data(contentsOf: URL(fileURLWithPath: folder.path("metrics.json")))))
-        #expect(outcome.stderr == "")
+        // Progress is silent; findings about the data are not.
+        let lines = outcome.stderr.split(separator: "\n")
+        #expect(lines.count == 2 && lines.allSatisfy { $0.hasPrefix("note: 1 images with an empty ") })
     }
 
     /// Every choice of metric gives its number, whichever others are there.
@@ -149,7 +155,8 @@ import Testing
     }
 
     @Test func defaultsSayWhatIsLeftOut() throws {
-        let outcome = try evaluate(captionFiles(), ["--quiet"])
+        let files = try CaptionFixtures.write([(1, ["a dog"], "a cat")], to: folder)
+        let outcome = try evaluate(files, ["--quiet"])
         #expect(outcome.status == 0)
         #expect(
             try report().metrics.map(\.name) == ["Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "ROUGE_L", "CIDEr"])
@@ -252,9 +259,10 @@ import Testing
             name: "vectors that are not there", options: ["--metrics", "wmd", "--word-vectors", "$/v.bin"], status: 1,
             message: "error: cannot read '$/v.bin': "),
         Failure(
-            name: "vectors without words",
+            name: "vectors of other words",
             options: ["--metrics", "wmd", "--word-vectors", "$/references.json"], status: 1,
-            message: "error: word vectors '$/references.json': expected a number on line 1, got "),
+            message: "error: word vectors '$/references.json': expected vectors of words in the captions, got none for "
+                + "any of their 2 words (captions are in lower case)\n"),
         Failure(
             name: "wmd without vectors", options: ["--metrics", "wmd"], status: 2,
             message: "Error: metric 'wmd' needs word vectors: add --word-vectors FILE (word2vec .bin, .safetensors or "

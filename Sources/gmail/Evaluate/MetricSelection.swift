@@ -83,7 +83,13 @@ struct MetricSelection {
                 for word in caption.utf8.split(separator: 0x20) { vocabulary.insert(Array(word)) }
             }
             // `validate` has seen to it that there is a path.
-            let vectors = try WordVectors(contentsOf: options.wordVectors ?? "", keeping: vocabulary)
+            let path = options.wordVectors ?? ""
+            let vectors = try WordVectors(contentsOf: path, keeping: vocabulary)
+            guard vectors.count > 0 || vocabulary.isEmpty else {
+                throw CaptionDataError.wordVectors(
+                    path: path, expected: "vectors of words in the captions",
+                    got: "none for any of their \(vocabulary.count) words (captions are in lower case)")
+            }
             return WordMoversDistance(vectors: vectors, variant: options.unitVectors ? .unit : .raw)
         }
     }
