@@ -1,6 +1,8 @@
-import CaptionMetrics
 import Foundation
+import Synchronization
 import Testing
+
+@testable import CaptionMetrics
 
 /// What the SPICE tests read from outside: golden files, METEOR's WordNet, hand-written graphs.
 enum SpiceSupport {
@@ -20,13 +22,39 @@ enum SpiceSupport {
             .deletingLastPathComponent()
     }
 
-    /// WordNet as METEOR's full tables have it, where this machine has them compiled, or nil with a plain message.
+    /// All of WordNet as METEOR has it, or nil with a plain message.
     static func wordNet() throws -> WordNetLookup? {
-        guard FileManager.default.fileExists(atPath: MeteorData.defaultPath()) else {
-            print("NOT RUN: SPICE against golden scores (needs METEOR's full tables: gmail data meteor)")
+        if FileManager.default.fileExists(atPath: MeteorData.defaultPath()) { return try WordNetLookup() }
+        guard let wheel = ProcessInfo.processInfo.environment["GMAIL_METEOR_WHEEL"] else {
+            print("NOT RUN: SPICE against golden scores (make them possible: scripts/setup.sh, then scripts/test.sh)")
             return nil
         }
-        return try WordNetLookup()
+        return WordNetLookup(data: try wordNetData(wheel: wheel).get())
+    }
+
+    private static let compiled = Mutex<Result<MeteorData, any Error>?>(nil)
+
+    /// METEOR's tables without the paraphrases: those would take minutes in an unoptimised build, and SPICE reads none.
+    private static func wordNetData(wheel: String) -> Result<MeteorData, any Error> {
+        compiled.withLock { known in
+            if let known { return known }
+            let made = Result {
+                let folder = try MeteorTestSupport.temporaryFolder()
+                defer { try? FileManager.default.removeItem(at: folder) }
+                let jar = folder.appendingPathComponent("meteor.jar")
+                try output(of: ["unzip", "-p", wheel, "pycocoevalcap/meteor/meteor-1.5.jar"]).write(to: jar)
+                for table in MeteorSources.Table.allCases {
+                    try output(of: ["unzip", "-p", jar.path, table.pathInJar])
+                        .write(to: folder.appendingPathComponent(table.rawValue))
+                }
+                try FileManager.default.copyItem(
+                    at: MeteorTestSupport.fixtures.appendingPathComponent("tables/english.paraphrase"),
+                    to: folder.appendingPathComponent("english.paraphrase"))
+                return try MeteorTestSupport.compile(folder.path)
+            }
+            known = made
+            return made
+        }
     }
 
     static func output(of command: [String]) throws -> Data {
