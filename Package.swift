@@ -33,7 +33,8 @@ let package = Package(
         .target(
             name: "CaptionMetrics", dependencies: ["Safetensors"], resources: [.copy("Resources/spice-parser.bin")]),
         // F3
-        .target(name: "Encoders", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers"]),
+        .target(
+            name: "Encoders", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers"]),
         // F9
         .executableTarget(
             name: "gmail",
@@ -44,14 +45,18 @@ let package = Package(
         // Trains and measures the parser that CaptionMetrics ships; not needed at run time.
         .executableTarget(
             name: "spice-parser",
-            dependencies: ["CaptionMetrics", "Safetensors", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+            dependencies: [
+                "CaptionMetrics", "Safetensors", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
 
         .testTarget(name: "SafetensorsTests", dependencies: ["Safetensors"], resources: [.copy("Fixtures")]),
         .testTarget(name: "TorchTests", dependencies: ["Torch"]),
         .testTarget(name: "EncodersTests", dependencies: ["Encoders"], resources: [.copy("Fixtures")]),
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
-        .testTarget(name: "CaptionMetricsTests", dependencies: ["CaptionMetrics", "Safetensors"], resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "CaptionMetricsTests", dependencies: ["CaptionMetrics", "Safetensors"], resources: [.copy("Fixtures")]
+        ),
         // Run the built program; see Tests/CommandTests/Support.
         .testTarget(name: "CommandTests", dependencies: ["gmail", "Safetensors"]),
     ],

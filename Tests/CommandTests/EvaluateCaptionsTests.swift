@@ -100,7 +100,9 @@ import Testing
     @Test func jsonOnStandardOutputIsTheFile() throws {
         let outcome = try evaluate(captionFiles(), ["--metrics", "bleu", "--json", "--quiet"])
         #expect(outcome.status == 0)
-        #expect(Array(outcome.stdout.utf8) == Array(try Data(contentsOf: URL(fileURLWithPath: folder.path("metrics.json")))))
+        #expect(
+            Array(outcome.stdout.utf8) == Array(try Data(contentsOf: URL(fileURLWithPath: folder.path("metrics.json"))))
+        )
         // Progress is silent; findings about the data are not.
         let lines = outcome.stderr.split(separator: "\n")
         #expect(lines.count == 2 && lines.allSatisfy { $0.hasPrefix("note: 1 images with an empty ") })
@@ -220,7 +222,8 @@ import Testing
             name: "missing file", options: ["--metrics", "bleu", "--references", "$/absent.json"], status: 1,
             message: "error: cannot read '$/absent.json': "),
         Failure(
-            name: "broken JSON", candidates: "[\n {\"image_id\": 1 \"caption\": \"a\"}]", options: ["--metrics", "bleu"],
+            name: "broken JSON", candidates: "[\n {\"image_id\": 1 \"caption\": \"a\"}]",
+            options: ["--metrics", "bleu"],
             status: 1,
             message: "error: '$/candidates.json' is not valid JSON: line 2, column 17: expected ',' or '}', got "),
         Failure(
@@ -238,7 +241,8 @@ import Testing
             status: 1, message: "error: cannot write '$/no/such/m.json': "),
         Failure(
             name: "METEOR without data", options: ["--metrics", "meteor"], status: 1,
-            message: "error: METEOR's data file '$/no-data/meteor-en.bin' does not exist; make it once with: pip download "
+            message:
+                "error: METEOR's data file '$/no-data/meteor-en.bin' does not exist; make it once with: pip download "
                 + "--no-deps pycocoevalcap==1.2 && gmail data meteor --from pycocoevalcap-1.2-py3-none-any.whl "
                 + "(without it only --meteor exact,stem can be computed)\n"),
         Failure(
