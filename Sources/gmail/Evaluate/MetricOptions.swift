@@ -6,8 +6,8 @@ struct MetricOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             """
-            Comma-separated list: \(MetricChoice.names). Default: bleu,meteor,rouge,cider,spice, of which meteor and \
-            spice are left out where METEOR's data file is missing, and wmd when --word-vectors is given.
+            Comma-separated list: \(MetricChoice.names). Default: bleu,meteor,rouge,cider,spice, plus wmd with \
+            --word-vectors; without METEOR's data file meteor and spice are left out.
             """, valueName: "list"),
         transform: MetricList.init(argument:))
     var metrics: MetricList?
