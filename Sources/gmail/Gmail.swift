@@ -20,7 +20,7 @@ struct Evaluate: AsyncParsableCommand {
         subcommands: [EvaluateCaptions.self, EvaluateRetrieval.self])
 }
 
-/// Runs the command and settles its exit code: 0, 1 for bad input with one line on standard error, 2 for wrong usage.
+/// Runs the command and settles its exit code: 0, 1 for bad input with the reason on standard error, 2 for wrong usage.
 @main
 enum Main {
     static func main() async {
@@ -41,13 +41,14 @@ enum Main {
                 FileHandle.standardError.write(Data((Gmail.fullMessage(for: error) + "\n").utf8))
                 exit(2)
             }
-            FileHandle.standardError.write(Data("error: \(oneLine(error))\n".utf8))
+            FileHandle.standardError.write(Data("error: \(text(of: error))\n".utf8))
             exit(1)
         }
     }
 
-    private static func oneLine(_ error: any Error) -> String {
+    /// One line as a rule; errors that list several findings (a checkpoint's keys) keep their lines.
+    private static func text(of error: any Error) -> String {
         let text = (error as? any LocalizedError)?.errorDescription ?? "\(error)"
-        return text.split(whereSeparator: \.isNewline).joined(separator: " ")
+        return text.trimmingCharacters(in: .newlines)
     }
 }
