@@ -91,7 +91,7 @@ let package = Package(
         .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
         .testTarget(name: "MiniatureTests", dependencies: ["Miniature", "Evaluation"]),
         .testTarget(name: "EvaluationTests", dependencies: ["Evaluation"]),
-        .testTarget(name: "DatasetsTests", dependencies: ["Datasets"]),
+        .testTarget(name: "DatasetsTests", dependencies: ["Datasets"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "TrainingTests",
             dependencies: ["Training", "TrainingTestSupport", "training-crash-helper"],
