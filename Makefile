@@ -19,6 +19,7 @@ shim: setup
 # The Swift libraries go into the program, so that it needs libtorch and the image codecs only.
 build: shim
 	@$(SWIFT) build -c release --static-swift-stdlib --product gmail
+	@scripts/meteor-data.sh
 
 test: shim
 	@scripts/test.sh

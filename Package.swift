@@ -7,9 +7,18 @@ let package = Package(
     products: [
         .executable(name: "gmail", targets: ["gmail"]),
         .library(name: "Safetensors", targets: ["Safetensors"]),
+        .library(name: "Torch", targets: ["Torch"]),
+        .library(name: "TorchNN", targets: ["TorchNN"]),
+        .library(name: "TorchOptim", targets: ["TorchOptim"]),
         .library(name: "Tokenizers", targets: ["Tokenizers"]),
         .library(name: "Images", targets: ["Images"]),
         .library(name: "CaptionMetrics", targets: ["CaptionMetrics"]),
+        .library(name: "Encoders", targets: ["Encoders"]),
+        .library(name: "Adapters", targets: ["Adapters"]),
+        .library(name: "Datasets", targets: ["Datasets"]),
+        .library(name: "Training", targets: ["Training"]),
+        .library(name: "Alignment", targets: ["Alignment"]),
+        .library(name: "Evaluation", targets: ["Evaluation"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -31,7 +40,8 @@ let package = Package(
         // F2
         .target(name: "Tokenizers", dependencies: ["StrictJSON"]),
         .target(name: "Images", dependencies: ["CImageCodecs"]),
-        .target(name: "CaptionMetrics", dependencies: ["Safetensors"]),
+        .target(
+            name: "CaptionMetrics", dependencies: ["Safetensors"], resources: [.copy("Resources/spice-parser.bin")]),
         // F3
         .target(name: "Encoders", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers"]),
         .target(name: "Adapters", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON"]),
@@ -50,6 +60,9 @@ let package = Package(
             dependencies: [
                 "Torch", "TorchNN", "TorchOptim", "Safetensors", "Encoders", "Adapters", "Datasets", "Training", "Images",
             ]),
+        .target(
+            name: "Miniature",
+            dependencies: ["Torch", "TorchNN", "TorchOptim", "Encoders", "Images", "Tokenizers", "Safetensors", "StrictJSON"]),
         // F7
         .target(name: "Evaluation", dependencies: ["Torch"]),
         // F9
@@ -57,8 +70,14 @@ let package = Package(
             name: "gmail",
             dependencies: [
                 "Safetensors", "Torch", "TorchNN", "Tokenizers", "Images", "CaptionMetrics", "Encoders", "Datasets", "Adapters",
-                "Training", "Alignment", "Evaluation",
+                "Training", "Alignment", "Miniature", "Evaluation",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+        // Trains and measures the parser that CaptionMetrics ships; not needed at run time.
+        .executableTarget(
+            name: "spice-parser",
+            dependencies: [
+                "CaptionMetrics", "Safetensors", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
         .testTarget(name: "SafetensorsTests", dependencies: ["Safetensors"], resources: [.copy("Fixtures")]),
@@ -68,10 +87,10 @@ let package = Package(
             name: "AdaptersTests", dependencies: ["Adapters", "Encoders", "TorchOptim"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "AlignmentTests", dependencies: ["Alignment"], resources: [.copy("Fixtures")]),
-        .testTarget(name: "EvaluationTests", dependencies: ["Evaluation"]),
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
-        .testTarget(name: "CaptionMetricsTests", dependencies: ["CaptionMetrics"], resources: [.copy("Fixtures")]),
+        .testTarget(name: "MiniatureTests", dependencies: ["Miniature", "Evaluation"]),
+        .testTarget(name: "EvaluationTests", dependencies: ["Evaluation"]),
         .testTarget(name: "DatasetsTests", dependencies: ["Datasets"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "TrainingTests",
@@ -81,6 +100,11 @@ let package = Package(
         // A small training run that TrainingTests kills again and again.
         .executableTarget(
             name: "training-crash-helper", dependencies: ["TrainingTestSupport"], path: "Tests/TrainingCrashHelper"),
+        .testTarget(
+            name: "CaptionMetricsTests", dependencies: ["CaptionMetrics", "Safetensors"], resources: [.copy("Fixtures")]
+        ),
+        // Run the built program; see Tests/CommandTests/Support.
+        .testTarget(name: "CommandTests", dependencies: ["gmail", "Safetensors"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20

@@ -6,7 +6,14 @@ let package = Package(
     name: "Benchmarks",
     dependencies: [.package(name: "gmail", path: "..")],
     targets: [
-        .executableTarget(name: "PreprocessBench", dependencies: [.product(name: "Images", package: "gmail")])
+        .executableTarget(name: "PreprocessBench", dependencies: [.product(name: "Images", package: "gmail")]),
+        .executableTarget(
+            name: "ModelBench",
+            dependencies: [
+                .product(name: "Torch", package: "gmail"), .product(name: "TorchNN", package: "gmail"),
+                .product(name: "Encoders", package: "gmail"), .product(name: "Adapters", package: "gmail"),
+                .product(name: "Alignment", package: "gmail"),
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -64,6 +64,23 @@ elif [ ! -e .deps/torch/lib/libtorch_cpu.so ]; then
     rm -rf .deps/torch.new .deps/wheel
 fi
 
+# METEOR's tables, also SPICE's WordNet: compiled by scripts/meteor-data.sh once the program is built. Nothing else needs
+# them, so their absence is no failure.
+wheel=.deps/meteor/pycocoevalcap-1.2-py3-none-any.whl
+if [ ! -f "$wheel" ]; then
+    say "getting METEOR's tables out of pycocoevalcap==1.2 (104 MB)"
+    rm -rf .deps/meteor.new
+    if python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: -d .deps/meteor.new \
+        pycocoevalcap==1.2 >/dev/null && [ -f ".deps/meteor.new/${wheel##*/}" ]; then
+        rm -rf .deps/meteor
+        mv .deps/meteor.new .deps/meteor
+    else
+        rm -rf .deps/meteor.new
+        say "warning: pip found no pycocoevalcap==1.2, so METEOR and SPICE will be unavailable. To add them later, run" \
+            "scripts/setup.sh && scripts/meteor-data.sh with a network, or gmail data meteor --from FILE with a copy of the wheel"
+    fi
+fi
+
 # For other programs that want to build against the same copy: PKG_CONFIG_PATH=.deps pkg-config --cflags libtorch
 torch=$(cd .deps/torch && pwd -P)
 cat >.deps/libtorch.pc.new <<EOF

@@ -9,4 +9,6 @@ if [ -d "$shared" ]; then
 else
     echo "parity data: none at '$shared' (GMAIL_SHARED); the larger parity tests say so and do not run" >&2
 fi
+wheel=.deps/meteor/pycocoevalcap-1.2-py3-none-any.whl
+[ ! -f "$wheel" ] || export GMAIL_METEOR_WHEEL=$PWD/$wheel
 ${SWIFT:-swift} test "$@"

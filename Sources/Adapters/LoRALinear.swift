@@ -28,7 +28,9 @@ public final class LoRALinear: Linear {
     ///   - linear: stays usable; its tensors are shared, and never written by this layer.
     ///   - generator: draws `A` now; nil leaves `A` unset for a file to fill.
     ///   - dropoutGenerator: draws the dropout masks of training, on the layer's device; without it nothing is dropped.
-    init(adapting linear: Linear, _ configuration: LoRAConfiguration, generator: Generator?, dropoutGenerator: Generator?) {
+    init(
+        adapting linear: Linear, _ configuration: LoRAConfiguration, generator: Generator?, dropoutGenerator: Generator?
+    ) {
         rank = configuration.rank
         scale = configuration.scale
         dropout = configuration.dropout
@@ -69,7 +71,8 @@ public final class LoRALinear: Linear {
     private func operands(for x: Tensor) -> LoRAOperands {
         let isHalf = weight.dtype != .float32 && x.dtype == weight.dtype
         return LoRAOperands(
-            weight: weight, bias: bias, a: isHalf ? down.to(x.dtype) : down, b: isHalf ? up.to(x.dtype) : up, scale: scale)
+            weight: weight, bias: bias, a: isHalf ? down.to(x.dtype) : down, b: isHalf ? up.to(x.dtype) : up,
+            scale: scale)
     }
 
     /// `scale · B·A`, `[out, in]` in float32.

@@ -38,7 +38,15 @@ public struct AlignmentBatch {
     public var count: Int { ids.count }
 
     /// - Throws: `AlignmentError`: parts of different lengths, or missing for `loss`.
-    func validate(for loss: AlignmentLoss, step: Int) throws {
+    func validate(for loss: AlignmentLoss, embeddingDimension: Int, step: Int) throws {
+        // Features from the cache of another model.
+        func dimension(_ what: String, _ features: Tensor) throws {
+            let shape = features.shape
+            guard shape.count == 2, shape[1] == embeddingDimension else {
+                throw AlignmentError.shapeMismatch(
+                    what: what, expected: "[\(ids.count), \(embeddingDimension)] of this encoder", got: shape)
+            }
+        }
         func count(_ what: String, _ got: Int) throws {
             if got != ids.count { throw AlignmentError.countMismatch(what: what, expected: ids.count, got: got) }
         }
@@ -47,7 +55,9 @@ public struct AlignmentBatch {
         try count("generated images", generated.count)
         switch real {
         case .images(let images)?: try count("real images", images.count)
-        case .features(let features)?: try count("real features", features.count)
+        case .features(let features)?:
+            try dimension("real features", features.tensor)
+            try count("real features", features.count)
         case nil:
             if loss.needsReal {
                 throw AlignmentError.missingInput(what: "real images", reason: "the loss compares with")
@@ -59,7 +69,9 @@ public struct AlignmentBatch {
         }
         switch text {
         case .tokens(let ids)?: try count("texts", ids.size(0))
-        case .features(let features)?: try count("text features", features.size(0))
+        case .features(let features)?:
+            try dimension("text features", features)
+            try count("text features", features.size(0))
         case nil:
             if loss.needsText {
                 throw AlignmentError.missingInput(what: "texts", reason: "the loss compares with")

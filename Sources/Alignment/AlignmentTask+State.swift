@@ -73,7 +73,8 @@ extension AlignmentTask {
         if hasProjections {
             // Copied into place: the optimizer holds these tensors.
             try Self.overwrite(
-                projection.namedTensors(), from: Weights(path: "\(folder)/\(Files.projections)"), model: "DualProjection")
+                projection.namedTensors(), from: Weights(path: "\(folder)/\(Files.projections)"),
+                model: "DualProjection")
         }
         try optimizer.loadState(Weights(path: "\(folder)/\(Files.optimizer)"))
     }

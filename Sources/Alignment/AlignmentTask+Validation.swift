@@ -33,7 +33,8 @@ extension AlignmentTask {
         var lossSum = 0.0
         var count = 0
         for batch in batches {
-            try batch.validate(for: settings.loss, step: step)
+            try batch.validate(
+                for: settings.loss, embeddingDimension: towers.trunk.embeddingDimension, step: step)
             let parts = embeddings(of: batch)
             let terms = withoutGradients {
                 settings.loss(generated: parts.generated, real: parts.real, text: parts.text, realIDs: batch.realIDs)
@@ -113,7 +114,8 @@ struct PairedRetrieval {
             let similarity = queries.matmul(gallery)  // [b, M]
             let target = Tensor(Array(targets[start..<end])).unsqueezed(1)  // [b, 1]
             let own = similarity.gather(1, target)  // [b, 1]
-            let ahead = (similarity .> own).to(.int64).sum(1) + ((similarity .== own) .& (order .< target)).to(.int64).sum(1)
+            let ahead =
+                (similarity .> own).to(.int64).sum(1) + ((similarity .== own) .& (order .< target)).to(.int64).sum(1)
             for place in ahead.array(of: Int.self) {
                 for (index, k) in ranks.enumerated() where place < k { found[index] += 1 }
             }

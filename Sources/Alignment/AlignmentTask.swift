@@ -57,7 +57,8 @@ public struct AlignmentSettings: Sendable, Equatable {
         if case .lora(let configuration) = tuning { try configuration.validate() }
         try projection.validate(input: input)
         try loss.validate(projection: projection, input: input)
-        try require(learningRate >= 0 && learningRate.isFinite, "learningRate", "a number of at least 0", "\(learningRate)")
+        try require(
+            learningRate >= 0 && learningRate.isFinite, "learningRate", "a number of at least 0", "\(learningRate)")
         if let rate = projectionLearningRate {
             try require(rate >= 0 && rate.isFinite, "projectionLearningRate", "a number of at least 0", "\(rate)")
         }
@@ -138,7 +139,8 @@ public final class AlignmentTask {
     /// - Throws: `AlignmentError`: a batch that does not fit the loss, or a loss or gradient that is not finite; no
     ///   weight is changed then.
     public func step(_ batch: AlignmentBatch) throws -> StepReport {
-        try batch.validate(for: settings.loss, step: step)
+        try batch.validate(
+            for: settings.loss, embeddingDimension: towers.trunk.embeddingDimension, step: step)
         setTraining(true)
         defer { setTraining(false) }
         optimizer.zeroGradients()

@@ -44,7 +44,9 @@ public struct ProjectionConfiguration: Sendable, Equatable, Codable {
     /// - Throws: `AlignmentError.invalidSetting`
     public func validate(input: Int) throws {
         func require(_ holds: Bool, _ setting: String, _ expected: String, _ got: String) throws {
-            if !holds { throw AlignmentError.invalidSetting(setting: "projection.\(setting)", expected: expected, got: got) }
+            if !holds {
+                throw AlignmentError.invalidSetting(setting: "projection.\(setting)", expected: expected, got: got)
+            }
         }
         try require(depth >= 0, "depth", "0 or more layers", "\(depth)")
         for (name, dimension) in [("embeddingDimension", embeddingDimension), ("hiddenDimension", hiddenDimension)] {
@@ -120,7 +122,9 @@ public final class DualProjection: Module {
     public let outputDimension: Int
 
     /// - Throws: `AlignmentError.invalidSetting`
-    public init(_ configuration: ProjectionConfiguration, input: Int, generator: Generator, device: Device = .cpu) throws {
+    public init(_ configuration: ProjectionConfiguration, input: Int, generator: Generator, device: Device = .cpu)
+        throws
+    {
         try configuration.validate(input: input)
         self.configuration = configuration
         outputDimension = configuration.outputDimension(input: input)

@@ -2,7 +2,7 @@
 ///
 /// Printable Latin-1 stands for itself, the other 68 bytes are U+0100 and up in order (a space is "Ġ").
 /// Source: `bytes_to_unicode`, https://github.com/openai/gpt-2/blob/master/src/encoder.py.
-enum ByteAlphabet {
+package enum ByteAlphabet {
     /// The character of each byte.
     static let scalars: [Unicode.Scalar] = {
         var next: UInt32 = 0x100
@@ -14,11 +14,11 @@ enum ByteAlphabet {
     }()
 
     /// Bytes in the order of OpenAI's vocabularies: the printable ones first.
-    static let vocabularyOrder: [UInt8] =
+    package static let vocabularyOrder: [UInt8] =
         (0...255).filter(isPrintable).map { UInt8($0) } + (0...255).filter { !isPrintable($0) }.map { UInt8($0) }
 
     /// The token of a single byte, as UTF-8.
-    static func token(_ byte: UInt8) -> [UInt8] { Array(UTF8.encode(scalars[Int(byte)])!) }
+    package static func token(_ byte: UInt8) -> [UInt8] { Array(UTF8.encode(scalars[Int(byte)])!) }
 
     /// The bytes that a token stands for; characters outside the alphabet (in added tokens) are their own UTF-8.
     static func bytes(ofToken token: [UInt8]) -> [UInt8] {

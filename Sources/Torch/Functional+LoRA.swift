@@ -2,13 +2,13 @@ import CTorch
 
 /// The tensors of one linear layer with a low-rank update (LoRA, Hu et al. 2021).
 public struct LoRAOperands {
-    let weight: Tensor  // [out, in]
-    let bias: Tensor?  // [out]
-    let a: Tensor  // [r, in]
-    let b: Tensor  // [out, r]
-    let scale: Double
+    public let weight: Tensor  // [out, in]
+    public let bias: Tensor?  // [out]
+    public let a: Tensor  // [r, in]
+    public let b: Tensor  // [out, r]
+    public let scale: Double
 
-    /// - Parameters: `weight` `[out, in]`, `bias` `[out]`, `a` `[r, in]`, `b` `[out, r]`; `scale` is the factor on `b · a`.
+    /// - Parameter scale: factor on `b · a`.
     public init(weight: Tensor, bias: Tensor?, a: Tensor, b: Tensor, scale: Double) {
         self.weight = weight
         self.bias = bias

@@ -8,7 +8,8 @@ struct Gmail: AsyncParsableCommand {
         abstract: "Train vision-language models on generated images, serve them on real ones.",
         version: "0.1.0",
         subcommands: [
-            EmbedCommand.self, AlignCommand.self, ExportCommand.self, Evaluate.self, DataCommand.self, DoctorCommand.self,
+            DemoCommand.self, EmbedCommand.self, AlignCommand.self, ExportCommand.self, Evaluate.self, DataCommand.self,
+            DoctorCommand.self,
         ])
 }
 
@@ -16,10 +17,10 @@ struct Gmail: AsyncParsableCommand {
 struct Evaluate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Compute metrics; every number carries the protocol that made it.",
-        subcommands: [EvaluateCaptions.self, EvaluateGap.self])
+        subcommands: [EvaluateCaptions.self, EvaluateRetrieval.self, EvaluateGap.self])
 }
 
-/// Runs the command and settles its exit code: 0, 1 for bad input with one line on standard error, 2 for wrong usage.
+/// Runs the command and settles its exit code: 0, 1 for bad input with the reason on standard error, 2 for wrong usage.
 @main
 enum Main {
     static func main() async {
@@ -31,6 +32,8 @@ enum Main {
                 try command.run()
             }
         } catch {
+            // A command that has said all there is to say ends with its own code.
+            if let code = error as? ExitCode { exit(code.rawValue) }
             let code = Gmail.exitCode(for: error)
             // Help and version are no errors; the parser prints them and leaves with 0.
             if code == .success { Gmail.exit(withError: error) }
@@ -38,13 +41,14 @@ enum Main {
                 FileHandle.standardError.write(Data((Gmail.fullMessage(for: error) + "\n").utf8))
                 exit(2)
             }
-            FileHandle.standardError.write(Data("error: \(oneLine(error))\n".utf8))
+            FileHandle.standardError.write(Data("error: \(text(of: error))\n".utf8))
             exit(1)
         }
     }
 
-    private static func oneLine(_ error: any Error) -> String {
+    /// One line as a rule; errors that list several findings (a checkpoint's keys) keep their lines.
+    private static func text(of error: any Error) -> String {
         let text = (error as? any LocalizedError)?.errorDescription ?? "\(error)"
-        return text.split(whereSeparator: \.isNewline).joined(separator: " ")
+        return text.trimmingCharacters(in: .newlines)
     }
 }

@@ -29,8 +29,9 @@ import TorchNN
         #expect(
             inject(LoRAConfiguration(targets: .names([], prefix: nil)))
                 == "LoRA setting 'target modules' is [], expected at least one name, none of them empty")
-        #expect(inject(LoRAConfiguration(targets: .pattern("(q_proj"))).hasPrefix(
-            "target modules '(q_proj' is no regular expression: "))
+        #expect(
+            inject(LoRAConfiguration(targets: .pattern("(q_proj"))).hasPrefix(
+                "target modules '(q_proj' is no regular expression: "))
         #expect(
             inject(LoRAConfiguration(targets: .names(["in_proj", "qkv"], prefix: "vision_model")))
                 == "no linear layer of CLIPModel matches the target modules [in_proj, qkv] below 'vision_model'; they are"
@@ -41,13 +42,15 @@ import TorchNN
                 + " named fc1, fc2, k_proj, out_proj, q_proj, text_projection, v_proj, visual_projection")
         #expect(
             inject(LoRAConfiguration(targets: .names(["self_attn"], prefix: nil)))
-                == "target module 'text_model.encoder.layers.0.self_attn' is a CLIPAttention; only linear layers take a LoRA update")
+                == "target module 'text_model.encoder.layers.0.self_attn' is a CLIPAttention; only linear layers take a LoRA update"
+        )
         // Nothing was changed by all that.
         #expect(!model.namedModules().contains { $0.module is LoRALinear })
         #expect(inject(LoRAConfiguration()) == "no error")
         #expect(
             inject(LoRAConfiguration())
-                == "module 'vision_model.encoder.layers.0.self_attn.k_proj' has an adapter already; merge or remove it first")
+                == "module 'vision_model.encoder.layers.0.self_attn.k_proj' has an adapter already; merge or remove it first"
+        )
     }
 
     @Test func adapterOfAnotherModel() throws {
@@ -106,7 +109,8 @@ import TorchNN
         try withTemporaryFolder { folder in
             let got = message { _ = try LoRAAdapter(loadingInto: baseModel(), folder: folder) }
             #expect(
-                got == "'\(folder)' is no adapter folder: adapter_config.json is not in it; expected the folder that PEFT's"
+                got
+                    == "'\(folder)' is no adapter folder: adapter_config.json is not in it; expected the folder that PEFT's"
                     + " save_pretrained or an alignment run wrote")
         }
     }

@@ -16,7 +16,8 @@ private let rounding = 2e-5
             names.map { "vision_model.encoder.layers.\(layer).self_attn.\($0)" }
         }
         #expect(adapter.paths == expected)
-        #expect(adapter.namedParameters().map(\.key) == expected.flatMap { ["\($0).lora_A.weight", "\($0).lora_B.weight"] })
+        #expect(
+            adapter.namedParameters().map(\.key) == expected.flatMap { ["\($0).lora_A.weight", "\($0).lora_B.weight"] })
         #expect(adapter.elementCount == 8 * (4 * 30 + 30 * 4))
     }
 
@@ -187,5 +188,76 @@ private let rounding = 2e-5
         Functional.loraLinear(x, weight: layer, bias: nil, a: down, b: up, scale: 1).sum().backward()
         let expected = x.sum(0, keep: true).expanded(6, 5)
         #expect(maximumDifference(layer.grad!, expected) < rounding)
+    }
+
+    @Test func layersTogetherEqualLayersOneByOne() {
+        let generator = Generator(seed: 8)
+        func random(_ shape: Int...) -> Tensor { .randn(shape, generator: generator) }
+        let x = random(2, 3, 5)
+        x.requiresGrad = true
+        // Other ranks and outputs, one without a bias.
+        let layers = [(7, 4, true), (6, 2, false), (9, 3, true)].map { out, rank, hasBias in
+            LoRAOperands(
+                weight: random(out, 5), bias: hasBias ? random(out) : nil, a: random(rank, 5), b: random(out, rank),
+                scale: Double(rank) / 2)
+        }
+        let trained = layers.flatMap { [$0.a, $0.b] } + [x]
+        for tensor in trained { tensor.requiresGrad = true }
+        let seeds = [random(2, 3, 7), random(2, 3, 6), random(2, 3, 9)]
+        func gradients(_ ys: [Tensor], using indices: [Int]) -> [Tensor] {
+            let terms = indices.map { (ys[$0] * seeds[$0]).sum() }
+            terms.dropFirst().reduce(terms[0], +).backward()
+            defer { for tensor in trained { tensor.grad = nil } }
+            return ys + trained.map { $0.grad ?? .zeros($0.shape) }
+        }
+        // An output that nothing reads has no gradient: the second pass leaves one out.
+        for used in [[0, 1, 2], [0, 2], [1]] {
+            let together = gradients(Functional.loraLinears(x, layers), using: used)
+            let apart = gradients(layers.map { Functional.loraLinears(x, [$0])[0] }, using: used)
+            for (a, b) in zip(together, apart) { #expect(maximumDifference(a, b) < rounding) }
+        }
+    }
+
+    @Test func attentionLayersTogetherEqualOneByOne() throws {
+        let model = try baseModel()
+        let adapter = try LoRAAdapter(injectingInto: model, LoRAConfiguration(), generator: Generator(seed: 1))
+        adapter.fill(seed: 3)
+        let attention = model.vision.encoder.layers[1].attention
+        let x = Tensor.randn([2, 4, 30], generator: Generator(seed: 2))
+        withoutGradients {
+            func compare() {
+                let together = attention.query(x, with: [attention.key, attention.value])
+                let apart = [attention.query(x), attention.key(x), attention.value(x)]
+                for (a, b) in zip(together, apart) { #expect(maximumDifference(a, b) < rounding) }
+            }
+            compare()
+            adapter.isEnabled = false
+            compare()
+            adapter.isEnabled = true
+            adapter.merge()
+            compare()
+        }
+    }
+
+    @Test func aFrozenWeightThatChangesIsCastAgain() {
+        let generator = Generator(seed: 9)
+        let weight = Tensor.randn([4, 5], generator: generator)
+        let x = Tensor.randn([3, 5], generator: generator)
+        func product() -> Tensor {
+            withoutGradients { autocast(.bfloat16, device: .cpu) { Functional.linear(x, weight: weight) } }
+        }
+        func expected() -> Tensor {
+            Functional.linear(x.to(.bfloat16), weight: weight.to(.bfloat16))
+        }
+        #expect(bits(product()) == bits(expected()))
+        #expect(bits(product()) == bits(expected()))
+        let before = bits(product())
+        weight.scaleInPlace(2)
+        #expect(bits(product()) == bits(expected()))
+        #expect(bits(product()) != before)
+        // A float16 region after a bfloat16 one.
+        let half = withoutGradients { autocast(.float16, device: .cpu) { Functional.linear(x, weight: weight) } }
+        #expect(half.dtype == .float16)
+        #expect(maximumDifference(half, Functional.linear(x, weight: weight)) < 0.05)
     }
 }

@@ -13,7 +13,9 @@ import TorchNN
 private let tolerance = 1e-5
 
 @Suite struct PEFTTests {
-    @Test(arguments: [("peft-pattern", 4, 1.5, 8), ("peft-list", 3, 1.0, 9), ("peft-rslora", 5, 7 / 5.0.squareRoot(), 8)])
+    @Test(arguments: [
+        ("peft-pattern", 4, 1.5, 8), ("peft-list", 3, 1.0, 9), ("peft-rslora", 5, 7 / 5.0.squareRoot(), 8),
+    ])
     func adaptersOfPEFTGiveItsEmbeddings(name: String, rank: Int, scale: Double, count: Int) throws {
         let model = try baseModel()
         let adapter = try LoRAAdapter(loadingInto: model, folder: fixture(name))

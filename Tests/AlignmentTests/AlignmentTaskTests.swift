@@ -79,7 +79,10 @@ import TorchNN
         #expect(report.step == 1 && task.step == 2)
         #expect(report.terms.map(\.name) == ["align"])
         let factor = task.settings.schedule.factor(at: 1)
-        #expect(report.learningRates == [.init(name: "adapter", value: 2e-3 * factor), .init(name: "projection", value: 1e-3 * factor)])
+        #expect(
+            report.learningRates == [
+                .init(name: "adapter", value: 2e-3 * factor), .init(name: "projection", value: 1e-3 * factor),
+            ])
         #expect(try #require(report.pairedCosine) > -1)
         #expect(try Case.full.task().optimizer.groups.map(\.name) == ["encoder"])
     }
@@ -234,7 +237,8 @@ import TorchNN
                 + " text terms")
         #expect(
             try make { $0.projection = ProjectionConfiguration(depth: 0, embeddingDimension: 8) }
-                == "setting 'projection.embeddingDimension' is 8, expected 13, the encoder's, without a projection (depth 0)")
+                == "setting 'projection.embeddingDimension' is 8, expected 13, the encoder's, without a projection (depth 0)"
+        )
         #expect(try make { $0.chunkSize = 0 } == "setting 'chunkSize' is 0, expected a whole number above 0")
         #expect(try make { $0.learningRate = -1 } == "setting 'learningRate' is -1.0, expected a number of at least 0")
         #expect(try make { $0.clipNorm = 0 } == "setting 'clipNorm' is 0.0, expected a number above 0")
@@ -269,6 +273,9 @@ import TorchNN
             step(task, real: .features(Embeddings(.ones([5, 13]))), text: good.text)
                 == "a batch of 6 pairs has 5 real features")
         #expect(
+            step(task, real: .features(Embeddings(.ones([6, 12]))), text: good.text)
+                == "real features of shape [6, 12], expected [6, 13] of this encoder")
+        #expect(
             step(task, ids: ["one"], real: good.real, text: good.text)
                 == "step 1: a batch of 1 has no negatives to contrast with; 2 pairs are the least")
         #expect(
@@ -287,7 +294,8 @@ import TorchNN
             _ = try task.step(try Batches()[0])
             try task.save(to: folder)
             let other = try AlignmentTask(
-                trunk: trunk(), settings: AlignmentSettings(projection: ProjectionConfiguration(depth: 2, start: .random)))
+                trunk: trunk(),
+                settings: AlignmentSettings(projection: ProjectionConfiguration(depth: 2, start: .random)))
             let before = other.fixtureTensors.map { bits($0.tensor) }
             let got = message { try other.load(from: folder) }
             #expect(got.contains("projections.safetensors does not fit DualProjection:"), "\(got)")

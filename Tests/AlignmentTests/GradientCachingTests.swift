@@ -9,8 +9,9 @@ import TorchNN
 private let tolerance = 1e-5
 
 @Suite struct GradientCachingTests {
-    private func gradients(_ run: Case, chunkSize: Int?) throws -> (loss: Double, gradients: [(key: String, tensor: Tensor)])
-    {
+    private func gradients(_ run: Case, chunkSize: Int?) throws -> (
+        loss: Double, gradients: [(key: String, tensor: Tensor)]
+    ) {
         let task = try run.task { $0.chunkSize = chunkSize }
         task.setTraining(true)
         let outcome = try task.backward(try Batches()[0])

@@ -86,7 +86,9 @@ enum Case: String, CaseIterable, Sendable {
 
     var settings: AlignmentSettings {
         let schedule = Schedule.cosineWarmRestarts(firstPeriod: 6, multiplier: 2, warmup: 0, minimum: 0)
-        func settings(_ tuning: Tuning, _ projection: ProjectionConfiguration, _ loss: AlignmentLoss) -> AlignmentSettings {
+        func settings(_ tuning: Tuning, _ projection: ProjectionConfiguration, _ loss: AlignmentLoss)
+            -> AlignmentSettings
+        {
             AlignmentSettings(
                 tuning: tuning, projection: projection, loss: loss, learningRate: 2e-3, projectionLearningRate: 1e-3,
                 weightDecay: 0.01, schedule: schedule, clipNorm: 1)

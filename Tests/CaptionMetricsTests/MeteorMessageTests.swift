@@ -7,10 +7,9 @@ import Testing
     static let table: [(MeteorError, String)] = [
         (
             .dataMissing(path: "/d/meteor-en.bin"),
-            "METEOR's data file '/d/meteor-en.bin' does not exist. Make it once with: pip install pycocoevalcap==1.2, "
-                + "then gmail data meteor --from \"$(python3 -c 'import pycocoevalcap; "
-                + "print(pycocoevalcap.__path__[0])')\" (or --from a downloaded .whl). Without it only the variant "
-                + "--meteor exact,stem can be computed."
+            "METEOR's data file '/d/meteor-en.bin' does not exist; make it once with: pip download --no-deps "
+                + "pycocoevalcap==1.2 && gmail data meteor --from pycocoevalcap-1.2-py3-none-any.whl "
+                + "(without it only --meteor exact,stem can be computed)"
         ),
         (
             .dataUnreadable(path: "/d", reason: "Permission denied"),

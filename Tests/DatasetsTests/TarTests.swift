@@ -76,6 +76,20 @@ import Testing
         #expect(try reader.next() == nil)
     }
 
+    @Test func theBytesArePythons() throws {
+        try AtomicFile.write(byteCount: 0, to: folder.file("ours.tar")) { sink in
+            try TarWriter.append("000000000.jpg", Array(repeating: UInt8(ascii: "r"), count: 513), to: &sink)
+            try TarWriter.append("000000000.gen.png", Array(repeating: UInt8(ascii: "g"), count: 512), to: &sink)
+            try TarWriter.append(String(repeating: "x", count: 97) + "/y.txt", [1, 2, 3], to: &sink)
+            try TarWriter.finish(&sink)
+        }
+        let ours = try MappedFile(path: folder.file("ours.tar")).withUnsafeBytes { Array($0) }
+        let pythons = try MappedFile(path: fixture("ours.tar")).withUnsafeBytes { Array($0) }
+        #expect(ours == Array(pythons.prefix(ours.count)))
+        // Python fills up to 10,240 bytes.
+        #expect(pythons.dropFirst(ours.count).allSatisfy { $0 == 0 })
+    }
+
     /// Every way of cutting a shard short ends in an error that names it, never in fewer pairs.
     @Test func cutArchivesAreNoticed() throws {
         let path = try write(samples(2), to: "shard.tar")

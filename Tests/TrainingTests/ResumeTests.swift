@@ -96,7 +96,8 @@ private struct Result: Equatable {
     }
 
     @Test func aRunKilledTenTimesEndsWithTheSameBits() throws {
-        let steps = 60
+        // More than ten lives of at most ten steps each can do.
+        let steps = 120
         try LinearRegressionTask.run(folder: folder.file("whole"), steps: steps)
         let expected = try Result(folder.file("whole"))
         let path = folder.file("killed")
@@ -115,7 +116,7 @@ private struct Result: Equatable {
         last.waitUntilExit()
         #expect(last.terminationStatus == 0)
         #expect(try Result(path) == expected)
-        #expect(try FileSystem.entries("\(path)/checkpoints") == ["step-000055", "step-000060"])
+        #expect(try FileSystem.entries("\(path)/checkpoints") == ["step-000115", "step-000120"])
     }
 
     @Test(arguments: [(SIGINT, Int32(130)), (SIGTERM, Int32(143))] as [(Int32, Int32)])
@@ -124,7 +125,7 @@ private struct Result: Equatable {
         let process = try helper(path, steps: Self.steps, delay: 50)
         let run = RunFolder(path: path)
         // The first line of metrics shows that the loop runs.
-        for _ in 0..<200 where (FileSystem.size(run.metricsPath) ?? 0) < 400 { Thread.sleep(forTimeInterval: 0.02) }
+        for _ in 0..<1500 where (FileSystem.size(run.metricsPath) ?? 0) < 400 { Thread.sleep(forTimeInterval: 0.02) }
         kill(process.processIdentifier, signal)
         process.waitUntilExit()
         #expect(process.terminationReason == .exit)

@@ -21,7 +21,8 @@ struct Kept {
 };
 
 std::mutex guard;
-std::unordered_map<c10::TensorImpl *, Kept> kept;
+// Never destroyed: at exit libtorch's allocators may be gone before this library's statics are.
+auto &kept = *new std::unordered_map<c10::TensorImpl *, Kept>;
 
 }  // namespace
 

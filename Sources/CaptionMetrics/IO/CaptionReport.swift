@@ -8,10 +8,12 @@ public enum CaptionReport {
             images: results.imageIDs.count,
             metrics: results.scores.map { score in
                 Report.Metric(
-                    name: score.name, value: score.corpus.isFinite ? score.corpus : nil,
+                    name: score.name, value: Report.finite(score.corpus),
                     protocol: Report.Tag(
                         metric: score.protocolTag.metric, variant: score.protocolTag.variant,
-                        tokenizer: score.protocolTag.tokenizer, sha256: score.protocolTag.dataHashes))
+                        tokenizer: score.protocolTag.tokenizer, sha256: score.protocolTag.dataHashes),
+                    parts: score.parts.isEmpty
+                        ? nil : score.parts.map { Report.Part(name: $0.name, value: Report.finite($0.corpus)) })
             },
             findings: findings.map {
                 Report.Finding(
@@ -23,21 +25,32 @@ public enum CaptionReport {
         return try encoder.encode(report) + Data("\n".utf8)
     }
 
-    /// One line of JSON per image: its id, and every score by name; `null` where a metric is undefined.
+    /// One line of JSON per image: its id, and every score by name, parts as `SPICE_Color`; `null` where a metric is
+    /// undefined.
     public static func perImage(_ results: CaptionResults) throws -> Data {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.withoutEscapingSlashes]
-        let keys = try results.scores.map { String(decoding: try encoder.encode($0.name), as: UTF8.self) }
+        var columns: [(key: String, values: [Double])] = []
+        for score in results.scores {
+            columns.append((try key(score.name, encoder), score.perImage))
+            for part in score.parts {
+                columns.append((try key("\(score.name)_\(part.name)", encoder), part.perImage))
+            }
+        }
         var text = ""
         for (index, id) in results.imageIDs.enumerated() {
             text += "{\"image_id\": " + String(decoding: try encoder.encode(JSONImageID(id)), as: UTF8.self)
-            for (key, score) in zip(keys, results.scores) {
-                let value = score.perImage[index]
-                text += ", \(key): " + (value.isFinite ? "\(value)" : "null")
+            for column in columns {
+                let value = column.values[index]
+                text += ", \(column.key): " + (value.isFinite ? "\(value)" : "null")
             }
             text += "}\n"
         }
         return Data(text.utf8)
+    }
+
+    private static func key(_ name: String, _ encoder: JSONEncoder) throws -> String {
+        String(decoding: try encoder.encode(name), as: UTF8.self)
     }
 
     private struct Report: Encodable {
@@ -49,6 +62,11 @@ public enum CaptionReport {
             let name: String
             let value: Double?
             let `protocol`: Tag
+            let parts: [Part]?
+        }
+        struct Part: Encodable {
+            let name: String
+            let value: Double?
         }
         struct Finding: Encodable {
             let kind: String
@@ -61,6 +79,8 @@ public enum CaptionReport {
                 case imageIDs = "image_ids"
             }
         }
+        static func finite(_ value: Double) -> Double? { value.isFinite ? value : nil }
+
         let images: Int
         let metrics: [Metric]
         let findings: [Finding]

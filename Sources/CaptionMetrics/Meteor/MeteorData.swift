@@ -50,6 +50,10 @@ public final class MeteorData: @unchecked Sendable {
         return (folder("HOME") ?? NSHomeDirectory()) + "/.local/share/gmail/meteor-en.bin"
     }
 
+    /// What to type to get the data file, for messages.
+    static let howToMake =
+        "pip download --no-deps pycocoevalcap==1.2 && gmail data meteor --from pycocoevalcap-1.2-py3-none-any.whl"
+
     init(path: String) throws(MeteorError) {
         let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {

@@ -41,9 +41,8 @@ extension MeteorError: CustomStringConvertible, LocalizedError {
     public var description: String {
         switch self {
         case .dataMissing(let path):
-            "METEOR's data file '\(path)' does not exist. Make it once with: pip install pycocoevalcap==1.2, then "
-                + "gmail data meteor --from \"$(python3 -c 'import pycocoevalcap; print(pycocoevalcap.__path__[0])')\" "
-                + "(or --from a downloaded .whl). Without it only the variant --meteor exact,stem can be computed."
+            "METEOR's data file '\(path)' does not exist; make it once with: \(MeteorData.howToMake) "
+                + "(without it only --meteor exact,stem can be computed)"
         case .dataUnreadable(let path, let reason):
             "METEOR's data file '\(path)' cannot be read: \(reason)."
         case .dataFormat(let path, let problem):

@@ -18,12 +18,33 @@ public struct CaptionScore: Sendable {
     /// In the order of `TokenizedCaptions.imageIDs`; NaN where the metric is undefined.
     public let perImage: [Double]
     public let protocolTag: CaptionProtocol
+    /// What the number breaks down into, where a metric has such parts: SPICE's categories.
+    public let parts: [Part]
 
-    public init(name: String, corpus: Double, perImage: [Double], protocolTag: CaptionProtocol) {
+    /// The same score over a part of what is compared.
+    public struct Part: Sendable, Equatable {
+        /// `Object`, `Color` …
+        public let name: String
+        /// NaN when no image has the part.
+        public let corpus: Double
+        /// In the order of the images; NaN where an image does not have the part.
+        public let perImage: [Double]
+
+        public init(name: String, corpus: Double, perImage: [Double]) {
+            self.name = name
+            self.corpus = corpus
+            self.perImage = perImage
+        }
+    }
+
+    public init(
+        name: String, corpus: Double, perImage: [Double], protocolTag: CaptionProtocol, parts: [Part] = []
+    ) {
         self.name = name
         self.corpus = corpus
         self.perImage = perImage
         self.protocolTag = protocolTag
+        self.parts = parts
     }
 }
 

@@ -8,15 +8,23 @@ extension WordVectors {
         case word2vecBinary
         /// Text, one word and its numbers per line; a first line `count dimension` (word2vec's text) is skipped.
         case gloveText
+        /// One float tensor `[words, dimension]`; see `WordVectors+Safetensors.swift` for where its words stand.
+        case safetensors
     }
 
     /// Reads vectors.
     ///
     /// - Parameters:
-    ///   - path: `.bin` is taken for word2vec binary, anything else for text, unless `format` says otherwise.
+    ///   - path: `.bin` is taken for word2vec binary, `.safetensors` for that, anything else for text, unless `format`
+    ///     says otherwise.
     ///   - vocabulary: only these words are kept, as UTF-8; a table of millions of words then costs little memory.
-    /// - Throws: `CaptionDataError.unreadable` or `.wordVectors`, naming the word at which the file breaks off.
+    /// - Throws: `CaptionDataError.unreadable` or `.wordVectors`, naming the word at which the file breaks off;
+    ///   `SafetensorsError` for a damaged safetensors file.
     public init(contentsOf path: String, format: FileFormat? = nil, keeping vocabulary: Set<[UInt8]>? = nil) throws {
+        if format == .safetensors || format == nil && path.hasSuffix(".safetensors") {
+            try self.init(safetensors: path, keeping: vocabulary)
+            return
+        }
         let data: Data
         do {
             data = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)
@@ -32,7 +40,7 @@ extension WordVectors {
         try self.init(keys: table.keys, values: table.values, dimension: table.dimension, hash: hash, path: path)
     }
 
-    private typealias Table = (keys: [[UInt8]], values: [Float], dimension: Int)
+    typealias Table = (keys: [[UInt8]], values: [Float], dimension: Int)
 
     private static func readBinary(
         _ bytes: UnsafeBufferPointer<UInt8>, _ path: String, _ wanted: Set<[UInt8]>?

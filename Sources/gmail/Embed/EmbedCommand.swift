@@ -1,11 +1,6 @@
 import Alignment
 import ArgumentParser
-import Encoders
 import Foundation
-import Images
-import Safetensors
-import Torch
-import TorchNN
 
 /// `gmail embed`: CLIP embeddings of images and texts.
 struct EmbedCommand: AsyncParsableCommand {
@@ -85,118 +80,13 @@ struct EmbedCommand: AsyncParsableCommand {
         let lines = try texts.map(Self.lines)
 
         let (device, dtype) = try compute.resolve()
-        let clip = try CLIPModel(folder: model, dtype: dtype, device: device)
-        let weightsPath = try CLIPCheckpoint.path(folder: model)
-        let aligned = try runFolder.map {
-            try AlignedModel(run: $0, clip: clip, weightsHash: try FileHashes().sha256(of: weightsPath))
-        }
-        let processor = try CLIPProcessor(folder: model, configuration: clip.configuration)
-        var preprocessing = processor.preprocessing
-        if let reducedDecode { preprocessing.decodeScale = .reduced(ratio: reducedDecode) }
-        // Measuring takes longer than embedding a few images; below that, weights stay where the file is mapped.
-        let kernel = paths.count >= 64 ? try clip.prepareForInference() : nil
-        var summary = EmbedSummary(device: "\(device)", dtype: "\(dtype)", kernel: kernel?.reason)
-
-        // The hash of some hundred MB of weights is computed while the model works.
-        let weightsHash = Task.detached { try FileHashes().sha256(of: weightsPath) }
-
-        let dimension = aligned?.projection.outputDimension ?? clip.configuration.projectionDimension
-        var entries: [SafetensorsWriter.Tensor] = []
-        var sidecar = FeatureSidecar()
-        if !paths.isEmpty {
-            let rows = try FeatureRows(beside: out, name: "images", dimension: dimension)
-            let encode: (Tensor) throws -> Tensor = { pixels in
-                guard let aligned, let modality else { return clip.imageFeatures(pixels) }
-                return try aligned.embed(TaggedImages(pixels, modality: modality, source: "--modality"))
-            }
-            try embedImages(paths, encode, preprocessing, device, into: rows, &sidecar, &summary)
-            entries.append(try rows.entry("image_embeds"))
-        }
-        if let lines {
-            let rows = try FeatureRows(beside: out, name: "texts", dimension: clip.configuration.projectionDimension)
-            try embedTexts(lines, clip, processor, device, into: rows, &sidecar, &summary)
-            entries.append(try rows.entry("text_embeds"))
-        }
-        sidecar.model = .init(
-            path: model, weightsSHA256: try await weightsHash.value,
-            configurationSHA256: ContentHash.sha256(of: clip.configuration.huggingFaceJSON))
-        sidecar.preprocessing = .init(
-            sha256: ContentHash.sha256(of: preprocessing.canonicalJSON), settings: preprocessing.canonicalJSON)
-        if let runFolder, let modality, let aligned {
-            sidecar.run = .init(path: runFolder, step: aligned.step, modality: modality.rawValue)
-        }
-        sidecar.dtype = "\(dtype)"
-        sidecar.device = "\(device)"
-        try SafetensorsWriter.write(tensors: entries, metadata: ["format": "pt"], to: out)
-        try AtomicFile.write(sidecar.json(), to: FeatureSidecar.path(for: out))
+        let embedder = try Embedder(
+            folder: model, run: runFolder, modality: modality, device: device, dtype: dtype, batchSize: batchSize,
+            reducedDecode: reducedDecode, quiet: quiet)
+        let (sidecar, measured) = try await embedder.write(images: paths, texts: lines, to: out)
+        var summary = measured
         summary.totalSeconds = (clock.now - start).seconds
         try report(summary, sidecar)
-    }
-
-    private func embedImages(
-        _ paths: [String], _ encode: (Tensor) throws -> Tensor, _ preprocessing: ImagePreprocessing, _ device: Device,
-        into rows: FeatureRows, _ sidecar: inout FeatureSidecar, _ summary: inout EmbedSummary
-    ) throws {
-        let clock = ContinuousClock()
-        let start = clock.now
-        let progress = Progress("embedding", total: paths.count, unit: "images", quiet: quiet)
-        let feed = try ImageFeed(paths: paths, preprocessing: preprocessing, batchSize: min(batchSize, paths.count))
-        var modelTime = Duration.zero
-        var names: [String] = []
-        while let batch = feed.next() {
-            for failure in batch.failures {
-                sidecar.skipped.append(.init(path: paths[failure.index], reason: "\(failure.error)"))
-                progress.say("skipped \(failure.error)")
-            }
-            if batch.count > 0 {
-                let began = clock.now
-                try inferenceMode {
-                    let features = try encode(batch.tensor().to(device)).to(.float32).normalized()
-                    try rows.append(features)
-                }
-                modelTime += clock.now - began
-                names += batch.indices.map { paths[$0] }
-            }
-            progress.advance(by: batch.count + batch.failures.count)
-        }
-        guard !names.isEmpty else {
-            throw CommandError(
-                "none of the \(paths.count) images could be read; the first: \(sidecar.skipped[0].reason)")
-        }
-        sidecar.images = names
-        let times = feed.times
-        summary.images = names.count
-        summary.skipped = sidecar.skipped.count
-        summary.imageSeconds = (clock.now - start).seconds
-        summary.decodeSeconds = (times.read + times.preprocessing.decode).seconds
-        summary.preprocessingSeconds = (times.preprocessing.resize + times.preprocessing.normalize).seconds
-        summary.modelSeconds = modelTime.seconds
-        summary.waitingSeconds = times.waiting.seconds
-    }
-
-    private func embedTexts(
-        _ lines: [String], _ clip: CLIPModel, _ processor: CLIPProcessor, _ device: Device,
-        into rows: FeatureRows, _ sidecar: inout FeatureSidecar, _ summary: inout EmbedSummary
-    ) throws {
-        let progress = Progress("embedding", total: lines.count, unit: "texts", quiet: quiet)
-        for first in stride(from: 0, to: lines.count, by: batchSize) {
-            let range = first..<min(first + batchSize, lines.count)
-            let (ids, truncated) = try processor.tokens(Array(lines[range]), folder: model)
-            sidecar.truncatedTexts += truncated.map { $0 + first }
-            try inferenceMode {
-                try rows.append(clip.textFeatures(ids.to(device)).to(.float32).normalized())
-            }
-            progress.advance(by: range.count)
-        }
-        if !sidecar.truncatedTexts.isEmpty {
-            let lines = sidecar.truncatedTexts.prefix(5).map { String($0 + 1) }.joined(separator: ", ")
-            progress.say(
-                "\(sidecar.truncatedTexts.count) texts were longer than \(processor.contextLength) tokens and were cut "
-                    + "(lines \(lines)\(sidecar.truncatedTexts.count > 5 ? ", …" : ""))")
-        }
-        sidecar.texts = lines
-        summary.texts = lines.count
-        summary.truncatedTexts = sidecar.truncatedTexts.count
     }
 
     /// Lines of a UTF-8 file; an empty line is an empty text and keeps its row. The end of the last line is no line.

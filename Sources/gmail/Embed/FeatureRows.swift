@@ -37,6 +37,22 @@ final class FeatureRows {
         count += rows.size(0)
     }
 
+    /// The matrix `[count, dimension]` in memory.
+    func tensor() throws -> Tensor {
+        let matrix = Tensor.empty([count, dimension])
+        try handle.seek(toOffset: 0)
+        try matrix.withUnsafeMutableBytes { target in
+            var offset = 0
+            while offset < target.count, let piece = try handle.read(upToCount: min(4 << 20, target.count - offset)),
+                !piece.isEmpty
+            {
+                piece.copyBytes(to: UnsafeMutableRawBufferPointer(rebasing: target[offset..<offset + piece.count]))
+                offset += piece.count
+            }
+        }
+        return matrix
+    }
+
     /// The matrix `[count, dimension]` as an entry of a safetensors file.
     func entry(_ name: String) throws -> SafetensorsWriter.Tensor {
         SafetensorsWriter.Tensor(

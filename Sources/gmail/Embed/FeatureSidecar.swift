@@ -1,8 +1,8 @@
 import Foundation
 
 /// The JSON beside a feature file: what each row is, and what made it.
-struct FeatureSidecar: Encodable {
-    struct Model: Encodable {
+struct FeatureSidecar: Codable {
+    struct Model: Codable {
         var path = ""
         var weightsSHA256 = ""
         var configurationSHA256 = ""
@@ -13,16 +13,16 @@ struct FeatureSidecar: Encodable {
             case configurationSHA256 = "configuration_sha256"
         }
     }
-    struct Run: Encodable {
+    struct Run: Codable {
         var path: String
         var step: Int
         var modality: String
     }
-    struct Preprocessing: Encodable {
+    struct Preprocessing: Codable {
         var sha256 = ""
         var settings = ""
     }
-    struct Skipped: Encodable {
+    struct Skipped: Codable {
         var path: String
         var reason: String
     }

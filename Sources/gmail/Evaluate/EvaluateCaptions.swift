@@ -15,6 +15,9 @@ struct EvaluateCaptions: ParsableCommand {
 
             Example:
               gmail evaluate captions --references captions_val2014.json --candidates results.json --out metrics.json
+
+            meteor and spice read one data file, made once by gmail data meteor. spice uses a parser of our own and \
+            carries the tag spice-native; docs/captions.md says how near it is to the official one.
             """)
 
     @Option(help: ArgumentHelp("Reference captions: COCO captions or {id: [captions]}.", valueName: "file"))
@@ -26,21 +29,10 @@ struct EvaluateCaptions: ParsableCommand {
     @Option(help: ArgumentHelp("Where to write the scores, with the protocol of each, as JSON.", valueName: "file"))
     var out: String
 
-    @Option(
-        help: ArgumentHelp(
-            "Comma-separated list: \(MetricChoice.allCases.map(\.rawValue).joined(separator: ", ")).",
-            valueName: "list"))
-    var metrics: MetricList = MetricList(choices: [.bleu, .rouge, .cider])
+    @OptionGroup var metricOptions: MetricOptions
 
     @Option(help: ArgumentHelp("Also write every image's scores, one line of JSON per image.", valueName: "file"))
     var perImage: String?
-
-    @Option(
-        help: ArgumentHelp("Word vectors for wmd: word2vec binary (.bin) or GloVe text.", valueName: "file"))
-    var wordVectors: String?
-
-    @Flag(help: "For wmd: scale word vectors to length one, as gensim 4 does (gensim 3 and published numbers: raw).")
-    var unitVectors = false
 
     @Flag(help: "Print the scores as JSON on standard output instead of a table.")
     var json = false
@@ -48,26 +40,17 @@ struct EvaluateCaptions: ParsableCommand {
     @Flag(help: "No progress on standard error (findings about the data are still reported).")
     var quiet = false
 
-    func validate() throws {
-        if metrics.choices.contains(.wmd), wordVectors == nil {
-            throw ValidationError(
-                "metric 'wmd' needs word vectors: add --word-vectors FILE (word2vec .bin or GloVe text)")
-        }
-        if !metrics.choices.contains(.wmd), wordVectors != nil || unitVectors {
-            throw ValidationError("--word-vectors and --unit-vectors are for metric 'wmd': add wmd to --metrics")
-        }
-    }
-
     func run() throws {
         let start = ContinuousClock.now
+        let selection = try MetricSelection(metricOptions)
+        for omission in selection.omissions { Self.printError("note: \(omission)") }
         note("reading \(references) and \(candidates)")
         let pairing = try CaptionPairing(
             references: CaptionFile(contentsOf: references), candidates: CaptionFile(contentsOf: candidates))
         for finding in pairing.findings { Self.printError("note: \(finding.summary)") }
         note("tokenising \(pairing.imageIDs.count) images")
         let captions = try pairing.tokenized()
-        let context = MetricContext(captions: captions, wordVectors: wordVectors, usesUnitVectors: unitVectors)
-        let evaluation = CaptionEvaluation(metrics: try metrics.choices.map { try $0.make(context) })
+        let evaluation = CaptionEvaluation(metrics: try selection.make(for: captions))
         let results = try evaluation.run(captions) { progress in
             if case .started(let metric, let index, let count) = progress { note("\(index + 1)/\(count) \(metric)") }
         }

@@ -112,7 +112,7 @@ struct EvaluateGap: ParsableCommand {
         _ embeddings: GapEmbeddings, _ before: GapStatistics, _ after: GapStatistics?, step: Int?
     ) throws -> [String]? {
         let wanted: GapMapMethod
-        switch map {
+        switch self.map {
         case .none: return nil
         case .pca: wanted = .pca
         case .tsne: wanted = .tsne

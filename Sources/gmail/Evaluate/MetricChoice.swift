@@ -1,51 +1,45 @@
-import ArgumentParser
 import CaptionMetrics
 
-/// What a metric may need besides the captions.
-struct MetricContext {
-    let captions: TokenizedCaptions
-    let wordVectors: String?
-    let usesUnitVectors: Bool
-}
-
-/// The metrics of `gmail evaluate captions`, by the name a user gives. A new metric is a case and a line in `make`.
+/// The metrics of `gmail evaluate captions`, by the name a user gives. A new metric is a case and a line in
+/// `MetricSelection.make`.
 enum MetricChoice: String, CaseIterable {
-    case bleu, rouge, cider
+    case bleu, meteor, rouge, cider
     case ciderPlain = "cider-plain"
-    case wmd
+    case spice, wmd
 
-    func make(_ context: MetricContext) throws -> any CaptionMetric {
-        switch self {
-        case .bleu: return BLEU()
-        case .rouge: return ROUGEL()
-        case .cider: return CIDEr(.d)
-        case .ciderPlain: return CIDEr(.plain)
-        case .wmd:
-            var vocabulary = Set<[UInt8]>()
-            for caption in context.captions.references.joined() + context.captions.candidates {
-                for word in caption.utf8.split(separator: 0x20) { vocabulary.insert(Array(word)) }
-            }
-            // `validate` has seen to it that there is a path.
-            let vectors = try WordVectors(contentsOf: context.wordVectors ?? "", keeping: vocabulary)
-            return WordMoversDistance(vectors: vectors, variant: context.usesUnitVectors ? .unit : .raw)
-        }
-    }
+    static let names = allCases.map(\.rawValue).joined(separator: ", ")
 }
 
 /// A comma-separated list of metrics, each once, in the order given.
-struct MetricList: ExpressibleByArgument {
+struct MetricList {
     let choices: [MetricChoice]
 
     init(choices: [MetricChoice]) { self.choices = choices }
 
-    init?(argument: String) {
+    /// - Throws: `UnknownMetric` for the first name that is none.
+    init(argument: String) throws {
         var choices: [MetricChoice] = []
         for name in argument.split(separator: ",", omittingEmptySubsequences: false) {
-            guard let choice = MetricChoice(rawValue: String(name)) else { return nil }
+            guard let choice = MetricChoice(rawValue: String(name)) else { throw UnknownMetric(name: String(name)) }
             if !choices.contains(choice) { choices.append(choice) }
         }
         self.choices = choices
     }
+}
 
-    var defaultValueDescription: String { choices.map(\.rawValue).joined(separator: ",") }
+struct UnknownMetric: Error, CustomStringConvertible {
+    let name: String
+
+    var description: String { "unknown metric '\(name)'; expected some of \(MetricChoice.names), separated by commas" }
+}
+
+/// METEOR modules as `--meteor` takes them.
+struct MeteorModules {
+    let list: [MeteorModule]
+
+    init(argument: String) throws { list = try MeteorModule.list(argument) }
+
+    /// Whether the tables are needed; without `--meteor-data` they are then not looked for either, so that the same
+    /// command gives the same number on every machine.
+    var needData: Bool { list.contains(where: \.needsData) }
 }

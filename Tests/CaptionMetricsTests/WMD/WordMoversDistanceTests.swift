@@ -1,4 +1,5 @@
 import Foundation
+import Safetensors
 import Testing
 
 @testable import CaptionMetrics
@@ -118,5 +119,80 @@ import Testing
         #expect(throws: CaptionDataError.wordVectors(path: text.path, expected: "a number on line 2", got: "'x'")) {
             try WordVectors(contentsOf: text.path)
         }
+    }
+
+    private static let table: [Float] = [0, 0.5, 3, -4, 0, 10]
+
+    private func write(
+        _ path: String, _ type: ElementType = .float32, shape: [Int] = [3, 2], metadata: [String: String] = [:],
+        tensors: [String] = ["vectors"]
+    ) throws {
+        var bytes: [UInt8] = []
+        for value in Self.table {
+            switch type {
+            case .float64: withUnsafeBytes(of: Double(value).bitPattern.littleEndian) { bytes += $0 }
+            case .float16: withUnsafeBytes(of: Float16(value).bitPattern.littleEndian) { bytes += $0 }
+            case .bfloat16: withUnsafeBytes(of: UInt16(value.bitPattern >> 16).littleEndian) { bytes += $0 }
+            default: withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes += $0 }
+            }
+        }
+        try bytes.withUnsafeBytes { raw in
+            try SafetensorsWriter.write(
+                tensors: tensors.map { .init(name: $0, elementType: type, shape: shape, bytes: raw) },
+                metadata: metadata, to: path)
+        }
+    }
+
+    @Test func readsSafetensors() throws {
+        let folder = try MeteorTestSupport.temporaryFolder()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let path = folder.appendingPathComponent("v.safetensors").path
+        let beside = folder.appendingPathComponent("v.txt")
+        let words = #"["dog", "caf\u00e9", "car"]"#
+        for type in [ElementType.float16, .bfloat16, .float32, .float64] {
+            try write(path, type, metadata: ["words": words])
+            let vectors = try WordVectors(contentsOf: path)
+            #expect(vectors.values == Self.table && vectors.dimension == 2, "\(type)")
+            #expect(vectors.row(of: "caf\u{E9}".utf8) == 1)
+            let kept = try WordVectors(contentsOf: path, keeping: [Array("car".utf8)])
+            #expect(kept.values == [0, 10] && kept.row(of: "dog".utf8) == nil)
+        }
+        // Metadata wins over a list beside the file; without metadata the list counts, and is part of the hash.
+        try Data("a\nb\r\nc\n".utf8).write(to: beside)
+        #expect(try WordVectors(contentsOf: path).row(of: "dog".utf8) == 0)
+        try write(path)
+        let first = try WordVectors(contentsOf: path)
+        #expect(first.row(of: "b".utf8) == 1 && first.count == 3)
+        try Data("a\nb\nd\n".utf8).write(to: beside)
+        #expect(try WordVectors(contentsOf: path).hash != first.hash)
+
+        func error(_ expected: String, _ got: String) -> CaptionDataError {
+            .wordVectors(path: path, expected: expected, got: got)
+        }
+        try Data("a\nb\n".utf8).write(to: beside)
+        #expect(throws: error("3 words in '\(beside.path)', one per row of 'vectors'", "2")) {
+            try WordVectors(contentsOf: path)
+        }
+        try FileManager.default.removeItem(at: beside)
+        #expect(
+            throws: error(
+                "the words of its rows: metadata 'words' (a JSON array) or the file '\(beside.path)' (one per line)",
+                "neither")
+        ) { try WordVectors(contentsOf: path) }
+        try write(path, .int32, metadata: ["words": words])
+        #expect(throws: error("a tensor of F16, BF16, F32 or F64", "'vectors' of I32")) {
+            try WordVectors(contentsOf: path)
+        }
+        try write(path, shape: [6], metadata: ["words": words])
+        #expect(throws: error("a tensor [words, dimension]", "'vectors' of shape [6]")) {
+            try WordVectors(contentsOf: path)
+        }
+        try write(path, tensors: ["a", "b"])
+        #expect(throws: error("one tensor [words, dimension]", "2 tensors")) { try WordVectors(contentsOf: path) }
+        try write(path, metadata: ["words": "dog cat"])
+        #expect(
+            throws: CaptionDataError.malformed(
+                path: "\(path), metadata 'words'", line: 1, column: 1, expected: "'['", got: "'dog cat'")
+        ) { try WordVectors(contentsOf: path) }
     }
 }

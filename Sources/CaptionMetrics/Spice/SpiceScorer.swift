@@ -1,0 +1,82 @@
+import Foundation
+
+/// SPICE (Anderson et al., ECCV 2016) with our own parser in place of CoreNLP's.
+///
+/// Candidate and references become scene graphs, whose tuples are compared up to WordNet synonyms. What follows the
+/// parser equals the reference tool; the parser does not, so values carry the tag ``protocolTag`` and are not to be
+/// mixed with the jar's. docs/spice.md reports how close they are.
+///
+/// The same captions always give the same values, on any number of cores.
+public struct SpiceScorer: Sendable {
+    public let parser: CaptionParser
+    private let synsets: any SynsetSource
+
+    /// - Parameters:
+    ///   - parser: ``CaptionParser/bundled()`` unless you trained your own.
+    ///   - synsets: METEOR's WordNet look-up.
+    public init(parser: CaptionParser, synsets: any SynsetSource) {
+        self.parser = parser
+        self.synsets = synsets
+    }
+
+    /// Names what made the values: `spice-native`, the parser's file version and the start of its hash.
+    public var protocolTag: String {
+        "spice-native/\(CaptionParser.fileVersion) weights=\(parser.hash.prefix(12))"
+    }
+
+    /// Scores candidates against their references.
+    ///
+    /// - Parameters:
+    ///   - candidates: one caption per image, PTB-tokenised, lower case, tokens separated by single blanks.
+    ///   - references: the captions of each image, likewise.
+    /// - Throws: ``SpiceError/counts(candidates:references:)`` when the two are not of one length.
+    public func evaluate(candidates: [String], references: [[String]]) throws -> SpiceResult {
+        guard candidates.count == references.count else {
+            throw SpiceError.counts(candidates: candidates.count, references: references.count)
+        }
+        let captions = Array(Set(candidates).union(references.flatMap { $0 })).sorted()
+        let tuples = Parallel.mapBlocks(captions.count) { $0.map { self.tuples(of: captions[$0]) } }
+        let table = Dictionary(uniqueKeysWithValues: zip(captions, tuples))
+        let scorer = SpiceTupleScorer(synsets: synsets)
+        // A few large blocks, so that each block looks every word up once.
+        let blockLength = max(1, (candidates.count + 15) / 16)
+        let images = Parallel.mapBlocks(candidates.count, blockSize: blockLength) { range in
+            var concepts = SceneConceptTable(source: synsets)
+            return range.map { i in
+                scorer.score(
+                    candidate: table[candidates[i]] ?? [], references: references[i].map { table[$0] ?? [] },
+                    concepts: &concepts)
+            }
+        }
+        return SpiceResult(images: images)
+    }
+
+    /// The scene graph tuples of one tokenised caption.
+    public func tuples(of caption: String) -> [SceneTuple] {
+        parse(of: caption).collapsed().sceneTuples()
+    }
+
+    /// The basic dependency tree of one tokenised caption.
+    public func parse(of caption: String) -> DependencyParse {
+        parser.parse(caption.split(whereSeparator: \.isWhitespace).map(String.init))
+    }
+}
+
+/// Why SPICE cannot be computed.
+public enum SpiceError: Error, Equatable, CustomStringConvertible, LocalizedError {
+    case counts(candidates: Int, references: Int)
+    /// No file with WordNet's synsets at `path`.
+    case synsetsMissing(path: String)
+
+    public var description: String {
+        switch self {
+        case .counts(let candidates, let references):
+            "SPICE: \(candidates) candidates but \(references) sets of references; expected one set per candidate"
+        case .synsetsMissing(let path):
+            "SPICE reads WordNet's synsets from METEOR's data file, and '\(path)' does not exist; make it once with: "
+                + MeteorData.howToMake
+        }
+    }
+
+    public var errorDescription: String? { description }
+}

@@ -1,0 +1,116 @@
+import StrictJSON
+import Tokenizers
+
+// Byte-pair encoding (Gage 1994; Sennrich et al. 2016) as CLIP uses it: lower case, words of letters, single digits, runs of
+// other signs, `</w>` at word ends. The merges it learns are written as the files that CLIP's tokenizers read.
+
+/// Learns a CLIP vocabulary from texts.
+public struct BPETraining: Sendable {
+    /// Pairs in the order they were merged; a token is a sequence of the byte alphabet's characters.
+    public let merges: [(left: String, right: String)]
+    /// Tokens in the order of their ids: 256 bytes, 256 bytes that end a word, merges, start, end.
+    public let vocabulary: [String]
+
+    /// - Parameters:
+    ///   - texts: as they will be tokenized. Whitespace and words are told apart as for English; letters outside ASCII
+    ///     count as letters.
+    ///   - mergeLimit: of new tokens; fewer when every word is one token already.
+    ///
+    /// The most frequent pair is merged first; of equally frequent ones the one that comes first by bytes, so that the
+    /// result depends on the texts alone.
+    public init(texts: some Sequence<String>, mergeLimit: Int = 1000) {
+        var counts: [[UInt8]: Int] = [:]
+        for text in texts { Self.words(Array(text.utf8)) { counts[Array($0), default: 0] += 1 } }
+        var words = counts.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { word, count in
+            (
+                symbols: word.enumerated().map { index, byte in
+                    String(decoding: ByteAlphabet.token(byte), as: UTF8.self) + (index == word.count - 1 ? "</w>" : "")
+                }, count: count
+            )
+        }
+        var merges: [(left: String, right: String)] = []
+        while merges.count < mergeLimit {
+            var pairs: [Pair: Int] = [:]
+            for word in words where word.symbols.count > 1 {
+                for index in 1..<word.symbols.count {
+                    pairs[Pair(left: word.symbols[index - 1], right: word.symbols[index]), default: 0] += word.count
+                }
+            }
+            let best = pairs.max { a, b in a.value != b.value ? a.value < b.value : b.key.precedes(a.key) }
+            guard let best else { break }
+            let (left, right) = (best.key.left, best.key.right)
+            merges.append((left, right))
+            for index in words.indices { Self.merge(left, right, in: &words[index].symbols) }
+        }
+        self.merges = merges
+        let bytes = ByteAlphabet.vocabularyOrder.map { String(decoding: ByteAlphabet.token($0), as: UTF8.self) }
+        vocabulary =
+            bytes + bytes.map { $0 + "</w>" } + merges.map { $0.left + $0.right } + [
+                "<|startoftext|>", "<|endoftext|>",
+            ]
+    }
+
+    public var startID: Int { vocabulary.count - 2 }
+    public var endID: Int { vocabulary.count - 1 }
+
+    /// `vocab.json`: token to id, in the order of ids.
+    public var vocabularyJSON: [UInt8] {
+        var json: [UInt8] = Array("{".utf8)
+        for (id, token) in vocabulary.enumerated() {
+            if id > 0 { json.append(contentsOf: ", ".utf8) }
+            StrictJSON.append(string: token, to: &json)
+            json.append(contentsOf: ": \(id)".utf8)
+        }
+        return json + Array("}\n".utf8)
+    }
+
+    /// `merges.txt`: a version line, then one pair per line.
+    public var mergesText: String {
+        "#version: 0.2\n" + merges.map { "\($0.left) \($0.right)\n" }.joined()
+    }
+
+    private struct Pair: Hashable {
+        let left: String
+        let right: String
+
+        func precedes(_ other: Pair) -> Bool {
+            left == other.left
+                ? right.utf8.lexicographicallyPrecedes(other.right.utf8)
+                : left.utf8.lexicographicallyPrecedes(other.left.utf8)
+        }
+    }
+
+    private static func merge(_ left: String, _ right: String, in symbols: inout [String]) {
+        guard symbols.count > 1 else { return }
+        var index = 0
+        while index + 1 < symbols.count {
+            if symbols[index] == left, symbols[index + 1] == right {
+                symbols[index] = left + right
+                symbols.remove(at: index + 1)
+            }
+            index += 1
+        }
+    }
+
+    /// The words of a text, lower-cased.
+    private static func words(_ text: [UInt8], _ body: (ArraySlice<UInt8>) -> Void) {
+        enum Kind { case space, letter, digit, other }
+        func kind(_ byte: UInt8) -> Kind {
+            switch byte {
+            case 0x09...0x0D, 0x20: .space
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), 0x80...: .letter
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): .digit
+            default: .other
+            }
+        }
+        let lower = text.map { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) ? $0 + 32 : $0 }
+        var start = 0
+        while start < lower.count {
+            let first = kind(lower[start])
+            var end = start + 1
+            if first != .digit { while end < lower.count, kind(lower[end]) == first { end += 1 } }
+            if first != .space { body(lower[start..<end]) }
+            start = end
+        }
+    }
+}

@@ -1,0 +1,188 @@
+import Foundation
+import Testing
+import Torch
+
+@testable import Evaluation
+
+/// Numbers with four entries ±1/2 per row: unit length, and every dot product exact in whatever order it is summed, so
+/// that equal scores are equal bit for bit. Ties are many.
+private func exactRows(_ count: Int, dimension: Int, seed: UInt64) -> [[Float]] {
+    var state = seed
+    func next(_ bound: Int) -> Int {
+        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        return Int(state >> 33) % bound
+    }
+    return (0..<count).map { _ in
+        var row = [Float](repeating: 0, count: dimension)
+        var set = 0
+        while set < 4 {
+            let at = next(dimension)
+            if row[at] == 0 {
+                row[at] = next(2) == 0 ? 0.5 : -0.5
+                set += 1
+            }
+        }
+        return row
+    }
+}
+
+private func tensor(_ rows: [[Float]]) -> Tensor { Tensor(rows.flatMap { $0 }, shape: [rows.count, rows[0].count]) }
+
+/// The definition: sort all candidates by score, equals by index; the place of the first positive.
+private func naiveRanks(_ images: [[Float]], _ texts: [[Float]], _ owner: [Int]) -> RetrievalRanks {
+    func score(_ a: [Float], _ b: [Float]) -> Float { zip(a, b).reduce(0) { $0 + $1.0 * $1.1 } }
+    func order(_ scores: [Float]) -> [Int] {
+        scores.indices.sorted { scores[$0] != scores[$1] ? scores[$0] > scores[$1] : $0 < $1 }
+    }
+    return RetrievalRanks(
+        imageToText: images.indices.map { image in
+            order(texts.map { score(images[image], $0) }).firstIndex { owner[$0] == image }!
+        },
+        textToImage: texts.indices.map { text in
+            order(images.map { score($0, texts[text]) }).firstIndex(of: owner[text])!
+        })
+}
+
+@Suite struct RetrievalTests {
+    // Several strips (256 images each at most), captions out of order, one to several per image, duplicates of both.
+    @Test(arguments: [0, 40_000, 192 << 20])
+    func ranksEqualTheNaiveOnes(scoreMemory: Int) throws {
+        var images = exactRows(601, dimension: 13, seed: 3)
+        images[7] = images[3]
+        images[600] = images[0]
+        var owner = Array(0..<601) + (0..<430).map { ($0 * 37) % 601 }
+        owner.swapAt(2, 950)
+        owner.swapAt(17, 333)
+        var texts = exactRows(owner.count, dimension: 13, seed: 5)
+        texts[40] = texts[900]
+        for text in stride(from: 0, to: texts.count, by: 3) { texts[text] = images[owner[text]] }
+        let expected = naiveRanks(images, texts, owner)
+        let ranks = try Retrieval.ranks(
+            images: tensor(images), texts: tensor(texts), imageOfText: owner, scoreMemory: scoreMemory)
+        #expect(ranks == expected)
+        // The data must contain what it is there for.
+        #expect(Set(ranks.imageToText).count > 20)
+        #expect(ranks.textToImage.contains(0))
+    }
+
+    @Test func equalScoresRankByIndex() throws {
+        // All four images alike, all texts alike: a text's image comes after those of lower index.
+        let row: [Float] = [0.6, 0.8]
+        let ranks = try Retrieval.ranks(
+            images: tensor([row, row, row, row]), texts: tensor([row, row, row, row]), imageOfText: [2, 0, 3, 1])
+        #expect(ranks.textToImage == [2, 0, 3, 1])
+        #expect(ranks.imageToText == [1, 3, 0, 2])
+    }
+
+    @Test func anyPositiveCounts() throws {
+        // Image 0's second text is the nearest of all; its first is the farthest.
+        let images: [[Float]] = [[1, 0], [0, 1]]
+        let texts: [[Float]] = [[-1, 0], [1, 0], [0.6, 0.8]]
+        let metrics = try Retrieval.metrics(images: tensor(images), texts: tensor(texts), imageOfText: [0, 0, 1])
+        #expect(metrics.imageToText.recallAt1 == 1)
+        #expect(abs(metrics.textToImage.recallAt1 - 2.0 / 3) < 1e-12)
+        #expect(metrics.textToImage.recallAt5 == 1)
+    }
+
+    @Test func rowsAreNormalisedFirst() throws {
+        let images = exactRows(20, dimension: 9, seed: 1)
+        let texts = exactRows(20, dimension: 9, seed: 2)
+        let longer = texts.enumerated().map { index, row in row.map { $0 * Float(1 << (index % 3)) } }
+        let owner = Array(0..<20)
+        #expect(
+            try Retrieval.ranks(images: tensor(images), texts: tensor(longer), imageOfText: owner)
+                == Retrieval.ranks(images: tensor(images), texts: tensor(texts), imageOfText: owner))
+    }
+
+    @Test func chanceIsWhatRandomScoresReach() throws {
+        // 50 images of 3 texts: P(hit at 5) = 1 - C(147, 5) / C(150, 5).
+        let owner = (0..<150).map { $0 / 3 }
+        let metrics = try Retrieval.metrics(
+            images: tensor(exactRows(50, dimension: 8, seed: 4)), texts: tensor(exactRows(150, dimension: 8, seed: 6)),
+            imageOfText: owner)
+        var misses = 1.0
+        for k in 0..<5 { misses *= Double(147 - k) / Double(150 - k) }
+        #expect(abs(metrics.imageToText.chanceAt5 - (1 - misses)) < 1e-12)
+        #expect(abs(metrics.textToImage.chanceAt10 - 0.2) < 1e-12)
+        #expect(metrics.protocolTag.contains("50 images, 150 captions"))
+    }
+
+    @Test func metricsAreWrittenUnderTheFieldsNames() throws {
+        let metrics = try Retrieval.metrics(images: tensor([[1, 0]]), texts: tensor([[1, 0]]), imageOfText: [0])
+        let json = String(decoding: try JSONEncoder().encode(metrics), as: UTF8.self)
+        for key in ["image_to_text", "text_to_image", "R@1", "R@5", "R@10", "captions"] {
+            #expect(json.contains("\"\(key)\""))
+        }
+    }
+
+    @Test func messages() throws {
+        let rows = tensor([[1, 0], [0, 1]])
+        let table: [(RetrievalError, () throws -> Void)] = [
+            (
+                .shapes(images: [2, 2], texts: [2, 3]),
+                { _ = try Retrieval.ranks(images: rows, texts: .ones([2, 3]), imageOfText: [0, 1]) }
+            ),
+            (
+                .ownerCount(texts: 2, owners: 1),
+                { _ = try Retrieval.ranks(images: rows, texts: rows, imageOfText: [0]) }
+            ),
+            (
+                .ownerOutOfRange(text: 1, owner: 2, images: 2),
+                { _ = try Retrieval.ranks(images: rows, texts: rows, imageOfText: [0, 2]) }
+            ),
+            (
+                .imagesWithoutText(first: [1], count: 1),
+                { _ = try Retrieval.ranks(images: rows, texts: rows, imageOfText: [0, 0]) }
+            ),
+            (
+                .notFinite(what: "text", row: 1),
+                { _ = try Retrieval.ranks(images: rows, texts: tensor([[1, 0], [.nan, 1]]), imageOfText: [0, 1]) }
+            ),
+            (
+                .notFinite(what: "image", row: 0),
+                {
+                    _ = try Retrieval.ranks(
+                        images: tensor([[.infinity, 0], [0, 1]]), texts: rows, imageOfText: [0, 1])
+                }
+            ),
+        ]
+        for (expected, run) in table { #expect(throws: expected) { try run() } }
+        let texts = table.map { "\($0.0)" }
+        #expect(
+            texts == [
+                "image features [2, 2] and text features [2, 3] do not pair: expected [N, D] and [M, D] with N, M and D at least 1 and one D",
+                "1 image numbers for 2 texts: expected one per text",
+                "text 1 belongs to image 2, but there are images 0 to 1",
+                "1 images have no text and could never be found: 1; leave them out",
+                "text 1 has features that are not finite (NaN or infinity): its rank would mean nothing; embed it again, in float32",
+                "image 0 has features that are not finite (NaN or infinity): its rank would mean nothing; embed it again, in float32",
+            ])
+    }
+
+    /// COCO's 5k test size; the time is for a release build (`swift test -c release`), the memory for any.
+    @Test(.enabled(if: ProcessInfo.processInfo.environment["GMAIL_BENCH"] != nil, "GMAIL_BENCH=1 measures it"))
+    func fiveThousandImages() throws {
+        let generator = Generator(seed: 1)
+        let images = Tensor.randn([5000, 512], generator: generator)
+        let owner = (0..<25_010).map { $0 < 10 ? $0 : ($0 - 10) / 5 }
+        let noise = Tensor.randn([25_010, 512], generator: generator)
+        let texts = images.indexSelect(0, Tensor(owner)) + noise * 4
+        let before = residentPeak()
+        for _ in 0..<3 {
+            let start = ContinuousClock().now
+            let metrics = try Retrieval.metrics(images: images, texts: texts, imageOfText: owner)
+            let time = ContinuousClock().now - start
+            print(
+                "retrieval 5000 x 25010 x 512: \(time), R@1 \(metrics.imageToText.recallAt1) \(metrics.textToImage.recallAt1), "
+                    + "peak + \((residentPeak() - before) >> 20) MiB")
+            #expect(metrics.imageToText.recallAt1 > 0.3)
+        }
+        #expect(residentPeak() - before < 500_000_000)
+    }
+}
+
+private func residentPeak() -> Int {
+    var usage = rusage()
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return usage.ru_maxrss * 1024
+}
