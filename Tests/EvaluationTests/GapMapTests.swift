@@ -98,7 +98,8 @@ private func clusters(_ centres: [[Float]], perCluster: Int, spread: Double, see
             let rank = Dictionary(uniqueKeysWithValues: ranked.enumerated().map { ($1, $0 + 1) })
             for j in others.sorted(by: { drawn($0) < drawn($1) }).prefix(k) { penalty += max(0, rank[j]! - k) }
         }
-        return 1 - 2.0 / Double(n * k * (2 * n - 3 * k - 1)) * Double(penalty)
+        let most = Double(n * k) * Double(2 * n - 3 * k - 1)
+        return 1 - 2 * Double(penalty) / most
     }
 }
 
