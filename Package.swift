@@ -104,7 +104,7 @@ let package = Package(
             name: "CaptionMetricsTests", dependencies: ["CaptionMetrics", "Safetensors"], resources: [.copy("Fixtures")]
         ),
         // Run the built program; see Tests/CommandTests/Support.
-        .testTarget(name: "CommandTests", dependencies: ["gmail", "Safetensors"]),
+        .testTarget(name: "CommandTests", dependencies: ["gmail", "Safetensors", "Images"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20

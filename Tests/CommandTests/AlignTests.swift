@@ -1,0 +1,143 @@
+import Foundation
+import Images
+import Safetensors
+import Testing
+
+/// `gmail align`, `export` and `embed --run` from end to end on a tiny random CLIP and a dozen made-up pairs.
+@Suite(.serialized) struct AlignTests {
+    private let folder: TemporaryFolder
+    private let common: [String]
+
+    init() throws {
+        folder = try TemporaryFolder()
+        let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .appendingPathComponent("EncodersTests/Fixtures/quick-gelu").path
+        try FileManager.default.copyItem(atPath: fixture, toPath: folder.path("model"))
+        try AtomicFile.write(
+            """
+            {"do_resize": true, "size": {"shortest_edge": 22}, "resample": 3, "do_center_crop": true, "crop_size": 22,
+             "do_rescale": true, "do_normalize": true, "image_mean": [0.48, 0.45, 0.4], "image_std": [0.26, 0.25, 0.27]}
+            """, to: folder.path("model/preprocessor_config.json"))
+        for kind in ["real", "generated"] {
+            try FileManager.default.createDirectory(atPath: folder.path(kind), withIntermediateDirectories: true)
+        }
+        var lines: [String] = []
+        for index in 0..<12 {
+            for (kind, shift) in [("real", 0), ("generated", 9)] {
+                let pixels = (0..<30 * 25 * 3).map { UInt8(truncatingIfNeeded: ($0 / 3 + shift) * (index + 3) / 7) }
+                let image = try RGBImage(width: 30, height: 25, pixels: pixels)
+                try Data(ImageEncoder.png(image)).write(to: URL(fileURLWithPath: folder.path("\(kind)/\(index).png")))
+            }
+            lines.append(
+                #"{"id": "p\#(index)", "caption": "scene \#(index)", "real": "real/\#(index).png", "generated": "generated/\#(index).png"}"#
+            )
+        }
+        try AtomicFile.write(lines.joined(separator: "\n") + "\n", to: folder.path("pairs.jsonl"))
+        common = [
+            "align", "--model", folder.path("model"), "--pairs", folder.path("pairs.jsonl"), "--cache", folder.path("cache"),
+            "--quiet", "--set", "training.batchSize=4", "--set", "training.checkpointEvery=2", "--set",
+            "training.validationEvery=3", "--set", "training.logEvery=1", "--set", "adapter.dropout=0.2", "--set",
+            "training.learningRate=3e-3",
+        ]
+    }
+
+    private var environment: [String: String] { ["XDG_CACHE_HOME": folder.path("xdg")] }
+
+    private func align(_ recipe: String, to run: String, steps: Int, _ more: [String] = []) throws -> Gmail.Outcome {
+        try Gmail.run(
+            common + ["--recipe", recipe, "--out", folder.path(run), "--set", "training.steps=\(steps)"] + more,
+            environment: environment)
+    }
+
+    private func bytes(_ path: String) throws -> [UInt8] {
+        [UInt8](try Data(contentsOf: URL(fileURLWithPath: folder.path(path))))
+    }
+
+    /// Mixed training contrasts with captions, and the fixture has no tokenizer.
+    @Test func aModelWithoutTokenizerCannotContrastWithText() throws {
+        let outcome = try align("mixed", to: "mixed", steps: 2)
+        #expect(outcome.status == 1)
+        #expect(outcome.stderr.contains("tokenizer.json"), "\(outcome.stderr)")
+    }
+
+    @Test(arguments: ["gmail", "full-fine-tuning"])
+    func aResumedRunHasTheBitsOfAnUninterruptedOne(recipe: String) throws {
+        let whole = try align(recipe, to: "whole", steps: 7, ["--validation", folder.path("pairs.jsonl")])
+        #expect(whole.status == 0, "\(whole.stderr)")
+        let first = try align(recipe, to: "parts", steps: 3, ["--validation", folder.path("pairs.jsonl")])
+        #expect(first.status == 0, "\(first.stderr)")
+        // A finished run of 3 steps validated at its end; step 3 is a validation step anyway.
+        let second = try align(recipe, to: "parts", steps: 7, ["--validation", folder.path("pairs.jsonl"), "--resume"])
+        #expect(second.status == 0, "\(second.stderr)")
+        #expect(try bytes("whole/metrics.jsonl") == bytes("parts/metrics.jsonl"))
+        let weights = recipe == "gmail" ? "adapter_model" : "encoder"
+        for name in [weights, "optimizer", "projections"] {
+            let file = "checkpoints/step-000007/\(name).safetensors"
+            #expect(try bytes("whole/\(file)") == bytes("parts/\(file)"), "\(name)")
+        }
+    }
+
+    @Test func runsExportAndEmbed() throws {
+        #expect(try align("gmail", to: "run", steps: 4).status == 0)
+        let merged = try Gmail.run(["export", "--run", folder.path("run"), "--out", folder.path("merged")], environment: environment)
+        #expect(merged.status == 0, "\(merged.stderr)")
+        let adapter = try Gmail.run(
+            ["export", "--run", folder.path("run"), "--out", folder.path("adapter"), "--adapter"], environment: environment)
+        #expect(adapter.status == 0, "\(adapter.stderr)")
+        #expect(try bytes("adapter/adapter_model.safetensors") == bytes("run/checkpoints/step-000004/adapter_model.safetensors"))
+        func embed(_ out: String, _ model: String, _ more: [String]) throws -> [Float] {
+            let outcome = try Gmail.run(
+                ["embed", "--model", folder.path(model), "--images", folder.path("generated"), "--out", folder.path(out), "--quiet"]
+                    + more, environment: environment)
+            #expect(outcome.status == 0, "\(outcome.stderr)")
+            let tensor = try SafetensorsFile(path: folder.path(out)).tensor(named: "image_embeds")
+            #expect(tensor.shape == [12, 10])
+            return tensor.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+        }
+        let run = ["--run", folder.path("run")]
+        let base = try embed("base.safetensors", "model", [])
+        let real = try embed("real.safetensors", "model", run + ["--modality", "real"])
+        let generated = try embed("generated.safetensors", "model", run + ["--modality", "generated"])
+        let exported = try embed("exported.safetensors", "merged", [])
+        #expect(real != generated)
+        #expect(exported != base)
+        #expect(zip(real, generated).contains { abs($0 - $1) > 1e-3 })
+    }
+
+    @Test func badInputIsNamed() throws {
+        func fails(_ outcome: Gmail.Outcome, _ message: String) {
+            #expect(outcome.status == 1)
+            #expect(outcome.stderr.contains(message), "\(outcome.stderr)")
+        }
+        fails(try align("gmial", to: "a", steps: 2), "no recipe 'gmial'")
+        fails(
+            try align("gmail", to: "a", steps: 2, ["--set", "training.learningrate=1"]),
+            "unknown recipe key 'training.learningrate'. Did you mean 'training.learningRate'?")
+        let pairs = try String(contentsOfFile: folder.path("pairs.jsonl"), encoding: .utf8)
+        try AtomicFile.write(pairs.replacingOccurrences(of: "\"id\": \"p4\",", with: "\"id\" \"p4\","), to: folder.path("pairs.jsonl"))
+        fails(try align("gmail", to: "a", steps: 2), "line 5")
+        try AtomicFile.write(pairs.replacingOccurrences(of: "generated/3.png", with: "generated/none.png"), to: folder.path("pairs.jsonl"))
+        fails(try align("gmail", to: "b", steps: 6), "none.png")
+        try AtomicFile.write(pairs, to: folder.path("pairs.jsonl"))
+        // A run of another base model.
+        #expect(try align("gmail", to: "c", steps: 2).status == 0)
+        let other = try Gmail.run(
+            ["export", "--run", folder.path("c"), "--model", otherModel(), "--out", folder.path("d")], environment: environment)
+        fails(other, "was trained on")
+        let tagless = try Gmail.run(
+            ["embed", "--model", folder.path("model"), "--run", folder.path("c"), "--images", folder.path("real"), "--out", folder.path("e")],
+            environment: environment)
+        #expect(tagless.status == 2)
+        #expect(tagless.stderr.contains("add --modality real or generated"))
+    }
+
+    /// The same architecture with one weight changed.
+    private func otherModel() throws -> String {
+        let path = folder.path("other")
+        try FileManager.default.copyItem(atPath: folder.path("model"), toPath: path)
+        var weights = try Data(contentsOf: URL(fileURLWithPath: "\(path)/model.safetensors"))
+        weights[weights.count - 1] ^= 1
+        try weights.write(to: URL(fileURLWithPath: "\(path)/model.safetensors"))
+        return path
+    }
+}
