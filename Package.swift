@@ -43,7 +43,8 @@ let package = Package(
         .target(
             name: "CaptionMetrics", dependencies: ["Safetensors"], resources: [.copy("Resources/spice-parser.bin")]),
         // F3
-        .target(name: "Encoders", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers"]),
+        .target(
+            name: "Encoders", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers"]),
         .target(name: "Adapters", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON"]),
         // F4
         .target(name: "Datasets", dependencies: ["StrictJSON", "Safetensors", "Images"]),
@@ -58,18 +59,22 @@ let package = Package(
         .target(
             name: "Alignment",
             dependencies: [
-                "Torch", "TorchNN", "TorchOptim", "Safetensors", "Encoders", "Adapters", "Datasets", "Training", "Images",
+                "Torch", "TorchNN", "TorchOptim", "Safetensors", "Encoders", "Adapters", "Datasets", "Training",
+                "Images",
             ]),
         .target(
             name: "Miniature",
-            dependencies: ["Torch", "TorchNN", "TorchOptim", "Encoders", "Images", "Tokenizers", "Safetensors", "StrictJSON"]),
+            dependencies: [
+                "Torch", "TorchNN", "TorchOptim", "Encoders", "Images", "Tokenizers", "Safetensors", "StrictJSON",
+            ]),
         // F7
         .target(name: "Evaluation", dependencies: ["Torch"]),
         // F9
         .executableTarget(
             name: "gmail",
             dependencies: [
-                "Safetensors", "Torch", "TorchNN", "Tokenizers", "Images", "CaptionMetrics", "Encoders", "Datasets", "Adapters",
+                "Safetensors", "Torch", "TorchNN", "Tokenizers", "Images", "CaptionMetrics", "Encoders", "Datasets",
+                "Adapters",
                 "Training", "Alignment", "Miniature", "Evaluation",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
@@ -82,6 +87,7 @@ let package = Package(
 
         .testTarget(name: "SafetensorsTests", dependencies: ["Safetensors"], resources: [.copy("Fixtures")]),
         .testTarget(name: "TorchTests", dependencies: ["Torch"]),
+        .testTarget(name: "TorchOptimTests", dependencies: ["TorchOptim"]),
         .testTarget(name: "EncodersTests", dependencies: ["Encoders"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "AdaptersTests", dependencies: ["Adapters", "Encoders", "TorchOptim"], resources: [.copy("Fixtures")]),

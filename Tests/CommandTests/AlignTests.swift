@@ -34,7 +34,8 @@ import Testing
         }
         try AtomicFile.write(lines.joined(separator: "\n") + "\n", to: folder.path("pairs.jsonl"))
         common = [
-            "align", "--model", folder.path("model"), "--pairs", folder.path("pairs.jsonl"), "--cache", folder.path("cache"),
+            "align", "--model", folder.path("model"), "--pairs", folder.path("pairs.jsonl"), "--cache",
+            folder.path("cache"),
             "--quiet", "--set", "training.batchSize=4", "--set", "training.checkpointEvery=2", "--set",
             "training.validationEvery=3", "--set", "training.logEvery=1", "--set", "adapter.dropout=0.2", "--set",
             "training.learningRate=3e-3",
@@ -79,15 +80,22 @@ import Testing
 
     @Test func runsExportAndEmbed() throws {
         #expect(try align("gmail", to: "run", steps: 4).status == 0)
-        let merged = try Gmail.run(["export", "--run", folder.path("run"), "--out", folder.path("merged")], environment: environment)
+        let merged = try Gmail.run(
+            ["export", "--run", folder.path("run"), "--out", folder.path("merged")], environment: environment)
         #expect(merged.status == 0, "\(merged.stderr)")
         let adapter = try Gmail.run(
-            ["export", "--run", folder.path("run"), "--out", folder.path("adapter"), "--adapter"], environment: environment)
+            ["export", "--run", folder.path("run"), "--out", folder.path("adapter"), "--adapter"],
+            environment: environment)
         #expect(adapter.status == 0, "\(adapter.stderr)")
-        #expect(try bytes("adapter/adapter_model.safetensors") == bytes("run/checkpoints/step-000004/adapter_model.safetensors"))
+        #expect(
+            try bytes("adapter/adapter_model.safetensors")
+                == bytes("run/checkpoints/step-000004/adapter_model.safetensors"))
         func embed(_ out: String, _ model: String, _ more: [String]) throws -> [Float] {
             let outcome = try Gmail.run(
-                ["embed", "--model", folder.path(model), "--images", folder.path("generated"), "--out", folder.path(out), "--quiet"]
+                [
+                    "embed", "--model", folder.path(model), "--images", folder.path("generated"), "--out",
+                    folder.path(out), "--quiet",
+                ]
                     + more, environment: environment)
             #expect(outcome.status == 0, "\(outcome.stderr)")
             let tensor = try SafetensorsFile(path: folder.path(out)).tensor(named: "image_embeds")
@@ -114,18 +122,25 @@ import Testing
             try align("gmail", to: "a", steps: 2, ["--set", "training.learningrate=1"]),
             "unknown recipe key 'training.learningrate'. Did you mean 'training.learningRate'?")
         let pairs = try String(contentsOfFile: folder.path("pairs.jsonl"), encoding: .utf8)
-        try AtomicFile.write(pairs.replacingOccurrences(of: "\"id\": \"p4\",", with: "\"id\" \"p4\","), to: folder.path("pairs.jsonl"))
+        try AtomicFile.write(
+            pairs.replacingOccurrences(of: "\"id\": \"p4\",", with: "\"id\" \"p4\","), to: folder.path("pairs.jsonl"))
         fails(try align("gmail", to: "a", steps: 2), "line 5")
-        try AtomicFile.write(pairs.replacingOccurrences(of: "generated/3.png", with: "generated/none.png"), to: folder.path("pairs.jsonl"))
+        try AtomicFile.write(
+            pairs.replacingOccurrences(of: "generated/3.png", with: "generated/none.png"),
+            to: folder.path("pairs.jsonl"))
         fails(try align("gmail", to: "b", steps: 6), "none.png")
         try AtomicFile.write(pairs, to: folder.path("pairs.jsonl"))
         // A run of another base model.
         #expect(try align("gmail", to: "c", steps: 2).status == 0)
         let other = try Gmail.run(
-            ["export", "--run", folder.path("c"), "--model", otherModel(), "--out", folder.path("d")], environment: environment)
+            ["export", "--run", folder.path("c"), "--model", otherModel(), "--out", folder.path("d")],
+            environment: environment)
         fails(other, "was trained on")
         let tagless = try Gmail.run(
-            ["embed", "--model", folder.path("model"), "--run", folder.path("c"), "--images", folder.path("real"), "--out", folder.path("e")],
+            [
+                "embed", "--model", folder.path("model"), "--run", folder.path("c"), "--images", folder.path("real"),
+                "--out", folder.path("e"),
+            ],
             environment: environment)
         #expect(tagless.status == 2)
         #expect(tagless.stderr.contains("add --modality real or generated"))

@@ -1,11 +1,11 @@
 import Foundation
 import Testing
 
+@testable import Evaluation
+
 #if canImport(FoundationXML)
     import FoundationXML
 #endif
-
-@testable import Evaluation
 
 /// Rows of `centres.count` clusters, `perCluster` each, in file order of the clusters.
 private func clusters(_ centres: [[Float]], perCluster: Int, spread: Double, seed: UInt64) throws -> EmbeddingRows {
@@ -108,7 +108,8 @@ private func clusters(_ centres: [[Float]], perCluster: Int, spread: Double, see
         let real = try clusters([[1, 0, 0, 0, 0]], perCluster: pairs / 2, spread: 0.2, seed: 1)
         let generated = try clusters([[0, 1, 0, 0, 0]], perCluster: pairs, spread: 0.2, seed: 2)
         return try GapMap(
-            real: real, realRow: (0..<pairs).map { $0 / 2 }, generated: generated, pairs: Array(0..<pairs), method: method)
+            real: real, realRow: (0..<pairs).map { $0 / 2 }, generated: generated, pairs: Array(0..<pairs),
+            method: method)
     }
 
     @Test(arguments: GapMapMethod.allCases) func `the same input gives the same bytes`(method: GapMapMethod) throws {
@@ -143,7 +144,8 @@ private func clusters(_ centres: [[Float]], perCluster: Int, spread: Double, see
     @Test func `the drawing is well-formed XML with every point and line`() throws {
         let map = try map(.pca)
         let svg = GapMapSVG.render(
-            title: "a < b & \"c\"\u{1}", panels: ["Before", "After"].map { .init(title: $0, subtitle: "x > y", map: map) },
+            title: "a < b & \"c\"\u{1}",
+            panels: ["Before", "After"].map { .init(title: $0, subtitle: "x > y", map: map) },
             footer: "é")
         let counter = ElementCounter()
         let parser = XMLParser(data: Data(svg.utf8))

@@ -89,7 +89,10 @@ import Testing
                     _ = try GapStatistics(real: real, realRow: [0], generated: wide, text: text)
                 }
             ),
-            ("rows: 3 numbers are no whole rows of 2", { _ = try EmbeddingRows([1, 2, 3], dimension: 2, what: "rows") }),
+            (
+                "rows: 3 numbers are no whole rows of 2",
+                { _ = try EmbeddingRows([1, 2, 3], dimension: 2, what: "rows") }
+            ),
             (
                 "PCA of 1 points: expected 2 or more; choose --map none",
                 { _ = try PrincipalComponents(try EmbeddingRows([1, 2], dimension: 2)) }

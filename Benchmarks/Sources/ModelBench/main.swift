@@ -38,7 +38,9 @@ try TorchRuntime.load()
 try TorchRuntime.keepFreedMemory()
 switch arguments.dropFirst().first {
 case "gemm":
-    print("{\"float32_gflops\": \(peak(.float32)), \"bfloat16_gflops\": \(peak(.bfloat16)), \"threads\": \(TorchRuntime.threadCount)}")
+    print(
+        "{\"float32_gflops\": \(peak(.float32)), \"bfloat16_gflops\": \(peak(.bfloat16)), \"threads\": \(TorchRuntime.threadCount)}"
+    )
 case "embed":
     let (dtype, batch, repeats) = (dtype(arguments[2]), Int(arguments[3])!, Int(arguments[4])!)
     let model = CLIPModel(CLIPConfiguration())
@@ -47,7 +49,9 @@ case "embed":
     model.setRequiresGrad(false)
     let choice = try model.prepareForInference()
     let pixels = Tensor.randn([batch, 3, 224, 224], generator: Generator(seed: 1))
-    func run() { inferenceMode { precondition(model.imageFeatures(pixels).to(.float32).normalized().isFinite().all()) } }
+    func run() {
+        inferenceMode { precondition(model.imageFeatures(pixels).to(.float32).normalized().isFinite().all()) }
+    }
     run()
     let time = median((0..<repeats).map { _ in seconds(run) })
     let rate = Double(batch) / time
@@ -56,7 +60,9 @@ case "embed":
         "{\"images_per_second\": \(rate), \"batch\": \(batch), \"dtype\": \"\(dtype)\", \"kernel\": \"\(choice?.kernel.rawValue ?? "")\", \"share_of_gemm_peak\": \(share)}"
     )
 case "align":
-    let (dtype, batch, repeats, isCached) = (dtype(arguments[2]), Int(arguments[3])!, Int(arguments[4])!, arguments[5] == "cached")
+    let (dtype, batch, repeats, isCached) = (
+        dtype(arguments[2]), Int(arguments[3])!, Int(arguments[4])!, arguments[5] == "cached"
+    )
     let model = CLIPModel(CLIPConfiguration())
     model.initialize(generator: Generator(seed: 0))
     let task = try AlignmentTask(
@@ -81,6 +87,7 @@ case "align":
         "{\"pairs_per_second\": \(Double(batch) / time), \"batch\": \(batch), \"dtype\": \"\(dtype)\", \"real\": \"\(arguments[5])\", \"share_of_gemm_peak\": \(flops / time / 1e9 / peak(dtype))}"
     )
 default:
-    FileHandle.standardError.write(Data("ModelBench gemm | embed DTYPE BATCH REPEATS | align DTYPE BATCH REPEATS computed|cached\n".utf8))
+    FileHandle.standardError.write(
+        Data("ModelBench gemm | embed DTYPE BATCH REPEATS | align DTYPE BATCH REPEATS computed|cached\n".utf8))
     exit(2)
 }

@@ -33,7 +33,9 @@ public final class AlignedModel {
         flow = CLIPFlow(recipe.evaluation.clipFlow)
         if let weightsHash, let base = try run.manifest().sources.first(where: { $0.role == "model" }) {
             guard base.sha256 == weightsHash else {
-                throw AlignmentError.anotherBase(run: path, expected: "\(base.path) (\(base.sha256.prefix(12)))", got: String(weightsHash.prefix(12)))
+                throw AlignmentError.anotherBase(
+                    run: path, expected: "\(base.path) (\(base.sha256.prefix(12)))", got: String(weightsHash.prefix(12))
+                )
             }
         }
         let device = clip.logitScale.device

@@ -11,7 +11,8 @@ extension AlignmentSettings {
             tuning: Tuning(recipe.adapter), projection: ProjectionConfiguration(recipe.projection),
             loss: AlignmentLoss(recipe.loss), learningRate: training.learningRate, weightDecay: training.weightDecay,
             schedule: .cosineWarmRestarts(
-                firstPeriod: training.restartPeriod, multiplier: training.restartMultiplier, warmup: training.warmupSteps,
+                firstPeriod: training.restartPeriod, multiplier: training.restartMultiplier,
+                warmup: training.warmupSteps,
                 minimum: 0),
             clipNorm: training.clipNorm, chunkSize: training.microBatchSize, precision: precision,
             seed: UInt64(training.seed))

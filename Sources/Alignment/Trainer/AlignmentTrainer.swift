@@ -64,17 +64,21 @@ public final class AlignmentTrainer {
         processor = try CLIPProcessor(folder: inputs.model, configuration: clip.configuration)
         let precision = try Precision(recipe.training.precision, on: inputs.device)
         task = try AlignmentTask(trunk: clip, settings: AlignmentSettings(recipe, precision: precision))
-        let (preprocessing, dimension, hash) = (processor.preprocessing, clip.configuration.projectionDimension, inputs.weightsHash)
+        let (preprocessing, dimension, hash) = (
+            processor.preprocessing, clip.configuration.projectionDimension, inputs.weightsHash
+        )
         func features(_ manifest: PairsManifest) throws -> FrozenFeatures {
             try FrozenFeatures(
-                manifest: manifest, folder: inputs.cache, weightsHash: hash, preprocessing: preprocessing, precision: precision,
+                manifest: manifest, folder: inputs.cache, weightsHash: hash, preprocessing: preprocessing,
+                precision: precision,
                 dimension: dimension)
         }
         frozen = try features(manifest)
         frozenValidation = try validation.map(features)
         guard manifest.count >= recipe.training.batchSize else {
             throw AlignmentError.invalidSetting(
-                setting: "training.batchSize", expected: "at most \(manifest.count), the number of pairs in \(manifest.path)",
+                setting: "training.batchSize",
+                expected: "at most \(manifest.count), the number of pairs in \(manifest.path)",
                 got: "\(recipe.training.batchSize)")
         }
     }
@@ -83,18 +87,21 @@ public final class AlignmentTrainer {
     public func runManifest(versions: [String: String]) throws -> RunManifest {
         var sources = [
             RunManifest.Source(role: "pairs", path: manifest.path, sha256: manifest.contentHash, count: manifest.count),
-            RunManifest.Source(role: "model", path: modelFolder, sha256: weightsHash, count: clip.parameterCount().total),
+            RunManifest.Source(
+                role: "model", path: modelFolder, sha256: weightsHash, count: clip.parameterCount().total),
         ]
         if let validation {
             sources.append(
-                .init(role: "validation", path: validation.path, sha256: validation.contentHash, count: validation.count))
+                .init(
+                    role: "validation", path: validation.path, sha256: validation.contentHash, count: validation.count))
         }
         let trained = task.optimizer.parameters.reduce(0) { $0 + $1.count }
         return RunManifest(
             sources: sources,
             parameterGroups: task.optimizer.groups.map {
                 .init(
-                    name: $0.name, tensors: $0.parameters.count, elements: $0.elementCount, learningRate: $0.learningRate,
+                    name: $0.name, tensors: $0.parameters.count, elements: $0.elementCount,
+                    learningRate: $0.learningRate,
                     weightDecay: $0.weightDecay)
             },
             frozenElements: clip.parameterCount().total - (task.settings.tuning == .full ? trained : 0),
@@ -114,7 +121,9 @@ public final class AlignmentTrainer {
             indices.formUnion(batch.indices)
         }
         try fill(frozen, indices.sorted(), "\(needed) pairs")
-        if let frozenValidation, let validation { try fill(frozenValidation, Array(0..<validation.count), "validation pairs") }
+        if let frozenValidation, let validation {
+            try fill(frozenValidation, Array(0..<validation.count), "validation pairs")
+        }
     }
 
     private func fill(_ features: FrozenFeatures, _ indices: [Int], _ what: String) throws {
@@ -138,7 +147,9 @@ public final class AlignmentTrainer {
         if loss.needsText {
             try features.fillText(indices) { captions in
                 let (ids, truncated) = try processor.tokens(captions, folder: modelFolder)
-                if !truncated.isEmpty { note("\(truncated.count) of \(captions.count) captions cut to the context of the text encoder") }
+                if !truncated.isEmpty {
+                    note("\(truncated.count) of \(captions.count) captions cut to the context of the text encoder")
+                }
                 return inferenceMode { task.computing { clip.textFeatures(ids.to(task.device)) }.to(.float32) }
             }
         }
@@ -146,7 +157,8 @@ public final class AlignmentTrainer {
 
     private func sampler(_ position: SamplerPosition) throws -> ShuffledSampler {
         try ShuffledSampler(
-            count: manifest.count, batchSize: recipe.training.batchSize, seed: UInt64(recipe.training.seed), position: position)
+            count: manifest.count, batchSize: recipe.training.batchSize, seed: UInt64(recipe.training.seed),
+            position: position)
     }
 
     /// The run's batches from a position on.
@@ -161,7 +173,10 @@ public final class AlignmentTrainer {
         let needsReal = task.settings.loss.needsReal
         let trainsOnReal = recipe.data.images == .real
         // Who lacks features of the real image is asked for its pixels, so that the loader finds and counts what is broken.
-        let unfeatured = try Set((0..<manifest.count).filter { try needsReal && !needsRealPixels && !features.hasReal(manifest.pair(at: $0)) })
+        let unfeatured = try Set(
+            (0..<manifest.count).filter {
+                try needsReal && !needsRealPixels && !features.hasReal(manifest.pair(at: $0))
+            })
         return try ImageBatchLoader(
             batches, sampleCount: manifest.count, streams: 2, preprocessing: processor.preprocessing,
             options: .init(maximumSkippedShare: recipe.data.maximumSkippedShare), skipped: skipped
@@ -169,11 +184,14 @@ public final class AlignmentTrainer {
             let pair = try manifest.pair(at: index)
             let real = pair.real.map { ImageSource.file(manifest.resolve($0)) }
             let first = trainsOnReal ? real : .file(manifest.resolve(pair.generated))
-            return ImageSample(id: pair.id, images: [first, needsRealPixels || unfeatured.contains(index) ? real : nil])
+            return ImageSample(
+                id: pair.id, images: [first, needsRealPixels || unfeatured.contains(index) ? real : nil])
         }
     }
 
-    private func alignmentBatch(_ batch: Datasets.ImageBatch, _ manifest: PairsManifest, _ features: FrozenFeatures) throws -> AlignmentBatch {
+    private func alignmentBatch(_ batch: Datasets.ImageBatch, _ manifest: PairsManifest, _ features: FrozenFeatures)
+        throws -> AlignmentBatch
+    {
         let pairs = try batch.indices.map { try manifest.pair(at: $0) }
         guard let generated = batch.pixels[0].tensor() else {
             throw AlignmentError.batchTooSmall(step: task.step, got: 0)

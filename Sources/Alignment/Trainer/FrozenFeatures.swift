@@ -21,7 +21,8 @@ final class FrozenFeatures {
     ///   - folder: the cache; several runs may share it.
     ///   - weightsHash: of the CLIP model's weights.
     init(
-        manifest: PairsManifest, folder: String, weightsHash: String, preprocessing: ImagePreprocessing, precision: Precision,
+        manifest: PairsManifest, folder: String, weightsHash: String, preprocessing: ImagePreprocessing,
+        precision: Precision,
         dimension: Int
     ) throws {
         self.manifest = manifest
@@ -52,7 +53,8 @@ final class FrozenFeatures {
 
     private func key(_ pair: Pair) throws -> FeatureKey {
         guard let real = pair.real, let key = realKeys[real] else {
-            throw AlignmentError.missingInput(what: "features of the real image of '\(pair.id)'", reason: "the loss compares with")
+            throw AlignmentError.missingInput(
+                what: "features of the real image of '\(pair.id)'", reason: "the loss compares with")
         }
         return key
     }
@@ -78,7 +80,9 @@ final class FrozenFeatures {
         }
         // A feature's last bits may depend on its batch, so chunks are cut from the whole list before looking at the cache.
         let chunkSize = 64
-        let chunks = stride(from: 0, to: paths.count, by: chunkSize).map { Array(paths[$0..<min($0 + chunkSize, paths.count)]) }
+        let chunks = stride(from: 0, to: paths.count, by: chunkSize).map {
+            Array(paths[$0..<min($0 + chunkSize, paths.count)])
+        }
         let missing = chunks.filter { chunk in !chunk.allSatisfy { realCache.contains(realKeys[$0]!) } }
         var done = paths.count - missing.reduce(0) { $0 + $1.count }
         progress(done, paths.count)

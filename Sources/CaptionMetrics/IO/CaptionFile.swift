@@ -47,7 +47,9 @@ public struct CaptionFile: Sendable {
     public init(_ data: Data, path: String) throws {
         // Hash and text are independent: two cores.
         let parts = Parallel.map(2) { part -> Result<Part, any Error> in
-            part == 0 ? .success(.hash(data.withUnsafeBytes { ContentHash.sha256(of: $0) })) : Result { .entries(try Self.parse(data, path)) }
+            part == 0
+                ? .success(.hash(data.withUnsafeBytes { ContentHash.sha256(of: $0) }))
+                : Result { .entries(try Self.parse(data, path)) }
         }
         var hash = ""
         var entries: [Entry] = []

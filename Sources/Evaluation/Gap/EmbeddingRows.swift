@@ -24,10 +24,16 @@ public struct EmbeddingRows: Sendable, Equatable {
         var result = values
         for row in 0..<count {
             var sum = 0.0
-            for index in row * dimension..<(row + 1) * dimension { sum += Double(values[index]) * Double(values[index]) }
-            guard sum.isFinite, sum > 0 else { throw GapError.noDirection(what: what, row: row, length: sum.squareRoot()) }
+            for index in row * dimension..<(row + 1) * dimension {
+                sum += Double(values[index]) * Double(values[index])
+            }
+            guard sum.isFinite, sum > 0 else {
+                throw GapError.noDirection(what: what, row: row, length: sum.squareRoot())
+            }
             let scale = 1 / sum.squareRoot()
-            for index in row * dimension..<(row + 1) * dimension { result[index] = Float(Double(values[index]) * scale) }
+            for index in row * dimension..<(row + 1) * dimension {
+                result[index] = Float(Double(values[index]) * scale)
+            }
         }
         return try EmbeddingRows(result, dimension: dimension, what: what)
     }

@@ -145,7 +145,8 @@ public struct GapReport: Sendable, Encodable {
                 + (after.map { "  " + pick($0) } ?? "") + paper
         }
         let paperNote = String(
-            format: "   (paper, Table 14: %.2f%@)", paper.before, after == nil ? "" : String(format: " -> %.2f", paper.after))
+            format: "   (paper, Table 14: %.2f%@)", paper.before,
+            after == nil ? "" : String(format: " -> %.2f", paper.after))
         var lines = [
             "\(counts.pairs) pairs, \(counts.realImages) real and \(counts.generatedImages) generated images",
             String(repeating: " ", count: 22) + "    before         " + (after == nil ? "" : "      after"),

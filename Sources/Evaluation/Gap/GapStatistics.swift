@@ -88,7 +88,9 @@ public struct GapStatistics: Sendable, Equatable, Codable {
         guard generated.count == pairs else {
             throw GapError.unequalCounts(what: "generated images", expected: pairs, got: generated.count)
         }
-        guard text.count == pairs else { throw GapError.unequalCounts(what: "captions", expected: pairs, got: text.count) }
+        guard text.count == pairs else {
+            throw GapError.unequalCounts(what: "captions", expected: pairs, got: text.count)
+        }
         for (pair, row) in realRow.enumerated() where !(0..<real.count).contains(row) {
             throw GapError.rowOutOfRange(pair: pair, row: row, count: real.count)
         }

@@ -74,7 +74,9 @@ public struct TSNE: Sendable {
             }
         }
         coordinates = (0..<n).map { SIMD2(Double(x[$0]), Double(y[$0])) }
-        guard coordinates.allSatisfy({ $0.x.isFinite && $0.y.isFinite }) else { throw GapError.notFinite(what: "t-SNE") }
+        guard coordinates.allSatisfy({ $0.x.isFinite && $0.y.isFinite }) else {
+            throw GapError.notFinite(what: "t-SNE")
+        }
         divergence = Self.divergence(p, coordinates, stride)
     }
 

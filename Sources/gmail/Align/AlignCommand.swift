@@ -38,7 +38,9 @@ struct AlignCommand: AsyncParsableCommand {
     @Option(help: "The run's folder.")
     var out: String
 
-    @Option(name: .customLong("set"), help: ArgumentHelp("Change a setting of the recipe; may be repeated.", valueName: "key=value"))
+    @Option(
+        name: .customLong("set"),
+        help: ArgumentHelp("Change a setting of the recipe; may be repeated.", valueName: "key=value"))
     var overrides: [String] = []
 
     @Flag(help: "Go on with the run in --out where its last checkpoint stands.")
@@ -83,14 +85,18 @@ struct AlignCommand: AsyncParsableCommand {
         }
     }
 
-    private func train(_ recipe: AlignmentRecipe, _ run: RunFolder, _ device: Device, _ stop: StopSignal) throws -> LoopOutcome {
+    private func train(_ recipe: AlignmentRecipe, _ run: RunFolder, _ device: Device, _ stop: StopSignal) throws
+        -> LoopOutcome
+    {
         let weightsHash = try FileHashes().sha256(of: CLIPCheckpoint.path(folder: model))
         let versions = [
             "gmail": Gmail.configuration.version, "libtorch": try TorchRuntime.version(),
             "cpu_kernels": try TorchRuntime.cpuCapability(),
         ]
         guard recipe.trainsSomething else {
-            try run.write(.untrained(recipe, model: model, weightsHash: weightsHash, pairs: pairs, device: device, versions: versions))
+            try run.write(
+                .untrained(
+                    recipe, model: model, weightsHash: weightsHash, pairs: pairs, device: device, versions: versions))
             return .finished(step: 0)
         }
         let inputs = AlignmentTrainer.Inputs(
@@ -102,9 +108,13 @@ struct AlignCommand: AsyncParsableCommand {
         let manifest = try trainer.runManifest(versions: versions)
         try run.write(manifest)
         for group in manifest.parameterGroups {
-            progress.note("training \(group.name): \(group.tensors) tensors, \(group.elements) numbers, learning rate \(group.learningRate)")
+            progress.note(
+                "training \(group.name): \(group.tensors) tensors, \(group.elements) numbers, learning rate \(group.learningRate)"
+            )
         }
-        progress.note("frozen: \(manifest.frozenElements) numbers; \(manifest.dtype) on \(manifest.device), \(manifest.steps) steps")
+        progress.note(
+            "frozen: \(manifest.frozenElements) numbers; \(manifest.dtype) on \(manifest.device), \(manifest.steps) steps"
+        )
         try trainer.prepare()
         let loop = TrainingLoop(
             task: trainer, run: run, settings: settings, stop: stop,
@@ -139,7 +149,9 @@ struct AlignCommand: AsyncParsableCommand {
             let summary = Summary(run: run.path, step: step, checkpoint: checkpoint, finished: outcome.exitCode == 0)
             print(String(decoding: try encoder.encode(summary), as: UTF8.self))
         } else if !quiet {
-            print(outcome.exitCode == 0 ? "\(run.path): \(step) steps done" : "\(run.path): stopped at step \(step); go on with --resume")
+            print(
+                outcome.exitCode == 0
+                    ? "\(run.path): \(step) steps done" : "\(run.path): stopped at step \(step); go on with --resume")
             if let checkpoint { print("adapter and projections: \(checkpoint)") }
         }
     }
@@ -153,13 +165,15 @@ extension AlignmentRecipe {
 extension RunManifest {
     /// Of a run that trains nothing: it says which encoder reads what, for the steps that follow.
     static func untrained(
-        _ recipe: AlignmentRecipe, model: String, weightsHash: String, pairs: String, device: Device, versions: [String: String]
+        _ recipe: AlignmentRecipe, model: String, weightsHash: String, pairs: String, device: Device,
+        versions: [String: String]
     ) throws -> RunManifest {
         RunManifest(
             sources: [
                 .init(role: "pairs", path: pairs, sha256: try FileHashes().sha256(of: pairs)),
                 .init(role: "model", path: model, sha256: weightsHash),
-            ], parameterGroups: [], frozenElements: 0, seed: recipe.training.seed, device: "\(device)", dtype: "float32",
+            ], parameterGroups: [], frozenElements: 0, seed: recipe.training.seed, device: "\(device)",
+            dtype: "float32",
             versions: versions, steps: 0)
     }
 }

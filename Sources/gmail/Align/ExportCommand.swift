@@ -50,7 +50,9 @@ extension AlignedModel {
     /// Opens a run on its base model, whose weights must be those the run was begun with.
     /// - Parameter model: folder of the base; nil takes the manifest's.
     static func open(run: String, model: String?, device: Device = .cpu) throws -> (AlignedModel, folder: String) {
-        guard let folder = try model ?? RunFolder.open(run).manifest().sources.first(where: { $0.role == "model" })?.path else {
+        guard
+            let folder = try model ?? RunFolder.open(run).manifest().sources.first(where: { $0.role == "model" })?.path
+        else {
             throw CommandError("run '\(run)' names no model in its manifest; give it with --model")
         }
         let clip = try CLIPModel(folder: folder, dtype: .float32, device: device)

@@ -29,7 +29,8 @@ struct EmbedCommand: AsyncParsableCommand {
 
     @Option(
         name: .customLong("run"),
-        help: ArgumentHelp("A run of gmail align: images go through its encoders and projections.", valueName: "folder"))
+        help: ArgumentHelp("A run of gmail align: images go through its encoders and projections.", valueName: "folder")
+    )
     var runFolder: String?
 
     @Option(help: "With --run, what the images are: real (read by f_r) or generated (read by f_g).")

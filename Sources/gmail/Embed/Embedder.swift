@@ -24,7 +24,8 @@ struct Embedder {
     ///   - modality: with a run, what the images are; real unless told.
     ///   - reducedDecode: ratio of `ImagePreprocessing.DecodeScale.reduced`; nil decodes every pixel.
     init(
-        folder: String, run: String? = nil, modality: Modality? = nil, device: Device, dtype: DType, batchSize: Int, reducedDecode: Double? = nil, quiet: Bool
+        folder: String, run: String? = nil, modality: Modality? = nil, device: Device, dtype: DType, batchSize: Int,
+        reducedDecode: Double? = nil, quiet: Bool
     ) throws {
         self.folder = folder
         self.device = device

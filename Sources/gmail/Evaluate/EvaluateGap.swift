@@ -144,7 +144,8 @@ struct EvaluateGap: ParsableCommand {
         let name = method == .tsne ? "t-SNE, perplexity \(String(format: "%.0f", first.perplexity ?? 0))" : "PCA"
         let svg = GapMapSVG.render(
             title: "Real and generated images in CLIP's space", panels: panels,
-            footer: "\(name); \(chosen.count) of \(total) pairs; numbers are of all \(total); each panel has its own scale")
+            footer:
+                "\(name); \(chosen.count) of \(total) pairs; numbers are of all \(total); each panel has its own scale")
         let data = MapFile(
             seed: seed, ids: chosen.map { embeddings.ids[$0] }, before: first, after: second)
         try AtomicFile.write(GapReport.encode(data, pretty: false), to: "\(stem)-map.json")

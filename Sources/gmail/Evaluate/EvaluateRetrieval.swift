@@ -21,7 +21,8 @@ struct EvaluateRetrieval: AsyncParsableCommand {
 
     @Option(
         name: .customLong("run"),
-        help: ArgumentHelp("A run of gmail align: images are real ones and go through its CLIP flow.", valueName: "folder"))
+        help: ArgumentHelp(
+            "A run of gmail align: images are real ones and go through its CLIP flow.", valueName: "folder"))
     var runFolder: String?
 
     @Option(help: "COCO's captions JSON, or Karpathy's dataset_coco.json.", completion: .file())
@@ -55,7 +56,8 @@ struct EvaluateRetrieval: AsyncParsableCommand {
         let data = try CaptionedImages(file: captions, folder: images, split: split)
         let (device, dtype) = try compute.resolve()
         let embedder = try Embedder(
-            folder: model, run: runFolder, modality: runFolder == nil ? nil : .real, device: device, dtype: dtype, batchSize: batchSize, quiet: quiet)
+            folder: model, run: runFolder, modality: runFolder == nil ? nil : .real, device: device, dtype: dtype,
+            batchSize: batchSize, quiet: quiet)
         let result = try await RetrievalEvaluation(embedder, data, captions: captions, images: images, rowsBeside: out)
         let text = try result.json()
         try AtomicFile.write(text, to: out)

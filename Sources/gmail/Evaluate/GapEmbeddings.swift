@@ -138,6 +138,8 @@ struct GapEmbeddings {
             for input in inputs { row[input] = row.count }
         }
 
-        func rows(_ what: String) throws -> EmbeddingRows { try EmbeddingRows(values, dimension: dimension, what: what) }
+        func rows(_ what: String) throws -> EmbeddingRows {
+            try EmbeddingRows(values, dimension: dimension, what: what)
+        }
     }
 }
