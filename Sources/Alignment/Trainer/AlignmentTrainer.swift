@@ -112,7 +112,6 @@ public final class AlignmentTrainer {
     /// Computes the frozen side's features for every pair that the run will see.
     public func prepare() throws {
         let total = recipe.totalSteps(pairCount: manifest.count)
-        let needed = min(manifest.count, total * recipe.training.batchSize)
         var indices = Set<Int>()
         var sampler = try sampler(SamplerPosition())
         // An epoch leaves out its incomplete batch, so a pair may first be met in a later one.
@@ -120,13 +119,13 @@ public final class AlignmentTrainer {
             guard indices.count < manifest.count, let batch = sampler.next() else { break }
             indices.formUnion(batch.indices)
         }
-        try fill(frozen, indices.sorted(), "\(needed) pairs")
+        try fill(frozen, indices.sorted())
         if let frozenValidation, let validation {
-            try fill(frozenValidation, Array(0..<validation.count), "validation pairs")
+            try fill(frozenValidation, Array(0..<validation.count))
         }
     }
 
-    private func fill(_ features: FrozenFeatures, _ indices: [Int], _ what: String) throws {
+    private func fill(_ features: FrozenFeatures, _ indices: [Int]) throws {
         let loss = task.settings.loss
         if loss.needsReal && !loss.needsRealPixels {
             var lastShown = ContinuousClock.now
