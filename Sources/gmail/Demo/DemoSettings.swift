@@ -1,0 +1,46 @@
+import Foundation
+
+/// How large a demo is; a folder made with other settings is not continued.
+///
+/// The sizes are such that the whole takes about five minutes on two cores (`--quick`: one). They say nothing about the
+/// paper's sizes, which stand in the shipped recipes.
+struct DemoSettings: Codable, Equatable {
+    var version = 2
+    var seed: UInt64
+    /// Scenes with one caption each: so many real images, and so many generated ones.
+    var trainScenes: Int
+    /// Held-out scenes whose generated images measure loss and gap while the alignment trains.
+    var validationScenes: Int
+    /// Held-out real scenes that everything is judged on.
+    var testScenes: Int
+    /// Of those, the first ones also get a generated image: the pairs of the gap and its map.
+    var gapScenes: Int
+    /// Denoising steps per image.
+    var generationSteps: Int
+    var guidance: Double
+    var alignmentRecipe: String
+    var alignmentSteps: Int
+    var alignmentRank: Int?
+    var captionerSteps: Int
+    /// SHA-256 over the small models' weights: other models make another demo.
+    var models: String
+
+    init(seed: UInt64, quick: Bool, images: Int?, recipe: String, rank: Int?, models: String) {
+        self.seed = seed
+        self.models = models
+        trainScenes = images ?? (quick ? 96 : 768)
+        validationScenes = quick ? 32 : 96
+        testScenes = quick ? 64 : 300
+        gapScenes = quick ? 32 : 128
+        generationSteps = quick ? 10 : 12
+        guidance = 3
+        alignmentRecipe = recipe
+        alignmentSteps = quick ? 40 : 300
+        alignmentRank = rank
+        captionerSteps = quick ? 60 : 400
+    }
+
+    var description: String {
+        "seed \(seed), \(trainScenes) scenes, \(alignmentRecipe)\(alignmentRank.map { " of rank \($0)" } ?? "")"
+    }
+}
