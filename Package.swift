@@ -31,6 +31,7 @@ let package = Package(
             linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("webp")]),
         // The C face of libtorch: headers and the loader. shim/ is compiled against libtorch by scripts/build-torch-shim.sh.
         .target(name: "CTorch", exclude: ["shim"]),
+        .target(name: "Randomness"),
         .target(name: "StrictJSON"),
         .target(name: "Safetensors", dependencies: ["StrictJSON"]),
         // F1
@@ -47,7 +48,7 @@ let package = Package(
             name: "Encoders", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers"]),
         .target(name: "Adapters", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON"]),
         // F4
-        .target(name: "Datasets", dependencies: ["StrictJSON", "Safetensors", "Images"]),
+        .target(name: "Datasets", dependencies: ["Randomness", "StrictJSON", "Safetensors", "Images"]),
         .target(
             name: "Training",
             dependencies: [
@@ -66,9 +67,10 @@ let package = Package(
             name: "Miniature",
             dependencies: [
                 "Torch", "TorchNN", "TorchOptim", "Encoders", "Images", "Tokenizers", "Safetensors", "StrictJSON",
+                "Randomness",
             ]),
         // F7
-        .target(name: "Evaluation", dependencies: ["Torch"]),
+        .target(name: "Evaluation", dependencies: ["Randomness", "Torch"]),
         // F9
         .executableTarget(
             name: "gmail",
@@ -82,7 +84,8 @@ let package = Package(
         .executableTarget(
             name: "spice-parser",
             dependencies: [
-                "CaptionMetrics", "Safetensors", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "CaptionMetrics", "Randomness", "Safetensors",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
         .testTarget(name: "SafetensorsTests", dependencies: ["Safetensors"], resources: [.copy("Fixtures")]),
@@ -96,8 +99,9 @@ let package = Package(
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
         .testTarget(name: "MiniatureTests", dependencies: ["Miniature", "Evaluation"]),
-        .testTarget(name: "EvaluationTests", dependencies: ["Evaluation"]),
-        .testTarget(name: "DatasetsTests", dependencies: ["Datasets"], resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "EvaluationTests", dependencies: ["Evaluation", "Randomness"], resources: [.copy("Fixtures")]),
+        .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Randomness"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "TrainingTests",
             dependencies: ["Training", "TrainingTestSupport", "training-crash-helper"],

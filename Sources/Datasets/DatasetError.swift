@@ -19,6 +19,7 @@ public enum DatasetError: Error, Equatable, Sendable {
     case badCaptionFile(path: String, place: String, expected: String, got: String)
     case unknownSplit(path: String, split: String, known: [String])
     case noImages(path: String, split: String?)
+    case missingImages(path: String, folder: String, first: [String], missing: Int, total: Int)
 
     // Loading
     case tooManySkipped(skipped: Int, total: Int, maximumShare: Double, first: [SkippedSample])
@@ -64,6 +65,10 @@ extension DatasetError: CustomStringConvertible, LocalizedError {
                 : "'\(path)': no split '\(split)'; the file has \(known.joined(separator: ", "))"
         case .noImages(let path, let split):
             "'\(path)' holds no captioned image" + (split.map { " in split '\($0)'" } ?? "")
+        case .missingImages(let path, let folder, let first, let missing, let total):
+            "\(missing) of \(total) images of '\(path)' are not in '\(folder)': \(first.joined(separator: ", "))"
+                + (missing > first.count ? ", …" : "")
+                + "; every image must be there, or results would be of another set"
         case .tooManySkipped(let skipped, let total, let maximumShare, let first):
             "\(skipped) of \(total) samples cannot be read, more than the allowed share of \(maximumShare) "
                 + "(maximumSkippedShare); the first: "

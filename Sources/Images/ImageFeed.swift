@@ -5,6 +5,9 @@ import Foundation
 /// The consumer computes on one batch while the next ones are being decoded, so that the slower of the two sets the pace.
 /// At most `prefetch` batches wait, so memory does not grow with the number of files. A file that cannot be read or
 /// decoded leaves its place in the batch and is reported with its error; it never stops the feed.
+///
+/// For a list of files read once, as embedding does; training, with a sampler's order, several images per sample and
+/// resuming, has `Datasets.ImageBatchLoader`.
 public final class ImageFeed: Sendable {
     /// Up to `batchSize` images, in the order of the files.
     public final class Batch: @unchecked Sendable {  // written by the feed, then handed over

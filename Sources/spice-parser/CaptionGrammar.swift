@@ -1,3 +1,5 @@
+import Randomness
+
 /// Made-up captions with their trees, to teach the parser what a treebank of letters and blogs hardly holds: noun
 /// phrases with trailing participles, piles of prepositional phrases, fixed phrases such as `in front of`.
 ///
@@ -5,10 +7,10 @@
 /// bare first noun phrase a participle is an unattached fragment (`dep`), `standing` after a singular noun is itself a
 /// noun, a prepositional phrase after an object goes to the verb, one after a prepositional phrase mostly to its noun.
 struct CaptionGrammar {
-    private var random: SplitMix
+    private var random: SplitMix64
     private var sentence = TrainingSentence(forms: [], tags: [], lemmas: [], heads: [], labels: [])
 
-    init(seed: UInt64) { random = SplitMix(seed: seed) }
+    init(seed: UInt64) { random = SplitMix64(seed: seed) }
 
     mutating func sentences(_ count: Int) -> [TrainingSentence] {
         (0..<count).map { _ in caption() }

@@ -1,4 +1,5 @@
 import CaptionMetrics
+import Randomness
 
 /// Trains the three classifiers of the parser.
 struct ModelTraining {
@@ -27,7 +28,7 @@ struct ModelTraining {
         let trainer = PerceptronTrainer(classCount: CaptionTagger.tags.count)
         var features = FeatureBuffer()
         var scores = [Float](repeating: 0, count: CaptionTagger.tags.count)
-        var random = SplitMix(seed: seed)
+        var random = SplitMix64(seed: seed)
         var order = Array(examples.indices)
         for _ in 0..<(iterations ?? self.iterations) {
             order.shuffle(using: &random)
@@ -64,7 +65,7 @@ struct ModelTraining {
         let trainer = PerceptronTrainer(classCount: TransitionState.Transition.allCases.count)
         var features = FeatureBuffer()
         var scores = [Float](repeating: 0, count: trainer.classCount)
-        var random = SplitMix(seed: seed &+ 1)
+        var random = SplitMix64(seed: seed &+ 1)
         var order = Array(examples.indices)
         for pass in 0..<iterations {
             order.shuffle(using: &random)
@@ -96,7 +97,7 @@ struct ModelTraining {
         let trainer = PerceptronTrainer(classCount: ArcLabeler.labels.count)
         var features = FeatureBuffer()
         var scores = [Float](repeating: 0, count: trainer.classCount)
-        var random = SplitMix(seed: seed &+ 2)
+        var random = SplitMix64(seed: seed &+ 2)
         var order = Array(examples.indices)
         for _ in 0..<max(iterations / 2, 3) {
             order.shuffle(using: &random)

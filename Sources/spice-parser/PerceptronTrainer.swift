@@ -74,18 +74,3 @@ final class PerceptronTrainer {
         return SparseLinearModel(classCount: classCount, scale: scale, rows: result.sorted { $0.key < $1.key })
     }
 }
-
-/// A small deterministic generator (SplitMix64), so that training is the same in every run.
-struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-}

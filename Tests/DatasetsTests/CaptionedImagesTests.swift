@@ -1,4 +1,5 @@
 import Datasets
+import Foundation
 import Testing
 
 @Suite struct CaptionedImagesTests {
@@ -15,6 +16,7 @@ import Testing
         #expect(set.images.map(\.id) == [3, 9])
         #expect(set.images[0].captions == ["b ", "a"])
         #expect(set.captionCount == 3)
+        #expect(set.format == .coco && set.withoutCaption == 1)
         #expect(
             message { _ = try CaptionedImages(path: path, split: "test") }
                 == "'\(path)': split 'test' asked for, but the file names no splits; leave the split out")
@@ -39,6 +41,21 @@ import Testing
         #expect(
             message { _ = try CaptionedImages(path: path, split: "val") }
                 == "'\(path)': no split 'val'; the file has restval, test")
+    }
+
+    @Test func filesAreLookedForBelowTheFolder() throws {
+        let path = try folder.write(karpathy, to: "dataset_coco.json")
+        let test = try CaptionedImages(path: path, defaultSplit: "test")
+        #expect(test.split == "test" && test.format == .karpathy && test.images.count == 1)
+        #expect(
+            message { _ = try test.fileNames(below: folder.path) }
+                == "1 of 1 images of '\(path)' are not in '\(folder.path)': val2014/a.jpg; every image must be there, or results would be of another set"
+        )
+        try folder.write("", to: "a.jpg")
+        #expect(try test.fileNames(below: folder.path) == ["a.jpg"])
+        try FileManager.default.createDirectory(atPath: folder.file("val2014"), withIntermediateDirectories: true)
+        try folder.write("", to: "val2014/a.jpg")
+        #expect(try test.fileNames(below: folder.path) == ["val2014/a.jpg"])
     }
 
     @Test(arguments: [

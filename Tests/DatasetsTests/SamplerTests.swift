@@ -1,4 +1,5 @@
 import Datasets
+import Randomness
 import Testing
 
 @Suite struct SamplerTests {

@@ -1,4 +1,5 @@
 import Foundation
+import Randomness
 import Testing
 
 @testable import Evaluation
@@ -15,7 +16,7 @@ private func clusters(_ centres: [[Float]], perCluster: Int, spread: Double, see
         for _ in 0..<perCluster {
             for value in centre {
                 // A sum of twelve uniform numbers is close to a normal one.
-                let noise = (0..<12).reduce(-6.0) { sum, _ in sum + random.unit() }
+                let noise = (0..<12).reduce(-6.0) { sum, _ in sum + random.uniform() }
                 values.append(value + Float(spread * noise))
             }
         }

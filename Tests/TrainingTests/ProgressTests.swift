@@ -49,7 +49,7 @@ import Testing
     }
 
     @Test func timesReadAsClocks() {
-        #expect(ProgressReporter.clock(59.2) == "1:00")
-        #expect(ProgressReporter.clock(3661) == "1:01:01")
+        #expect(ProgressLine.clock(59.2) == "1:00")
+        #expect(ProgressLine.clock(3661) == "1:01:01")
     }
 }

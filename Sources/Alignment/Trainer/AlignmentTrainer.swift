@@ -172,10 +172,7 @@ public final class AlignmentTrainer {
         let needsReal = task.settings.loss.needsReal
         let trainsOnReal = recipe.data.images == .real
         // Who lacks features of the real image is asked for its pixels, so that the loader finds and counts what is broken.
-        let unfeatured = try Set(
-            (0..<manifest.count).filter {
-                try needsReal && !needsRealPixels && !features.hasReal(manifest.pair(at: $0))
-            })
+        let unreadable = needsReal ? features.unreadable : []
         return try ImageBatchLoader(
             batches, sampleCount: manifest.count, streams: 2, preprocessing: processor.preprocessing,
             options: .init(maximumSkippedShare: recipe.data.maximumSkippedShare), skipped: skipped
@@ -183,8 +180,8 @@ public final class AlignmentTrainer {
             let pair = try manifest.pair(at: index)
             let real = pair.real.map { ImageSource.file(manifest.resolve($0)) }
             let first = trainsOnReal ? real : .file(manifest.resolve(pair.generated))
-            return ImageSample(
-                id: pair.id, images: [first, needsRealPixels || unfeatured.contains(index) ? real : nil])
+            let isUnreadable = pair.real.map(unreadable.contains) ?? false
+            return ImageSample(id: pair.id, images: [first, needsRealPixels || isUnreadable ? real : nil])
         }
     }
 

@@ -16,6 +16,8 @@ final class FrozenFeatures {
     private let textCache: FeatureCache
     /// Content keys of real images by manifest path; absent for a file that cannot be read.
     private var realKeys: [String: FeatureKey] = [:]
+    /// Real images, by manifest path, that `fillReal` could not read: pairs of theirs have no features.
+    private(set) var unreadable: Set<String> = []
 
     /// - Parameters:
     ///   - folder: the cache; several runs may share it.
@@ -37,9 +39,6 @@ final class FrozenFeatures {
                 name: "text", weightsHash: weightsHash, preprocessingHash: "clip-bpe", precision: precision.rawValue,
                 dimension: dimension))
     }
-
-    /// Whether the real image of `pair` has features.
-    func hasReal(_ pair: Pair) -> Bool { pair.real.map { realKeys[$0] != nil } ?? false }
 
     /// Embeddings of the pairs' real images, `[pairs.count, E]`.
     func real(_ pairs: [Pair]) throws -> Embeddings<Real> {
@@ -75,7 +74,8 @@ final class FrozenFeatures {
                 realKeys[real] = try realCache.key(ofFile: manifest.resolve(real))
                 paths.append(real)
             } catch {
-                continue  // the loader reports the file when its pair is due, counts it and stops at the recipe's limit
+                // The loader reports the file when its pair is due, counts it and stops at the recipe's limit.
+                unreadable.insert(real)
             }
         }
         // A feature's last bits may depend on its batch, so chunks are cut from the whole list before looking at the cache.
@@ -95,7 +95,10 @@ final class FrozenFeatures {
                 let features = encode(batch.tensor())
                 try realCache.insert(batch.indices.map { realKeys[due[$0]]! }, features)
             }
-            for failure in batch.failures { realKeys[due[failure.index]] = nil }
+            for failure in batch.failures {
+                realKeys[due[failure.index]] = nil
+                unreadable.insert(due[failure.index])
+            }
             done += batch.count + batch.failures.count
             progress(done, paths.count)
         }

@@ -20,20 +20,31 @@ public struct CaptionedImage: Sendable, Hashable {
 
 /// The images and captions of one COCO or Karpathy file, or of one split of it.
 public struct CaptionedImages: Sendable {
+    /// Whose file it is.
+    public enum Format: String, Sendable {
+        case coco
+        case karpathy
+    }
+
     public let path: String
+    public let format: Format
     /// COCO's file: ascending by id, as torchvision's `CocoCaptions` reads it. Karpathy's: file order.
     public let images: [CaptionedImage]
-    /// The split that was asked for.
+    /// The split that was taken; nil for all.
     public let split: String?
+    /// COCO images that no caption names; they are left out.
+    public let withoutCaption: Int
     /// SHA-256 of the file.
     public let contentHash: String
 
     public var captionCount: Int { images.reduce(0) { $0 + $1.captions.count } }
 
-    /// - Parameter split: only the images of this split (Karpathy's files); nil takes all.
+    /// - Parameters:
+    ///   - split: only the images of this split (Karpathy's files).
+    ///   - defaultSplit: what `split` means when nil and the file has splits; nil takes all.
     /// - Throws: ``DatasetError``: a broken file with the place in it, an unknown split with those there are, or no
     ///   captioned image. COCO images without a caption are left out.
-    public init(path: String, split: String? = nil) throws {
+    public init(path: String, split: String? = nil, defaultSplit: String? = nil) throws {
         let file = try MappedFile(path: path)
         let root: JSONValue
         do {
@@ -44,8 +55,10 @@ public struct CaptionedImages: Sendable {
         }
         let reader = Reader(path: path)
         let entries = try reader.array(root["images"], "images")
-        let isKarpathy = entries.first?["sentences"] != nil
-        var images = isKarpathy ? try reader.karpathy(entries) : try reader.coco(entries, root: root)
+        let format: Format = entries.first?["sentences"] != nil ? .karpathy : .coco
+        var images = format == .karpathy ? try reader.karpathy(entries) : try reader.coco(entries, root: root)
+        withoutCaption = entries.count - images.count
+        let split = split ?? (format == .karpathy ? defaultSplit : nil)
         if let split {
             var known: [String] = []
             for case let name? in images.map(\.split) where !known.contains(name) { known.append(name) }
@@ -56,9 +69,33 @@ public struct CaptionedImages: Sendable {
         }
         guard !images.isEmpty else { throw DatasetError.noImages(path: path, split: split) }
         self.path = path
+        self.format = format
         self.images = images
         self.split = split
         contentHash = file.withUnsafeBytes { ContentHash.sha256(of: $0) }
+    }
+
+    /// Where each image stands below `folder`: as the file names it, or, for Karpathy's files, without `filepath` when the
+    /// folder holds the images directly.
+    /// - Throws: ``DatasetError/missingImages(path:folder:first:missing:total:)``.
+    public func fileNames(below folder: String) throws -> [String] {
+        let manager = FileManager.default
+        var missing: [String] = []
+        let names = images.map { image in
+            if manager.fileExists(atPath: "\(folder)/\(image.fileName)") { return image.fileName }
+            if format == .karpathy {
+                let name = (image.fileName as NSString).lastPathComponent
+                if manager.fileExists(atPath: "\(folder)/\(name)") { return name }
+            }
+            missing.append(image.fileName)
+            return image.fileName
+        }
+        guard missing.isEmpty else {
+            throw DatasetError.missingImages(
+                path: path, folder: folder, first: Array(missing.prefix(10)), missing: missing.count, total: names.count
+            )
+        }
+        return names
     }
 }
 

@@ -11,6 +11,10 @@ import Images
 /// The order of batches and of rows within them is the sampler's, whatever the number of threads. A sample with an
 /// unreadable image is left out, named in ``ImageBatch/skipped``; when more than `maximumSkippedShare` of all samples are,
 /// `next()` throws. A batch with no readable sample is passed over.
+///
+/// `Images.ImageFeed` does the smaller job of embedding a list of files once: it reports failures in place and times
+/// decoding and preprocessing apart. Training needs what would only be ballast there: several images per sample, a
+/// sampler's order without end, samples left out across a resume, cancelling, and buffers that are used again.
 public final class ImageBatchLoader: Sendable {
     public struct Options: Sendable {
         /// Threads that decode; at least 1.

@@ -1,31 +1,6 @@
 // Which samples stand in which batch: seeded, without replacement within an epoch, the same on every machine.
 
-/// SplitMix64 (Steele, Lea & Flood 2014): 64 bits of state, integer arithmetic only.
-public struct SplitMix64: RandomNumberGenerator, Sendable, Hashable {
-    public private(set) var state: UInt64
-
-    public init(seed: UInt64) { state = seed }
-
-    public mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-
-    /// Uniform in `0..<bound`, without bias (Lemire 2019). Written out, because the standard library does not promise
-    /// that its own way from bits to a range stays the same.
-    public mutating func next(below bound: UInt64) -> UInt64 {
-        precondition(bound > 0)
-        var product = next().multipliedFullWidth(by: bound)
-        if product.low < bound {
-            let threshold = (0 &- bound) % bound
-            while product.low < threshold { product = next().multipliedFullWidth(by: bound) }
-        }
-        return product.high
-    }
-}
+import Randomness
 
 /// Where a sampler stands: everything a checkpoint needs besides the sampler's settings.
 public struct SamplerPosition: Sendable, Hashable, Codable {

@@ -21,6 +21,8 @@ public struct CLIPConfiguration: Sendable, Hashable {
         /// The token whose position is pooled: its first occurrence; 2 (a legacy mistake) means the largest id instead.
         public var endOfTextID = 49407  // eos_token_id
         public var padID = 1  // pad_token_id
+        /// The token that begins a text; nothing here reads it, other programs do.
+        public var startOfTextID = 49406  // bos_token_id
 
         public init() {}
     }
@@ -93,6 +95,7 @@ extension CLIPConfiguration {
             text.layerNormEps = try part.double("layer_norm_eps") ?? text.layerNormEps
             text.endOfTextID = try part.integer("eos_token_id") ?? text.endOfTextID
             text.padID = try part.integer("pad_token_id") ?? text.padID
+            text.startOfTextID = try part.integer("bos_token_id") ?? text.startOfTextID
         }
         for section in ["vision_config", "vision_config_dict"] {
             guard let part = try file.object(section) else { continue }
@@ -196,6 +199,7 @@ extension CLIPConfiguration {
             "hidden_act": "\(text.activation.rawValue)",
             "layer_norm_eps": \(text.layerNormEps),
             "pad_token_id": \(text.padID),
+            "bos_token_id": \(text.startOfTextID),
             "eos_token_id": \(text.endOfTextID)
           },
           "vision_config": {

@@ -1,4 +1,5 @@
 import Foundation
+import Randomness
 
 /// How a map is drawn from embeddings.
 public enum GapMapMethod: String, Sendable, Codable, CaseIterable {

@@ -1,4 +1,5 @@
 import Dispatch
+import Randomness
 
 /// The two directions of largest variance, and every row's coordinates along them.
 ///
@@ -28,7 +29,7 @@ public struct PrincipalComponents: Sendable {
         let block = min(4, d)
         // A fixed start with something of every direction.
         var random = SplitMix64(seed: 0x5eed)
-        var basis = (0..<block).map { _ in (0..<d).map { _ in random.unit() - 0.5 } }
+        var basis = (0..<block).map { _ in (0..<d).map { _ in random.uniform() - 0.5 } }
         Self.orthonormalize(&basis)
         var values = [Double](repeating: 0, count: block)
         for _ in 0..<500 {
@@ -176,24 +177,6 @@ public struct PrincipalComponents: Sendable {
         let columns: [[Double]] = order.map { (k: Int) -> [Double] in v.map { (row: [Double]) -> Double in row[k] } }
         return (order.map { diagonal[$0] }, columns)
     }
-}
-
-/// Steele, Lea and Flood 2014: a small generator whose numbers are the same on every platform.
-struct SplitMix64: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-
-    /// In 0..<1.
-    mutating func unit() -> Double { Double(next() >> 11) * 0x1p-53 }
 }
 
 /// Independent pieces of work on all cores; results stand in their own places, so order cannot change them.

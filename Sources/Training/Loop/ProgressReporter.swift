@@ -1,24 +1,11 @@
 import Foundation
 
-/// How far a run is, on standard error: one line redrawn on a terminal, a line now and then otherwise.
+/// How far a run is, on standard error: one line redrawn on a terminal, a line for every logged step otherwise.
 public final class ProgressReporter {
-    public enum Style: Sendable {
-        case bar
-        /// A plain line for every logged step.
-        case lines
-        case quiet
+    public typealias Style = ProgressLine.Style
 
-        /// What suits standard error.
-        public static func automatic(quiet: Bool) -> Style {
-            quiet ? .quiet : isatty(STDERR_FILENO) == 1 ? .bar : .lines
-        }
-    }
-
-    private let style: Style
+    private let line: ProgressLine
     private let total: Int
-    private let write: (String) -> Void
-    private var isLineOpen = false
-    private var lastDrawn: ContinuousClock.Instant?
     /// Loss last seen, for steps between logged ones.
     private var lastLoss = Double.nan
 
@@ -27,47 +14,25 @@ public final class ProgressReporter {
         style: Style, total: Int,
         write: @escaping (String) -> Void = { FileHandle.standardError.write(Data($0.utf8)) }
     ) {
-        self.style = style
+        line = ProgressLine(style: style, write: write)
         self.total = total
-        self.write = write
     }
 
     /// After a step.
     /// - Parameter isLogged: whether a plain line is due.
     public func update(step: Int, loss: Double, rate: RateMeter, isLogged: Bool) {
         lastLoss = loss
-        switch style {
-        case .quiet: return
-        case .lines:
-            if isLogged { write(text(step: step, rate: rate) + "\n") }
-        case .bar:
-            let now = ContinuousClock.now
-            if let lastDrawn, now - lastDrawn < .milliseconds(100), step < total { return }
-            lastDrawn = now
-            let width = 24
-            let filled = total > 0 ? min(width, width * step / total) : width
-            let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
-            write("\r\(bar) \(text(step: step, rate: rate))\u{1B}[K")
-            isLineOpen = true
-        }
+        line.update(done: step, total: total, isLineDue: isLogged) { text(step: step, rate: rate) }
     }
 
     /// A message of its own line.
-    public func note(_ text: String) {
-        guard style != .quiet else { return }
-        write((isLineOpen ? "\r\u{1B}[K" : "") + text + "\n")
-        isLineOpen = false
-        lastDrawn = nil
-    }
+    public func note(_ text: String) { line.note(text) }
 
     /// Ends an open line.
-    public func finish() {
-        if isLineOpen { write("\n") }
-        isLineOpen = false
-    }
+    public func finish() { line.finish() }
 
     private func text(step: Int, rate: RateMeter) -> String {
-        let eta = rate.secondsLeft(steps: total - step).map { ", ETA \(Self.clock($0))" } ?? ""
+        let eta = rate.secondsLeft(steps: total - step).map { ", ETA \(ProgressLine.clock($0))" } ?? ""
         let share = Int((rate.waitShare * 100).rounded())
         return "step \(step)/\(total), loss \(Self.short(lastLoss)), "
             + "\(Self.short(rate.pairsPerSecond)) pairs/s, data wait \(share) %\(eta)"
@@ -75,14 +40,6 @@ public final class ProgressReporter {
 
     static func short(_ value: Double) -> String {
         value.isFinite ? String(format: value.magnitude < 100 ? "%.4g" : "%.0f", value) : "\(value)"
-    }
-
-    static func clock(_ seconds: Double) -> String {
-        let whole = Int(seconds.rounded(.up))
-        let (hours, minutes) = (whole / 3600, whole / 60 % 60)
-        return hours > 0
-            ? String(format: "%d:%02d:%02d", hours, minutes, whole % 60)
-            : String(format: "%d:%02d", minutes, whole % 60)
     }
 }
 

@@ -53,7 +53,11 @@ struct EvaluateRetrieval: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let data = try CaptionedImages(file: captions, folder: images, split: split)
+        let data = try RetrievalSet(file: captions, folder: images, split: split)
+        if data.withoutCaption > 0 {
+            FileHandle.standardError.write(
+                Data("note: \(data.withoutCaption) images of '\(captions)' have no caption and are left out\n".utf8))
+        }
         let (device, dtype) = try compute.resolve()
         let embedder = try Embedder(
             folder: model, run: runFolder, modality: runFolder == nil ? nil : .real, device: device, dtype: dtype,
@@ -78,18 +82,22 @@ struct RetrievalEvaluation: Codable {
         var images: String
         var format: String
         var split: String?
+        /// Images of the file that were left out, since no caption names them.
+        var imagesWithoutCaption: Int
 
         enum CodingKeys: String, CodingKey {
             case captions, images, format, split
             case captionsSHA256 = "captions_sha256"
+            case imagesWithoutCaption = "images_without_caption"
         }
 
-        init(captions: String, images: String, _ data: CaptionedImages) throws {
+        init(captions: String, images: String, _ data: RetrievalSet) {
             self.captions = captions
-            captionsSHA256 = try FileHashes().sha256(of: captions)
+            captionsSHA256 = data.contentHash
             self.images = images
-            format = data.format
+            format = data.format.rawValue
             split = data.split
+            imagesWithoutCaption = data.withoutCaption
         }
     }
 
@@ -114,7 +122,7 @@ struct RetrievalEvaluation: Codable {
     /// - Parameter rowsBeside: a path in a folder with room for the features while they are made.
     /// - Throws: `CommandError` when an image cannot be decoded: recall over fewer images would be another number.
     init(
-        _ embedder: Embedder, _ data: CaptionedImages, captions: String, images: String, rowsBeside: String
+        _ embedder: Embedder, _ data: RetrievalSet, captions: String, images: String, rowsBeside: String
     ) async throws {
         var sidecar = FeatureSidecar()
         var summary = EmbedSummary(device: "\(embedder.device)", dtype: "\(embedder.dtype)", kernel: nil)
@@ -137,7 +145,7 @@ struct RetrievalEvaluation: Codable {
         self.init(
             metrics: try Retrieval.metrics(
                 images: imageRows.tensor(), texts: textRows.tensor(), imageOfText: data.imageOfCaption),
-            sidecar: sidecar, data: try .init(captions: captions, images: images, data))
+            sidecar: sidecar, data: .init(captions: captions, images: images, data))
     }
 
     init(metrics: RetrievalMetrics, sidecar: FeatureSidecar, data: Data) {

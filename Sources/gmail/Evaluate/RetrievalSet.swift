@@ -1,0 +1,36 @@
+import Datasets
+
+/// What retrieval is measured on: images that are all there, and every caption with the image it belongs to.
+struct RetrievalSet {
+    /// Paths below the images folder, in the order of the evaluation.
+    let images: [String]
+    /// All captions, those of one image together.
+    let captions: [String]
+    /// Index into `images` for every caption.
+    let imageOfCaption: [Int]
+    let format: Datasets.CaptionedImages.Format
+    /// Karpathy's split, where the file has them.
+    let split: String?
+    /// SHA-256 of the captions file.
+    let contentHash: String
+    /// Images of the file that no caption names; they could never be found and are left out.
+    let withoutCaption: Int
+
+    /// - Parameters:
+    ///   - folder: where the images are; Karpathy's `filepath` (val2014) is looked for below it, then left out.
+    ///   - split: of Karpathy's file, `test` when nil; a COCO file has none.
+    /// - Throws: `DatasetError`; missing images are counted, the first ten by name: recall over fewer would be another number.
+    init(file: String, folder: String, split: String?) throws {
+        let data = try Datasets.CaptionedImages(path: file, split: split, defaultSplit: "test")
+        images = try data.fileNames(below: folder)
+        captions = data.images.flatMap(\.captions)
+        imageOfCaption = data.images.enumerated().flatMap { Array(repeating: $0, count: $1.captions.count) }
+        format = data.format
+        self.split = data.split
+        contentHash = data.contentHash
+        withoutCaption = data.withoutCaption
+    }
+}
+
+/// The demo's name for it.
+typealias CaptionedImages = RetrievalSet
