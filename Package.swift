@@ -19,6 +19,7 @@ let package = Package(
         .library(name: "Training", targets: ["Training"]),
         .library(name: "Alignment", targets: ["Alignment"]),
         .library(name: "Evaluation", targets: ["Evaluation"]),
+        .library(name: "Report", targets: ["Report"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -71,13 +72,20 @@ let package = Package(
             ]),
         // F7
         .target(name: "Evaluation", dependencies: ["Randomness", "Torch"]),
+        // F8
+        .target(
+            name: "Report",
+            dependencies: [
+                "StrictJSON", "Safetensors", "Images", "Training", "Evaluation",
+                .product(name: "Yams", package: "Yams"),
+            ]),
         // F9
         .executableTarget(
             name: "gmail",
             dependencies: [
                 "Safetensors", "Torch", "TorchNN", "Tokenizers", "Images", "CaptionMetrics", "Encoders", "Datasets",
                 "Adapters",
-                "Training", "Alignment", "Miniature", "Evaluation",
+                "Training", "Alignment", "Miniature", "Evaluation", "Report",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         // Trains and measures the parser that CaptionMetrics ships; not needed at run time.
@@ -102,6 +110,7 @@ let package = Package(
         .testTarget(
             name: "EvaluationTests", dependencies: ["Evaluation", "Randomness"], resources: [.copy("Fixtures")]),
         .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Randomness"], resources: [.copy("Fixtures")]),
+        .testTarget(name: "ReportTests", dependencies: ["Report"]),
         .testTarget(
             name: "TrainingTests",
             dependencies: ["Training", "TrainingTestSupport", "training-crash-helper"],

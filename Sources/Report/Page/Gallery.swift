@@ -1,0 +1,100 @@
+import Foundation
+
+/// Photos with what each setting's captioner says of them.
+struct Gallery {
+    struct Entry {
+        let imageID: String
+        /// The file's name, for people.
+        let name: String
+        /// Where the file should be: the first of these that exists.
+        let candidates: [String]
+        let references: [String]
+        let captions: [Caption]
+    }
+
+    struct Caption {
+        let setting: Int
+        let text: String
+        let score: (name: String, value: Double)?
+    }
+
+    let entries: [Entry]
+    /// Images that could have been chosen.
+    let total: Int
+
+    /// Chooses `count` images, evenly spread over those that every setting with predictions has captions of (or any has,
+    /// when no image is common), in the order of the first such setting.
+    /// - Parameter folder: where the predictions' `file` names are looked up first.
+    init(_ settings: [RunSet.Setting], count: Int, folder: String?) {
+        let speaking = settings.indices.filter { settings[$0].representative.predictions?.isEmpty == false }
+        let tables = speaking.map { index in
+            Dictionary(
+                (settings[index].representative.predictions ?? []).map { ($0.imageID, $0) },
+                uniquingKeysWith: { first, _ in first })
+        }
+        var order: [String] = []
+        var seen = Set<String>()
+        for index in speaking {
+            for prediction in settings[index].representative.predictions ?? []
+            where seen.insert(prediction.imageID).inserted {
+                order.append(prediction.imageID)
+            }
+        }
+        let common = order.filter { id in tables.allSatisfy { $0[id] != nil } }
+        let pool = common.isEmpty ? order : common
+        total = pool.count
+        entries = Self.spread(count, over: pool.count).map { pool[$0] }.map { id in
+            let found = zip(speaking, tables).compactMap { setting, table in
+                table[id].map { (setting: setting, run: settings[setting].representative, prediction: $0) }
+            }
+            var candidates: [String] = []
+            for entry in found {
+                let file = entry.prediction.file
+                let path = entry.prediction.path
+                if let folder, let file { candidates.append("\(folder)/\(file)") }
+                if let folder, let path { candidates.append("\(folder)/\((path as NSString).lastPathComponent)") }
+                for name in [path, file].compactMap({ $0 }) {
+                    candidates.append(name)
+                    if !name.hasPrefix("/") { candidates.append("\(entry.run.path)/\(name)") }
+                }
+            }
+            let first = found[0].prediction
+            return Entry(
+                imageID: id, name: first.file ?? first.path.map { ($0 as NSString).lastPathComponent } ?? "image \(id)",
+                candidates: candidates,
+                references: found.first { !$0.prediction.references.isEmpty }?.prediction.references ?? [],
+                captions: found.map { entry in
+                    let scores = entry.prediction.scores
+                    let score = scores.first { MetricName.isSame($0.name, "CIDEr") } ?? scores.first
+                    return Caption(setting: entry.setting, text: entry.prediction.caption, score: score)
+                })
+        }
+    }
+
+    /// `count` numbers from 0 to `total - 1`, evenly spread, the middle of each stretch.
+    static func spread(_ count: Int, over total: Int) -> [Int] {
+        guard count < total else { return Array(0..<total) }
+        return (0..<count).map { ($0 * 2 + 1) * total / (count * 2) }
+    }
+}
+
+extension Gallery.Entry {
+    enum Picture {
+        case address(String)
+        /// Why there is none.
+        case missing(String)
+    }
+
+    func picture() -> Picture {
+        let manager = FileManager.default
+        guard let path = candidates.first(where: { manager.fileExists(atPath: $0) }) else {
+            return .missing(
+                candidates.isEmpty ? "predictions.jsonl names no file" : "not found: \(candidates[0])")
+        }
+        do {
+            return .address(try Thumbnail.dataAddress(path))
+        } catch {
+            return .missing("\(error)")
+        }
+    }
+}

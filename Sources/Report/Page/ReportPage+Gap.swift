@@ -1,0 +1,56 @@
+import Evaluation
+
+extension ReportPage {
+    /// Cosines before and after, and the map of the embeddings.
+    var gap: Section? {
+        guard let table = gapTable else { return nil }
+        var content: Markup = """
+            <p class="lead">How far generated images lie from the real images of the same captions, through the base model \
+            (before) and through the aligned one (after).</p>
+
+            """
+        content += html(table)
+        content += """
+            <p class="note">Mean cosines over the pairs, and the distance between the centroids of both kinds of image. The \
+            published row is of other images and other weights.</p>
+
+            """
+        for (index, setting) in runs.settings.enumerated() {
+            guard let gap = setting.representative.gap else { continue }
+            content += figure(gap, setting, index)
+        }
+        return Section(id: "gap", title: "Modality gap", content: content)
+    }
+
+    private func figure(_ gap: RunGap, _ setting: RunSet.Setting, _ index: Int) -> Markup {
+        let mark = runs.settings.count > 1 ? swatch(index) + " " : ""
+        let which = setting.runs.count > 1 ? " (\(setting.representative.label))" : ""
+        let pairs = "\(Number.grouped(gap.pairs)) pairs" + (gap.step.map { ", step \(Number.grouped($0))" } ?? "")
+        var out: Markup = """
+            <figure style="margin-top:12px"><h3>\(mark)\(setting.label)\(which)</h3>
+            <div class="gap"><div>\(CosineHistogram(before: gap.before.realGenerated, after: gap.after?.realGenerated).svg)</div>
+
+            """
+        let sides = [(gap.map?.before, "before"), (gap.map?.after, "after")]
+        for case (let map?, let name) in sides {
+            out +=
+                "<div><figcaption>\(name) alignment</figcaption>\(GapMapChart(title: "Map \(name) alignment", map: map).svg)</div>\n"
+        }
+        out += "</div>\n"
+        if let map = gap.map?.before {
+            let method = map.method == .tsne ? "t-SNE" : "PCA"
+            let shown =
+                map.generated.count == gap.pairs ? pairs : "\(pairs), \(Number.grouped(map.generated.count)) on the map"
+            let links = map.realRow.count <= GapMapSVG.mostLinkedPairs ? "; lines join the images of a pair" : ""
+            out += """
+                <ul class="chips"><li><span class="swatch real"></span>real images</li>\
+                <li><span class="swatch generated"></span>generated images</li></ul>
+                <figcaption>\(shown). Map: \(method), each with its own scale\(links).</figcaption>
+
+                """
+        } else {
+            out += "<figcaption>\(pairs); no gap-map.json, so no map.</figcaption>\n"
+        }
+        return out + "</figure>\n"
+    }
+}
