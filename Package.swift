@@ -46,6 +46,9 @@ let package = Package(
         .target(
             name: "Encoders", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers"]),
         .target(name: "Adapters", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON"]),
+        .target(
+            name: "Diffusion",
+            dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Encoders", "Tokenizers", "Images"]),
         // F4
         .target(name: "Datasets", dependencies: ["StrictJSON", "Safetensors", "Images"]),
         .target(
@@ -93,6 +96,7 @@ let package = Package(
             name: "AdaptersTests", dependencies: ["Adapters", "Encoders", "TorchOptim"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "AlignmentTests", dependencies: ["Alignment"], resources: [.copy("Fixtures")]),
+        .testTarget(name: "DiffusionTests", dependencies: ["Diffusion"], resources: [.copy("Fixtures")]),
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
         .testTarget(name: "MiniatureTests", dependencies: ["Miniature", "Evaluation"]),
