@@ -54,7 +54,8 @@ extension AutoencoderConfiguration {
         hasQuantConvolutions = try file.bool("use_quant_conv", default: true)
         let post = try file.bool("use_post_quant_conv", default: true)
         guard post == hasQuantConvolutions else {
-            throw file.invalid("use_post_quant_conv", expected: "use_quant_conv (\(hasQuantConvolutions))", got: "\(post)")
+            throw file.invalid(
+                "use_post_quant_conv", expected: "use_quant_conv (\(hasQuantConvolutions))", got: "\(post)")
         }
         forcesUpcast = try file.bool("force_upcast", default: true)
         for (key, block) in [("down_block_types", "DownEncoderBlock2D"), ("up_block_types", "UpDecoderBlock2D")] {

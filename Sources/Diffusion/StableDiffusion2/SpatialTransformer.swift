@@ -6,6 +6,29 @@ import TorchNN
 //
 // Shapes: B batch, C channels, P = H · W positions, T text tokens, K width of the text states, A heads, d = C / A.
 
+/// Text states as a UNet's attention reads them. They stay the same over a whole walk, and so do the keys and values made of
+/// them: without gradients each layer makes its own once.
+public final class DiffusionTextContext {
+    let states: Tensor  // [B, T, K]
+    private let isKept: Bool
+    private var kept: [ObjectIdentifier: (Tensor, Tensor)] = [:]
+
+    init(_ states: Tensor, isKept: Bool) {
+        self.states = states
+        self.isKept = isKept
+    }
+
+    fileprivate func keysAndValues(of layer: DiffusionAttention, _ make: (Tensor) -> (Tensor, Tensor)) -> (
+        Tensor, Tensor
+    ) {
+        guard isKept else { return make(states) }
+        if let found = kept[ObjectIdentifier(layer)] { return found }
+        let made = make(states)
+        kept[ObjectIdentifier(layer)] = made
+        return made
+    }
+}
+
 /// Multi-head attention of positions `[B, P, C]` to themselves or to the text `[B, T, K]`; gives `[B, P, C]`.
 public final class DiffusionAttention: Module {
     @Child("to_q") public var query: Linear  // no bias in the UNet
@@ -27,16 +50,21 @@ public final class DiffusionAttention: Module {
         output = Linear(channels, channels)
     }
 
-    /// - Parameter context: what is attended to; nil is `x` itself.
-    func callAsFunction(_ x: Tensor, context: Tensor? = nil) -> Tensor {
+    /// Attention of `x` to itself.
+    func callAsFunction(_ x: Tensor) -> Tensor {
         let shape = x.shape  // [B, P, C]
-        let projected: [Tensor]
-        if let context {
-            projected = [query(x)] + key(context, with: [value])
-        } else {
-            projected = query(x, with: [key, value])
+        let parts = query(x, with: [key, value]).map { heads($0, batch: shape[0]) }  // [B, A, P, d]
+        return output(attend(parts[0], parts[1], parts[2]).transposed(1, 2).reshaped(shape))  // [B, P, C]
+    }
+
+    /// Attention of `x` to the text.
+    func callAsFunction(_ x: Tensor, text: DiffusionTextContext) -> Tensor {
+        let shape = x.shape  // [B, P, C]
+        let (k, v) = text.keysAndValues(of: self) { states in
+            let parts = key(states, with: [value]).map { heads($0, batch: states.size(0)) }  // [B, A, T, d]
+            return (parts[0], parts[1])
         }
-        let mixed = attend(projected.map { heads($0, batch: shape[0]) })  // [B, A, P, d]
+        let mixed = attend(heads(query(x), batch: shape[0]), k, v)  // [B, A, P, d]
         return output(mixed.transposed(1, 2).reshaped(shape))  // [B, P, C]
     }
 
@@ -44,8 +72,7 @@ public final class DiffusionAttention: Module {
         x.reshaped(batch, -1, headCount, x.size(2) / headCount).transposed(1, 2)  // [B, A, P, d]
     }
 
-    private func attend(_ parts: [Tensor]) -> Tensor {
-        let (q, k, v) = (parts[0], parts[1], parts[2])
+    private func attend(_ q: Tensor, _ k: Tensor, _ v: Tensor) -> Tensor {
         guard isUpcast, q.dtype != .float32 else { return Functional.attention(q, k, v) }
         // Scores of Stable Diffusion 2.1 exceed what float16 holds; autocast would narrow them again.
         let wide = autocast(nil, device: q.device) {
@@ -90,9 +117,9 @@ public final class DiffusionTransformerBlock: Module {
         feedForward = GatedFeedForward(channels: channels)
     }
 
-    func callAsFunction(_ x: Tensor, text: Tensor) -> Tensor {
+    func callAsFunction(_ x: Tensor, text: DiffusionTextContext) -> Tensor {
         var hidden = x + selfAttention(norm1(x))
-        hidden = hidden + textAttention(norm2(hidden), context: text)
+        hidden = hidden + textAttention(norm2(hidden), text: text)
         return hidden + feedForward(norm3(hidden))
     }
 }
@@ -117,7 +144,7 @@ public final class SpatialTransformer: Module {
         output = PositionwiseLinear(channels, isLinear: isLinear)
     }
 
-    func callAsFunction(_ x: Tensor, text: Tensor) -> Tensor {
+    func callAsFunction(_ x: Tensor, text: DiffusionTextContext) -> Tensor {
         let shape = x.shape  // [B, C, H, W]
         let tokens = norm(x).permuted(0, 2, 3, 1).reshaped(shape[0], shape[2] * shape[3], shape[1])  // [B, P, C]
         let mixed = blocks.reduce(input(tokens)) { $1($0, text: text) }

@@ -41,13 +41,22 @@ public final class UNet2DConditionModel: Module {
     ///   - textStates: `[B, T, K]`, K the cross-attention width.
     /// - Returns: the prediction `[B, out, h, w]`, contiguous, in the dtype of the weights (under autocast, autocast's).
     public func callAsFunction(_ sample: Tensor, _ timesteps: Tensor, _ textStates: Tensor) -> Tensor {
+        self(sample, timesteps, DiffusionTextContext(textStates.to(input.weight.dtype), isKept: false))
+    }
+
+    /// Text states `[B, T, K]` for many calls of one walk: what depends on them alone is computed once. Inference only.
+    public func context(_ textStates: Tensor) -> DiffusionTextContext {
+        DiffusionTextContext(textStates.to(input.weight.dtype), isKept: true)
+    }
+
+    /// The same with text that `context(_:)` prepared.
+    public func callAsFunction(_ sample: Tensor, _ timesteps: Tensor, _ text: DiffusionTextContext) -> Tensor {
         let dtype = input.weight.dtype
         let shape = sample.shape
         var latents = sample.to(dtype)
         if configuration.centersInput { latents = latents * 2 - 1 }
         let steps = timesteps.rank == 0 ? timesteps.reshaped(1) : timesteps
         let time = timeEmbedding(steps).silu()  // [B, E]
-        let text = textStates.to(dtype)
 
         let factor = 1 << (configuration.blockChannels.count - 1)
         let isUneven = shape[2] % factor != 0 || shape[3] % factor != 0
@@ -66,7 +75,9 @@ public final class UNet2DConditionModel: Module {
 
     /// Whether attention scores are computed in float32 whatever the dtype; starts as the configuration says.
     public var upcastsAttention: Bool {
-        get { downStages.first?.transformers.first?.blocks.first?.selfAttention.isUpcast ?? configuration.upcastsAttention }
+        get {
+            downStages.first?.transformers.first?.blocks.first?.selfAttention.isUpcast ?? configuration.upcastsAttention
+        }
         set {
             for (_, module) in namedModules() { (module as? DiffusionAttention)?.isUpcast = newValue }
         }

@@ -8,7 +8,7 @@ public class UNetStage: Module {
     @Children("attentions") public final var transformers: [SpatialTransformer]
     @Children("resnets") public final var residuals: [ResidualBlock]
 
-    fileprivate final func step(_ index: Int, _ x: Tensor, time: Tensor, text: Tensor) -> Tensor {
+    fileprivate final func step(_ index: Int, _ x: Tensor, time: Tensor, text: DiffusionTextContext) -> Tensor {
         let hidden = residuals[index](x, time: time)
         return transformers.isEmpty ? hidden : transformers[index](hidden, text: text)
     }
@@ -53,7 +53,7 @@ public final class UNetDownStage: UNetStage {
     }
 
     /// - Returns: every state that the way up will see again, in order; the last one goes on.
-    func callAsFunction(_ x: Tensor, time: Tensor, text: Tensor) -> [Tensor] {
+    func callAsFunction(_ x: Tensor, time: Tensor, text: DiffusionTextContext) -> [Tensor] {
         var states: [Tensor] = []
         var hidden = x
         for index in residuals.indices {
@@ -78,7 +78,7 @@ public final class UNetMiddleStage: UNetStage {
         transformers = [settings.transformer(level: level)]
     }
 
-    func callAsFunction(_ x: Tensor, time: Tensor, text: Tensor) -> Tensor {
+    func callAsFunction(_ x: Tensor, time: Tensor, text: DiffusionTextContext) -> Tensor {
         residuals[1](step(0, x, time: time, text: text), time: time)
     }
 }
@@ -108,7 +108,9 @@ public final class UNetUpStage: UNetStage {
     /// - Parameters:
     ///   - states: what the way down left; the stage takes its own from the end.
     ///   - isUneven: whether sizes must be read from the states because halving lost a row or column.
-    func callAsFunction(_ x: Tensor, states: inout [Tensor], time: Tensor, text: Tensor, isUneven: Bool) -> Tensor {
+    func callAsFunction(_ x: Tensor, states: inout [Tensor], time: Tensor, text: DiffusionTextContext, isUneven: Bool)
+        -> Tensor
+    {
         var hidden = x
         for index in residuals.indices {
             hidden = step(index, .cat([hidden, states.removeLast()], dim: 1), time: time, text: text)

@@ -68,12 +68,14 @@ extension UNetConfiguration {
         frequencyShift = try file.double("freq_shift", default: 0)
         blockChannels = try file.integerList("block_out_channels", in: size) ?? [320, 640, 1280, 1280]
         let count = blockChannels.count
-        downBlocks = try Self.blocks(
-            file, "down_block_types", ["CrossAttnDownBlock2D": .crossAttention, "DownBlock2D": .plain],
-            count: count) ?? [.crossAttention, .crossAttention, .crossAttention, .plain]
-        upBlocks = try Self.blocks(
-            file, "up_block_types", ["CrossAttnUpBlock2D": .crossAttention, "UpBlock2D": .plain],
-            count: count) ?? [.plain, .crossAttention, .crossAttention, .crossAttention]
+        downBlocks =
+            try Self.blocks(
+                file, "down_block_types", ["CrossAttnDownBlock2D": .crossAttention, "DownBlock2D": .plain],
+                count: count) ?? [.crossAttention, .crossAttention, .crossAttention, .plain]
+        upBlocks =
+            try Self.blocks(
+                file, "up_block_types", ["CrossAttnUpBlock2D": .crossAttention, "UpBlock2D": .plain],
+                count: count) ?? [.plain, .crossAttention, .crossAttention, .crossAttention]
         layersPerBlock = try file.integers("layers_per_block", in: 1...100, count: count, default: 2)
         transformerLayersPerBlock = try file.integers(
             "transformer_layers_per_block", in: 1...100, count: count, default: 1)
@@ -139,7 +141,8 @@ extension UNetConfiguration {
             }
         }
         guard frequencyShift < Double(max(1, blockChannels[0] / 2)) else {
-            throw file.invalid("freq_shift", expected: "less than half of the first block's channels", got: "\(frequencyShift)")
+            throw file.invalid(
+                "freq_shift", expected: "less than half of the first block's channels", got: "\(frequencyShift)")
         }
     }
 
