@@ -15,6 +15,7 @@ let package = Package(
         .library(name: "CaptionMetrics", targets: ["CaptionMetrics"]),
         .library(name: "Encoders", targets: ["Encoders"]),
         .library(name: "Adapters", targets: ["Adapters"]),
+        .library(name: "Diffusion", targets: ["Diffusion"]),
         .library(name: "Datasets", targets: ["Datasets"]),
         .library(name: "Training", targets: ["Training"]),
         .library(name: "Alignment", targets: ["Alignment"]),
@@ -48,6 +49,9 @@ let package = Package(
         .target(
             name: "Encoders", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers"]),
         .target(name: "Adapters", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON"]),
+        .target(
+            name: "Diffusion",
+            dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers", "Encoders"]),
         // F4
         .target(name: "Datasets", dependencies: ["Randomness", "StrictJSON", "Safetensors", "Images"]),
         .target(
@@ -102,6 +106,7 @@ let package = Package(
         .testTarget(name: "EncodersTests", dependencies: ["Encoders"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "AdaptersTests", dependencies: ["Adapters", "Encoders", "TorchOptim"], resources: [.copy("Fixtures")]),
+        .testTarget(name: "DiffusionTests", dependencies: ["Diffusion"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "AlignmentTests", dependencies: ["Alignment"], resources: [.copy("Fixtures")]),
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),

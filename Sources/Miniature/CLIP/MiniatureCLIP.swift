@@ -11,21 +11,35 @@ public enum MiniatureCLIP {
     /// Tokens of a text, start and end included; the longest caption of the world needs fewer.
     public static let contextLength = 48
 
+    /// Widths and depths.
+    public struct Sizes: Sendable, Equatable {
+        public var projection = 128
+        public var patchSize = 16
+        public var imageWidth = 128
+        public var imageLayers = 4
+        public var imageHeads = 4
+        public var textWidth = 96
+        public var textLayers = 2
+        public var textHeads = 4
+
+        public init() {}
+    }
+
     /// - Parameter vocabulary: of the tokenizer made from the captions; its last token ends a text.
-    public static func configuration(vocabulary: BPETraining) -> CLIPConfiguration {
+    public static func configuration(vocabulary: BPETraining, sizes: Sizes = Sizes()) -> CLIPConfiguration {
         var configuration = CLIPConfiguration()
-        configuration.projectionDimension = 128
+        configuration.projectionDimension = sizes.projection
         configuration.vision.imageSize = imageSize
-        configuration.vision.patchSize = 16
-        configuration.vision.hiddenSize = 128
-        configuration.vision.intermediateSize = 512
-        configuration.vision.layerCount = 4
-        configuration.vision.headCount = 4
+        configuration.vision.patchSize = sizes.patchSize
+        configuration.vision.hiddenSize = sizes.imageWidth
+        configuration.vision.intermediateSize = 4 * sizes.imageWidth
+        configuration.vision.layerCount = sizes.imageLayers
+        configuration.vision.headCount = sizes.imageHeads
         configuration.text.vocabularySize = vocabulary.vocabulary.count
-        configuration.text.hiddenSize = 96
-        configuration.text.intermediateSize = 384
-        configuration.text.layerCount = 2
-        configuration.text.headCount = 4
+        configuration.text.hiddenSize = sizes.textWidth
+        configuration.text.intermediateSize = 4 * sizes.textWidth
+        configuration.text.layerCount = sizes.textLayers
+        configuration.text.headCount = sizes.textHeads
         configuration.text.contextLength = contextLength
         configuration.text.endOfTextID = vocabulary.endID
         configuration.text.padID = vocabulary.endID
@@ -37,20 +51,7 @@ public enum MiniatureCLIP {
     {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         try AtomicFile.write(configuration.huggingFaceJSON, to: "\(folder)/config.json")
-        try AtomicFile.write(vocabulary.vocabularyJSON, to: "\(folder)/vocab.json")
-        try AtomicFile.write(vocabulary.mergesText, to: "\(folder)/merges.txt")
-        try AtomicFile.write(
-            """
-            {
-              "tokenizer_class": "CLIPTokenizer",
-              "model_max_length": \(configuration.text.contextLength),
-              "bos_token": "<|startoftext|>",
-              "eos_token": "<|endoftext|>",
-              "pad_token": "<|endoftext|>",
-              "unk_token": "<|endoftext|>"
-            }
-
-            """, to: "\(folder)/tokenizer_config.json")
+        try writeTokenizer(vocabulary, contextLength: configuration.text.contextLength, to: folder)
         let side = configuration.vision.imageSize
         try AtomicFile.write(
             """
@@ -70,5 +71,24 @@ public enum MiniatureCLIP {
             }
 
             """, to: "\(folder)/preprocessor_config.json")
+    }
+
+    /// Writes the tokenizer's files: `vocab.json`, `merges.txt`, `tokenizer_config.json`.
+    static func writeTokenizer(_ vocabulary: BPETraining, contextLength: Int, to folder: String) throws {
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try AtomicFile.write(vocabulary.vocabularyJSON, to: "\(folder)/vocab.json")
+        try AtomicFile.write(vocabulary.mergesText, to: "\(folder)/merges.txt")
+        try AtomicFile.write(
+            """
+            {
+              "tokenizer_class": "CLIPTokenizer",
+              "model_max_length": \(contextLength),
+              "bos_token": "<|startoftext|>",
+              "eos_token": "<|endoftext|>",
+              "pad_token": "<|endoftext|>",
+              "unk_token": "<|endoftext|>"
+            }
+
+            """, to: "\(folder)/tokenizer_config.json")
     }
 }

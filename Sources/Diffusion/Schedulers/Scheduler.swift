@@ -1,0 +1,105 @@
+// Schedulers as diffusers (0.42) defines them, split in two: a `Scheduler` is the configuration and its tables, shared and
+// unchanging; a `Trajectory` is one walk from noise to image and holds what the multistep solvers remember.
+//
+//     let scheduler = try Schedulers.load(folder: "model/scheduler")
+//     let trajectory = try scheduler.trajectory(steps: 50)
+//     var sample = noise * trajectory.initialNoiseScale
+//     for (index, timestep) in trajectory.timesteps.enumerated() {
+//         let output = unet(trajectory.scaleInput(sample, at: index), timestep, text)
+//         sample = trajectory.step(modelOutput: output, at: index, sample: sample)
+//     }
+
+import Torch
+
+/// What a diffusion model learnt to predict from a noisy sample.
+public enum PredictionType: String, Sendable, Hashable, CaseIterable {
+    /// The noise.
+    case epsilon
+    /// `√ᾱ · noise - √(1 - ᾱ) · original` (Salimans & Ho 2022).
+    case velocity = "v_prediction"
+    /// The original itself.
+    case sample
+}
+
+/// The schedulers there are; raw values are the words of `gmail generate --scheduler`.
+public enum SchedulerKind: String, Sendable, Hashable, CaseIterable {
+    case ddim
+    case pndm
+    case euler
+    case dpmSolver = "dpm++"
+
+    /// `_class_name` in `scheduler_config.json`.
+    public var className: String {
+        switch self {
+        case .ddim: "DDIMScheduler"
+        case .pndm: "PNDMScheduler"
+        case .euler: "EulerDiscreteScheduler"
+        case .dpmSolver: "DPMSolverMultistepScheduler"
+        }
+    }
+}
+
+/// A sampling method with the noise schedule a model was trained on.
+public protocol Scheduler: Sendable {
+    static var kind: SchedulerKind { get }
+
+    var configuration: SchedulerConfiguration { get }
+
+    /// The forward process: how much noise there is at each training step.
+    var noise: NoiseSchedule { get }
+
+    /// - Throws: ``SchedulerError`` for a combination that the method has no answer to.
+    init(_ configuration: SchedulerConfiguration) throws
+
+    /// A new walk from noise to sample.
+    /// - Parameter steps: as `num_inference_steps`; PNDM calls the model more often than that.
+    /// - Throws: ``SchedulerError/badStepCount(scheduler:expected:got:)``.
+    func trajectory(steps: Int) throws -> any Trajectory
+}
+
+/// One walk from noise to sample; used once, in order, by one thread.
+public protocol Trajectory: AnyObject {
+    /// What the model is told at each call, the noisiest first; fractional for some methods.
+    var timesteps: [Double] { get }
+
+    /// Standard normal noise times this is the first sample.
+    var initialNoiseScale: Double { get }
+
+    /// What the model reads in place of `sample` at call `index`.
+    func scaleInput(_ sample: Tensor, at index: Int) -> Tensor
+
+    /// The next sample.
+    /// - Parameters:
+    ///   - modelOutput: of the sample's shape, any floating dtype, after guidance.
+    ///   - index: of the model call, 0, 1, 2, … without gaps.
+    ///   - sample: the current one, not scaled.
+    /// - Returns: computed in float32 and given in the dtype of `sample`, which therefore should be float32 even where the
+    ///   model is not.
+    func step(modelOutput: Tensor, at index: Int, sample: Tensor) -> Tensor
+}
+
+extension Trajectory {
+    public func scaleInput(_ sample: Tensor, at index: Int) -> Tensor { sample }
+}
+
+/// Makes schedulers from files.
+public enum Schedulers {
+    /// The scheduler of a diffusers model.
+    /// - Parameters:
+    ///   - folder: holds `scheduler_config.json`.
+    ///   - kind: another method on the same noise schedule, as diffusers' `from_config`: what the file states is kept, what
+    ///     it leaves out gets the other method's default. nil takes the file's own.
+    /// - Throws: ``SchedulerError``.
+    public static func load(folder: String, as kind: SchedulerKind? = nil) throws -> any Scheduler {
+        try make(SchedulerConfiguration(file: "\(folder)/scheduler_config.json", as: kind))
+    }
+
+    public static func make(_ configuration: SchedulerConfiguration) throws -> any Scheduler {
+        switch configuration.kind {
+        case .ddim: try DDIMScheduler(configuration)
+        case .pndm: try PNDMScheduler(configuration)
+        case .euler: try EulerDiscreteScheduler(configuration)
+        case .dpmSolver: try DPMSolverMultistepScheduler(configuration)
+        }
+    }
+}

@@ -1,0 +1,87 @@
+import Diffusion
+import Foundation
+import Safetensors
+import Torch
+import TorchNN
+import Training
+
+/// Training of the small autoencoder: absolute and squared error of the pixels, and a little KL divergence that keeps the
+/// latents near the origin. (Stable Diffusion's adds a perceptual and an adversarial term, which need networks of their own.)
+public final class AutoencoderObjective: Objective {
+    public let model: AutoencoderKL
+    public var module: Module { model }
+
+    private let recipe: AutoencoderRecipe
+    private let train: SceneData
+    private let validation: SceneData
+    private let draws: Draws
+
+    public init(_ recipe: AutoencoderRecipe, train: SceneData, validation: SceneData) {
+        self.recipe = recipe
+        self.train = train
+        self.validation = validation
+        draws = Draws(seed: recipe.training.seed)
+        model = AutoencoderKL(Self.configuration(recipe.model))
+        model.initialize(generator: draws.weights)
+    }
+
+    static func configuration(_ model: AutoencoderRecipe.Model) -> AutoencoderConfiguration {
+        var configuration = AutoencoderConfiguration()
+        configuration.blockChannels = model.channels
+        configuration.layersPerBlock = model.layersPerBlock
+        configuration.latentChannels = model.latentChannels
+        configuration.normGroups = model.normGroups
+        configuration.sampleSize = MiniatureCLIP.imageSize
+        // Convolutions alone see enough of a picture this small.
+        configuration.hasAttention = false
+        configuration.forcesUpcast = false
+        return configuration
+    }
+
+    public func loss(_ batch: SceneBatch, step: Int) -> (loss: Tensor, metrics: [Metric]) {
+        let pictures = train.pictures(batch.indices)  // [B, 3, S, S]
+        let (mean, logVariance) = model.encode(pictures)
+        let latents = model.sample(mean: mean, logVariance: logVariance, generator: draws.noise(step))
+        let error = model.decode(latents) - pictures
+        let absolute = error.abs().mean()
+        let divergence = ((mean.square() + logVariance.exp() - 1 - logVariance) * 0.5).mean()
+        let loss = absolute + error.square().mean() * recipe.loss.squared + divergence * recipe.loss.divergence
+        return (
+            loss,
+            [Metric("absolute_error", absolute.item()), Metric("divergence", divergence.item())]
+        )
+    }
+
+    /// Peak signal-to-noise ratio (dB) of validation pictures coded and decoded, without noise.
+    public func validate() -> [Metric] {
+        var squares = 0.0
+        var absolutes = 0.0
+        for first in stride(from: 0, to: validation.count, by: 32) {
+            let indices = Array(first..<min(first + 32, validation.count))
+            let pictures = validation.pictures(indices)
+            let error = model.decode(model.encode(pictures).mean).clamped(-1, 1) - pictures
+            squares += error.square().mean().item() * Double(indices.count)
+            absolutes += error.abs().mean().item() * Double(indices.count)
+        }
+        let count = Double(validation.count)
+        // Pixels span 2.
+        return [Metric("psnr", 10 * log10(4 / (squares / count))), Metric("absolute_error", absolutes / count)]
+    }
+
+    /// Writes `config.json` and `diffusion_pytorch_model.safetensors`; the scaling factor brings the latents of the first
+    /// 512 train scenes to unit variance (Rombach et al. 2022, appendix G).
+    public func export(to folder: String, dtype: DType) throws {
+        var latents: [Tensor] = []
+        let generator = draws.noise(-1)
+        for first in stride(from: 0, to: min(512, train.count), by: 32) {
+            let (mean, logVariance) = model.encode(train.pictures(Array(first..<min(first + 32, train.count))))
+            latents.append(model.sample(mean: mean, logVariance: logVariance, generator: generator))
+        }
+        let all = Tensor.cat(latents)
+        var configuration = model.configuration
+        configuration.scalingFactor = 1 / (all - all.mean()).square().mean().sqrt().item()
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try AtomicFile.write(configuration.diffusersJSON, to: "\(folder)/config.json")
+        try model.saveWeights(to: "\(folder)/\(DiffusersFolder.weights)", dtype: dtype)
+    }
+}

@@ -1,0 +1,62 @@
+import Training
+
+/// How the small autoencoder is made.
+public struct AutoencoderRecipe: MiniatureRecipe {
+    public struct Model: Sendable, Equatable {
+        /// At each resolution, the largest first; each but the first halves the side.
+        public var channels = [16, 16, 32, 64]
+        public var layersPerBlock = 1
+        public var latentChannels = 8
+        public var normGroups = 8
+
+        public init() {}
+    }
+
+    public struct Loss: Sendable, Equatable {
+        /// Weight of the squared error beside the absolute one.
+        public var squared = 0.5
+        /// Weight of the KL divergence of the latents from a standard normal, in nats per latent number.
+        public var divergence = 1e-4
+
+        public init() {}
+    }
+
+    public var name = "unnamed"
+    public var description = ""
+    public var paper = PaperReference()
+    public var data = WorldSettings()
+    public var model = Model()
+    public var loss = Loss()
+    public var training = TrainingSettings()
+    public var export = ExportSettings()
+
+    public init() {}
+
+    public static let shipped: [String: [UInt8]] = ["autoencoder": PackageResources.autoencoder_yaml]
+
+    public static var ownFields: [RecipeField<AutoencoderRecipe>] {
+        [
+            RecipeField("model.channels", \.model.channels),
+            RecipeField("model.layersPerBlock", \.model.layersPerBlock),
+            RecipeField("model.latentChannels", \.model.latentChannels),
+            RecipeField("model.normGroups", \.model.normGroups),
+            RecipeField("loss.squared", \.loss.squared),
+            RecipeField("loss.divergence", \.loss.divergence),
+        ]
+    }
+
+    public func validateOwn(source: String) throws {
+        func check(_ holds: Bool, _ key: String, _ expected: String, _ got: Any) throws {
+            try require(holds, key, expected, got, source: source)
+        }
+        try check(model.normGroups >= 1, "model.normGroups", "at least 1", model.normGroups)
+        try check(
+            (1...6).contains(model.channels.count)
+                && model.channels.allSatisfy { $0 > 0 && $0 % model.normGroups == 0 },
+            "model.channels", "1 to 6 multiples of model.normGroups (\(model.normGroups))", model.channels)
+        try check(model.layersPerBlock >= 1, "model.layersPerBlock", "at least 1", model.layersPerBlock)
+        try check(model.latentChannels >= 1, "model.latentChannels", "at least 1", model.latentChannels)
+        try check(loss.squared >= 0, "loss.squared", "0 or more", loss.squared)
+        try check(loss.divergence >= 0, "loss.divergence", "0 or more", loss.divergence)
+    }
+}

@@ -1,0 +1,215 @@
+import Safetensors
+import Torch
+import TorchNN
+import TorchOptim
+import Training
+
+/// What makes the training of one kind of model: its loss, its validation, its files.
+///
+/// Everything random in a step follows from the step's number (see `draws`), so a resumed run needs no generator's state.
+public protocol Objective: AnyObject {
+    /// What is trained.
+    var module: Module { get }
+
+    /// Scalar mean loss of a batch, and further numbers to log.
+    func loss(_ batch: SceneBatch, step: Int) throws -> (loss: Tensor, metrics: [Metric])
+
+    /// Called without gradients after each step.
+    func constrain()
+
+    /// Numbers on the validation split, for the weights as they are in `module`.
+    func validate() throws -> [Metric]
+
+    /// Writes the model folder for the weights as they are in `module`.
+    func export(to folder: String, dtype: DType) throws
+}
+
+extension Objective {
+    public func constrain() {}
+}
+
+/// Seeds of what is drawn in a training.
+struct Draws {
+    let seed: Int
+
+    /// Of fresh weights.
+    var weights: Generator { Generator(seed: SplitMix(seed: UInt64(seed), stream: 21).first) }
+
+    /// For choices of a step: which caption of a scene, which is left out.
+    func choices(_ step: Int) -> SplitMix { SplitMix(seed: UInt64(seed) &+ 0x5EED, stream: UInt64(step)) }
+
+    /// For tensors of noise of a step.
+    func noise(_ step: Int) -> Generator {
+        Generator(seed: SplitMix(seed: UInt64(seed) &+ 0xA15E, stream: UInt64(step)).first)
+    }
+}
+
+extension SplitMix {
+    /// Its next number, without moving on.
+    var first: UInt64 {
+        var copy = self
+        return copy.next()
+    }
+}
+
+/// Trains an objective's module by AdamW: what `TrainingLoop` drives for all four small models.
+public final class ObjectiveTask: TrainingTask {
+    public let objective: any Objective
+    public let settings: TrainingSettings
+    public let optimizer: AdamW
+    private let schedule: Schedule
+    private let average: WeightAverage?
+
+    private enum Files {
+        static let model = "model.safetensors"
+        static let average = "average.safetensors"
+        static let optimizer = "optimizer.safetensors"
+    }
+
+    /// - Throws: `OptimizerError`.
+    public init(_ objective: any Objective, settings: TrainingSettings) throws {
+        self.objective = objective
+        self.settings = settings
+        schedule = settings.learningRateSchedule
+        let module = objective.module
+        module.setRequiresGrad(true)
+        module.setTraining(true)
+        let parameters = module.namedParameters()
+        func isDecayed(_ entry: NamedTensor) -> Bool {
+            entry.tensor.rank > 1 && !entry.key.contains("embedding") && !entry.key.contains("wte")
+                && !entry.key.contains("wpe")
+        }
+        optimizer = try AdamW(
+            [
+                ParameterGroup(
+                    name: "matrices", parameters: parameters.filter(isDecayed), learningRate: settings.learningRate,
+                    weightDecay: settings.weightDecay),
+                ParameterGroup(
+                    name: "others", parameters: parameters.filter { !isDecayed($0) },
+                    learningRate: settings.learningRate, weightDecay: 0),
+            ], beta2: settings.beta2)
+        average = settings.averageDecay > 0 ? WeightAverage(of: parameters, decay: settings.averageDecay) : nil
+    }
+
+    public func step(_ batch: SceneBatch, step: Int) throws -> StepReport {
+        let (loss, metrics) = try objective.loss(batch, step: step)
+        let value = loss.item()
+        guard value.isFinite else {
+            throw TrainingError.nonFiniteLoss(step: step + 1, value: "\(value)", samples: batch.ids)
+        }
+        loss.backward()
+        let norm = clipGradientNorm(optimizer.parameters, maximum: settings.clipNorm)
+        guard norm.isFinite else {
+            throw TrainingError.nonFiniteLoss(
+                step: step + 1, value: "\(value), its gradient's norm \(norm)", samples: batch.ids)
+        }
+        let factor = schedule.factor(at: step)
+        optimizer.step(scale: factor)
+        optimizer.zeroGradients()
+        withoutGradients {
+            objective.constrain()
+            average?.update(step: step)
+        }
+        return StepReport(
+            loss: value,
+            metrics: metrics + [
+                Metric("gradient_norm", norm), Metric("learning_rate", settings.learningRate * factor),
+            ])
+    }
+
+    public func validate() throws -> [Metric] {
+        try finished { try objective.validate() }
+    }
+
+    /// Writes the model folder: the averaged weights where there is an average.
+    public func export(to folder: String, dtype: DType) throws {
+        try finished { try objective.export(to: folder, dtype: dtype) }
+    }
+
+    /// Runs `body` with the weights that are kept, in inference.
+    private func finished<Result>(_ body: () throws -> Result) rethrows -> Result {
+        let module = objective.module
+        module.setTraining(false)
+        module.weightsDidChange()
+        defer {
+            module.setTraining(true)
+            module.weightsDidChange()
+        }
+        return try withoutGradients {
+            guard let average else { return try body() }
+            average.exchange()
+            defer { average.exchange() }
+            return try body()
+        }
+    }
+
+    public func save(to folder: String) throws {
+        try objective.module.save(to: "\(folder)/\(Files.model)", metadata: ["format": "pt"])
+        if let average { try Weights.save(average.tensors, to: "\(folder)/\(Files.average)") }
+        try Weights.save(optimizer.stateTensors, to: "\(folder)/\(Files.optimizer)")
+    }
+
+    public func load(from folder: String) throws {
+        // Copied into place: the optimizer holds these tensors.
+        let model = objective.module.namedTensors().filter { $0.kind != .derived }.map { ($0.key, $0.tensor) }
+        try Self.overwrite(model, from: Weights(path: "\(folder)/\(Files.model)"), "model")
+        if let average {
+            try Self.overwrite(average.tensors, from: Weights(path: "\(folder)/\(Files.average)"), "average")
+        }
+        try optimizer.loadState(Weights(path: "\(folder)/\(Files.optimizer)"))
+        objective.module.weightsDidChange()
+    }
+
+    public var generatorStates: [String: [UInt8]] { [:] }
+    public func restoreGenerators(_ states: [String: [UInt8]]) {}
+
+    /// Copies weights over tensors, strictly: nothing is changed unless keys and shapes are the same.
+    private static func overwrite(_ slots: [(key: String, tensor: Tensor)], from weights: Weights, _ what: String) throws
+    {
+        var mismatch = StateMismatch(source: weights.source, model: what)
+        mismatch.missing = slots.filter { weights[$0.key] == nil }.map { .init(key: $0.key, shape: $0.tensor.shape) }
+        mismatch.unused = Set(weights.entries.keys).subtracting(slots.map(\.key)).sorted()
+        mismatch.misshapen = slots.compactMap { slot in
+            guard let shape = weights[slot.key]?.shape, shape != slot.tensor.shape else { return nil }
+            return .init(key: slot.key, expected: slot.tensor.shape, got: shape)
+        }
+        guard mismatch.isEmpty else { throw mismatch }
+        withoutGradients {
+            for slot in slots {
+                if let entry = weights[slot.key] { slot.tensor.copy(from: entry.tensor()) }
+            }
+        }
+    }
+}
+
+/// A moving average of weights: smoother than the weights of any one step, which a constant learning rate keeps moving.
+final class WeightAverage {
+    /// Of the weights, by key.
+    let tensors: [(key: String, tensor: Tensor)]
+    private let weights: [Tensor]
+    private let decay: Double
+
+    /// - Parameter decay: per step; in the first steps less, so that the fresh weights are soon forgotten.
+    init(of parameters: [NamedTensor], decay: Double) {
+        weights = parameters.map(\.tensor)
+        tensors = withoutGradients { parameters.map { ($0.key, $0.tensor.detached().clone()) } }
+        self.decay = decay
+    }
+
+    func update(step: Int) {
+        let decay = min(decay, Double(step + 1) / Double(step + 10))
+        for (average, weight) in zip(tensors, weights) {
+            average.tensor.scaleInPlace(decay)
+            average.tensor.addInPlace(weight.detached(), alpha: 1 - decay)
+        }
+    }
+
+    /// Swaps weights and average.
+    func exchange() {
+        for (average, weight) in zip(tensors, weights) {
+            let kept = weight.detached().clone()
+            weight.copy(from: average.tensor)
+            average.tensor.copy(from: kept)
+        }
+    }
+}
