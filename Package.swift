@@ -33,6 +33,8 @@ let package = Package(
             linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("webp")]),
         // The C face of libtorch: headers and the loader. shim/ is compiled against libtorch by scripts/build-torch-shim.sh.
         .target(name: "CTorch", exclude: ["shim"]),
+        // Ranks inside a matrix product, for Evaluation.
+        .target(name: "CScores"),
         .target(name: "Randomness"),
         .target(name: "StrictJSON"),
         .target(name: "Safetensors", dependencies: ["StrictJSON"]),
@@ -75,7 +77,7 @@ let package = Package(
                 "Randomness",
             ]),
         // F7
-        .target(name: "Evaluation", dependencies: ["Randomness", "Torch"]),
+        .target(name: "Evaluation", dependencies: ["CScores", "Randomness", "Torch"]),
         // F8
         .target(
             name: "Report",
@@ -128,7 +130,8 @@ let package = Package(
             name: "CaptionMetricsTests", dependencies: ["CaptionMetrics", "Safetensors"], resources: [.copy("Fixtures")]
         ),
         // Run the built program; see Tests/CommandTests/Support.
-        .testTarget(name: "CommandTests", dependencies: ["gmail", "Safetensors", "Images"]),
+        .testTarget(
+            name: "CommandTests", dependencies: ["gmail", "Safetensors", "Images", "Torch", "TorchNN", "Encoders"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20

@@ -1,4 +1,4 @@
-import Dispatch
+import CScores
 import Foundation
 import Torch
 
@@ -6,10 +6,8 @@ import Torch
 //
 // Shapes: N images, M texts, D dimensions. Each text belongs to one image, an image has one or more texts.
 //
-// Only the rank of each query's best positive matters, so nothing is sorted: the rank is the number of candidates above it,
-// counted from a strip of the N x M scores at a time. Both directions read the same scores, computed once. The threshold of
-// a text (its score with its own image) is known once its image's strip was computed; scores that earlier strips have for it
-// are kept until then as far as `scoreMemory` allows, and computed again, by the same product, beyond.
+// Only the rank of each query's best positive matters, so nothing is sorted and no score is kept: positives' scores are
+// computed first, then `CScores` compares every score with both its thresholds while it still is in a register.
 
 /// Recall at k of both directions, with the counts that they were computed over.
 public struct RetrievalMetrics: Codable, Sendable, Equatable {
@@ -96,17 +94,14 @@ public enum Retrieval {
     /// Recall at 1, 5 and 10 in both directions.
     ///
     /// - Parameters:
-    ///   - images: `[N, D]` floating point; rows are L2-normalised here.
+    ///   - images: `[N, D]` floating point, on any device; rows are L2-normalised here.
     ///   - texts: `[M, D]`.
     ///   - imageOfText: `[M]`, the row of the image that each text belongs to.
-    ///   - scoreMemory: bytes that scores may take besides one strip; more time beyond it, never another result.
     /// - Returns: the metrics. Candidates of equal score rank by index, the lower first, so a result never depends on the
     ///   order in which a sort meets equals (two captions with the same words have equal scores).
     /// - Throws: `RetrievalError`.
-    public static func metrics(
-        images: Tensor, texts: Tensor, imageOfText: [Int], scoreMemory: Int = 192 << 20
-    ) throws -> RetrievalMetrics {
-        let ranks = try ranks(images: images, texts: texts, imageOfText: imageOfText, scoreMemory: scoreMemory)
+    public static func metrics(images: Tensor, texts: Tensor, imageOfText: [Int]) throws -> RetrievalMetrics {
+        let ranks = try ranks(images: images, texts: texts, imageOfText: imageOfText)
         let imageCount = ranks.imageToText.count
         let textCount = ranks.textToImage.count
         var owned = [Int](repeating: 0, count: imageCount)
@@ -118,53 +113,30 @@ public enum Retrieval {
             imageCount: imageCount, textCount: textCount)
     }
 
-    /// The rank of each query's best positive; see ``metrics(images:texts:imageOfText:scoreMemory:)``.
-    public static func ranks(
-        images: Tensor, texts: Tensor, imageOfText: [Int], scoreMemory: Int = 192 << 20
-    ) throws -> RetrievalRanks {
+    /// The rank of each query's best positive; see ``metrics(images:texts:imageOfText:)``.
+    ///
+    /// On the CPU, with all cores. Memory: three times the features.
+    public static func ranks(images: Tensor, texts: Tensor, imageOfText: [Int]) throws -> RetrievalRanks {
         let (n, m) = try validate(images, texts, imageOfText)
-        // Texts of one image stand together, images in order; `order` leads back.
-        var start = [Int](repeating: 0, count: n + 1)
-        for owner in imageOfText { start[owner + 1] += 1 }
-        if let missing = Optional((0..<n).filter { start[$0 + 1] == 0 }), !missing.isEmpty {
+        var hasText = [Bool](repeating: false, count: n)
+        for owner in imageOfText { hasText[owner] = true }
+        let missing = (0..<n).filter { !hasText[$0] }
+        guard missing.isEmpty else {
             throw RetrievalError.imagesWithoutText(first: Array(missing.prefix(10)), count: missing.count)
         }
-        for image in 0..<n { start[image + 1] += start[image] }
-        var next = start
-        var order = [Int](repeating: 0, count: m)
-        for (text, owner) in imageOfText.enumerated() {
-            order[next[owner]] = text
-            next[owner] += 1
-        }
         return try withoutGradients {
-            let rows = images.to(.float32).normalized()
-            let isSorted = order.indices.allSatisfy { order[$0] == $0 }
-            let columns = (isSorted ? texts : texts.indexSelect(0, Tensor(order).to(texts.device))).to(.float32)
-                .normalized()
-            try requireFinite(rows, "image", { $0 })
-            try requireFinite(columns, "text", { order[$0] })
-            let scorer = try Scorer(images: rows, texts: columns)
-            let counter = RankCounter(start: start, order: order)
-            var kept: [Int: [Float]] = [:]  // by first row of the strip
-            var keptBytes = 0
-            let strips = stride(from: 0, to: n, by: scorer.rows).map { $0..<min($0 + scorer.rows, n) }
-            for strip in strips {
-                let scores = scorer.scores(strip)
-                counter.countKnown(strip, scores)
-                let rest = counter.unknownCount(after: strip)
-                guard rest > 0, keptBytes + rest * strip.count * 4 <= scoreMemory else { continue }
-                kept[strip.lowerBound] = counter.unknown(strip, scores)
-                keptBytes += rest * strip.count * 4
-            }
-            for strip in strips {
-                if let scores = kept.removeValue(forKey: strip.lowerBound) {
-                    counter.countLater(strip, scores, width: counter.unknownCount(after: strip))
-                } else if counter.unknownCount(after: strip) > 0 {
-                    let scores = scorer.scores(strip)
-                    counter.countLater(strip, counter.unknown(strip, scores), width: counter.unknownCount(after: strip))
+            let rows = images.to(.cpu).to(.float32).normalized().contiguous()
+            let columns = texts.to(.cpu).to(.float32).normalized().contiguous()
+            try requireFinite(rows, "image")
+            try requireFinite(columns, "text")
+            return rows.withUnsafeBytes { rows in
+                columns.withUnsafeBytes { columns in
+                    RankCounting(
+                        images: rows.bindMemory(to: Float.self), imageCount: n,
+                        texts: columns.bindMemory(to: Float.self), textCount: m, imageOfText: imageOfText
+                    ).ranks()
                 }
             }
-            return counter.ranks
         }
     }
 
@@ -180,10 +152,10 @@ public enum Retrieval {
         return (a[0], b[0])
     }
 
-    private static func requireFinite(_ rows: Tensor, _ what: String, _ original: (Int) -> Int) throws {
+    private static func requireFinite(_ rows: Tensor, _ what: String) throws {
         guard !rows.sum().item().isFinite else { return }
         let finite: [Bool] = rows.sum(1).isFinite().array()
-        if let row = finite.firstIndex(of: false) { throw RetrievalError.notFinite(what: what, row: original(row)) }
+        if let row = finite.firstIndex(of: false) { throw RetrievalError.notFinite(what: what, row: row) }
     }
 
     private static func direction(_ ranks: [Int], positives: [Int], candidates: Int) -> RetrievalMetrics.Direction {
@@ -203,162 +175,5 @@ public enum Retrieval {
         return .init(
             recallAt1: recall(1), recallAt5: recall(5), recallAt10: recall(10), medianRank: median + 1,
             chanceAt1: chance(1), chanceAt5: chance(5), chanceAt10: chance(10))
-    }
-}
-
-/// Strips of the score matrix.
-private final class Scorer {
-    /// Images per strip.
-    let rows: Int
-    private let images: Tensor
-    private let texts: Tensor
-    private let packed: PackedLinear?
-
-    init(images: Tensor, texts: Tensor) throws {
-        self.images = images
-        let count = texts.size(0)
-        // About 16 MiB of scores: enough rows for the product's speed, and still in reach of the cache that counts them.
-        rows = max(16, min(256, (4 << 20) / count))
-        // oneDNN multiplies float32 about twice as fast as the default on the CPUs we measured.
-        let hasOneDNN = try TorchRuntime.hasOneDNN()
-        packed = images.device == .cpu && hasOneDNN ? PackedLinear(weight: texts, bias: nil, rows: rows) : nil
-        self.texts = texts
-    }
-
-    /// `[strip, M]` on the CPU; equal calls give equal bits.
-    func scores(_ strip: Range<Int>) -> Tensor {
-        let part = images[strip]
-        return (packed.map { $0(part) } ?? part.matmul(texts.transposed(0, 1))).to(.cpu).contiguous()
-    }
-}
-
-/// Counts who ranks before whom; texts are numbered in the order of their images here.
-private final class RankCounter: @unchecked Sendable {  // parallel work writes disjoint elements
-    private let start: [Int]  // [N + 1]: texts of image i are start[i]..<start[i + 1]
-    private let order: [Int]  // [M]: the caller's number of each text
-    private let threshold: UnsafeMutableBufferPointer<Float>  // [M], as far as known
-    private let before: UnsafeMutableBufferPointer<Int32>  // [M]
-    private let imageRank: UnsafeMutableBufferPointer<Int>  // [N]
-
-    init(start: [Int], order: [Int]) {
-        self.start = start
-        self.order = order
-        threshold = .allocate(capacity: order.count)
-        threshold.initialize(repeating: 0)
-        before = .allocate(capacity: order.count)
-        before.initialize(repeating: 0)
-        imageRank = .allocate(capacity: start.count - 1)
-        imageRank.initialize(repeating: 0)
-    }
-
-    deinit {
-        threshold.deallocate()
-        before.deallocate()
-        imageRank.deallocate()
-    }
-
-    var ranks: RetrievalRanks {
-        var textRank = [Int](repeating: 0, count: order.count)
-        for (sorted, text) in order.enumerated() { textRank[text] = Int(before[sorted]) }
-        return RetrievalRanks(imageToText: Array(imageRank), textToImage: textRank)
-    }
-
-    /// Texts whose image comes after the strip: their thresholds are not known yet.
-    func unknownCount(after strip: Range<Int>) -> Int { order.count - start[strip.upperBound] }
-
-    /// The scores of those texts.
-    func unknown(_ strip: Range<Int>, _ scores: Tensor) -> [Float] {
-        let (m, from) = (order.count, start[strip.upperBound])
-        let width = m - from
-        return scores.withUnsafeBytes { raw in
-            let all = raw.bindMemory(to: Float.self)
-            return [Float](unsafeUninitializedCapacity: width * strip.count) { buffer, count in
-                for row in 0..<strip.count {
-                    (buffer.baseAddress! + row * width).initialize(
-                        from: all.baseAddress! + row * m + from, count: width)
-                }
-                count = width * strip.count
-            }
-        }
-    }
-
-    /// Ranks of the strip's images, thresholds of their texts, and counts for every text whose threshold is known.
-    func countKnown(_ strip: Range<Int>, _ scores: Tensor) {
-        let m = order.count
-        scores.withUnsafeBytes { raw in
-            nonisolated(unsafe) let all = raw.bindMemory(to: Float.self).baseAddress!
-            DispatchQueue.concurrentPerform(iterations: strip.count) { row in
-                rankImage(strip.lowerBound + row, all + row * m)
-            }
-            let end = start[strip.upperBound]
-            stripes(0..<end) { columns in
-                for (row, image) in strip.enumerated() {
-                    let line = all + row * m
-                    // Equals rank by index: an image that comes after the text's own must be strictly better.
-                    count(line, columns.clamped(to: 0..<max(0, start[image])), offset: 0, orEqual: false)
-                    count(
-                        line, columns.clamped(to: start[image + 1]..<max(end, start[image + 1])), offset: 0,
-                        orEqual: true)
-                }
-            }
-        }
-    }
-
-    /// Counts for the texts whose thresholds came later; every image of the strip comes before theirs.
-    func countLater(_ strip: Range<Int>, _ scores: [Float], width: Int) {
-        let from = start[strip.upperBound]
-        scores.withUnsafeBufferPointer { buffer in
-            nonisolated(unsafe) let all = buffer.baseAddress!
-            stripes(from..<from + width) { columns in
-                for row in 0..<strip.count { count(all + row * width, columns, offset: from, orEqual: true) }
-            }
-        }
-    }
-
-    /// Splits columns among the cores.
-    private func stripes(_ columns: Range<Int>, _ body: @Sendable (Range<Int>) -> Void) {
-        let width = 2048
-        let parts = (columns.count + width - 1) / width
-        DispatchQueue.concurrentPerform(iterations: parts) { part in
-            let first = columns.lowerBound + part * width
-            body(first..<min(first + width, columns.upperBound))
-        }
-    }
-
-    /// `before[j] += scores[j - offset] > threshold[j]` (or ≥) over `columns`.
-    @inline(__always)
-    private func count(_ scores: UnsafePointer<Float>, _ columns: Range<Int>, offset: Int, orEqual: Bool) {
-        guard !columns.isEmpty else { return }
-        let length = columns.count
-        let score = scores + (columns.lowerBound - offset)
-        let limit = threshold.baseAddress! + columns.lowerBound
-        let sum = before.baseAddress! + columns.lowerBound
-        if orEqual {
-            for j in 0..<length { sum[j] &+= score[j] >= limit[j] ? 1 : 0 }
-        } else {
-            for j in 0..<length { sum[j] &+= score[j] > limit[j] ? 1 : 0 }
-        }
-    }
-
-    /// The image's rank, and the thresholds of its texts.
-    private func rankImage(_ image: Int, _ scores: UnsafePointer<Float>) {
-        let own = start[image]..<start[image + 1]
-        var best = own.lowerBound  // order[] rises within an image, so the first of equals is the lowest index
-        for text in own {
-            threshold[text] = scores[text]
-            if scores[text] > scores[best] { best = text }
-        }
-        let value = scores[best]
-        var above: Int32 = 0
-        var equal: Int32 = 0
-        for text in 0..<order.count {
-            above &+= scores[text] > value ? 1 : 0
-            equal &+= scores[text] == value ? 1 : 0
-        }
-        var rank = Int(above)
-        if equal > 1 {
-            for text in 0..<order.count where scores[text] == value && order[text] < order[best] { rank += 1 }
-        }
-        imageRank[image] = rank
     }
 }

@@ -77,7 +77,7 @@ extension TrainingError: CustomStringConvertible, LocalizedError {
             "cannot write '\(path)': no space left on the device; free some and resume"
         case .checkpointFailed(let step, let path, let reason, let latest):
             "the checkpoint of step \(step) could not be written to '\(path)': \(reason). "
-                + (latest.map { "The last complete one is step \($0); resume from it once the cause is mended" }
+                + (latest.map { "The last complete one is step \($0); once the cause is mended, --resume goes on from it" }
                     ?? "There is no earlier one")
         case .nonFiniteLoss(let step, let value, let samples):
             "the loss of step \(step) is \(value); stopped before the optimizer step. Samples: "

@@ -21,7 +21,7 @@ func maximumDifference(_ a: Tensor, _ b: Tensor) -> Double {
 }
 
 @Suite struct CLIPParityTests {
-    @Test(arguments: ["quick-gelu", "legacy-eos-gelu", "open-clip"])
+    @Test(arguments: ["quick-gelu", "legacy-eos-gelu", "open-clip", "openai"])
     func embeddingsEqualTheReference(name: String) throws {
         let model = try CLIPModel(folder: fixture(name))
         let expected = try Weights(path: fixture("\(name)/expected.safetensors"))

@@ -91,7 +91,7 @@ struct RetrievalEvaluation: Codable {
             case imagesWithoutCaption = "images_without_caption"
         }
 
-        init(captions: String, images: String, _ data: RetrievalSet) {
+        init(captions: String, images: String, _ data: RetrievalSet) throws {
             self.captions = captions
             captionsSHA256 = data.contentHash
             self.images = images
@@ -145,7 +145,7 @@ struct RetrievalEvaluation: Codable {
         self.init(
             metrics: try Retrieval.metrics(
                 images: imageRows.tensor(), texts: textRows.tensor(), imageOfText: data.imageOfCaption),
-            sidecar: sidecar, data: .init(captions: captions, images: images, data))
+            sidecar: sidecar, data: try .init(captions: captions, images: images, data))
     }
 
     init(metrics: RetrievalMetrics, sidecar: FeatureSidecar, data: Data) {

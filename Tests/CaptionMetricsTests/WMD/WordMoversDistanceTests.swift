@@ -45,8 +45,7 @@ import Testing
                 if let value { worst = max(worst, abs(distance - value)) } else { #expect(distance == .infinity) }
             }
         }
-        // Distances are up to about 20, where 1e-12 is a few units in the last place.
-        #expect(worst <= (variant == .raw ? 1e-11 : Self.unitTolerance), "\(worst)")
+        #expect(worst <= tolerance, "\(worst)")
 
         let captions = try TokenizedCaptions(
             imageIDs: images.map { .number($0.image_id) }, references: images.map(\.refs_tok),

@@ -21,6 +21,13 @@ enum Gmail {
     static func run(
         _ arguments: [String], environment: [String: String] = [:], in folder: URL? = nil
     ) throws -> Outcome {
+        try run(program, arguments, environment: environment, in: folder)
+    }
+
+    /// Runs another program the same way: a shell around `gmail`.
+    static func run(
+        _ program: URL, _ arguments: [String], environment: [String: String] = [:], in folder: URL? = nil
+    ) throws -> Outcome {
         let process = Process()
         process.executableURL = program
         process.arguments = arguments

@@ -1,0 +1,186 @@
+import Foundation
+import Safetensors
+import Testing
+
+/// `gmail embed` from end to end on a tiny random CLIP.
+@Suite struct EmbedTests {
+    private let folder: TemporaryFolder
+
+    init() throws {
+        folder = try TemporaryFolder()
+        try TinyModel.write(to: folder.path("model"))
+        try FileManager.default.createDirectory(atPath: folder.path("photos/b"), withIntermediateDirectories: true)
+        for (number, name) in ["c.png", "a.png", "b/x.PNG", "z.png"].enumerated() {
+            try TinyModel.writeImage(number, to: folder.path("photos/\(name)"))
+        }
+        try folder.write("a bridge near the lake\n\n\(String(repeating: "kitchen ", count: 40))\n", to: "texts.txt")
+    }
+
+    private func embed(_ arguments: [String], out: String = "features.safetensors") throws -> Gmail.Outcome {
+        try Gmail.run(
+            ["embed", "--model", folder.path("model"), "--out", folder.path(out)] + arguments,
+            environment: ["XDG_CACHE_HOME": folder.path("xdg")])
+    }
+
+    private var images: [String] { ["--images", folder.path("photos")] }
+
+    private func sidecar(_ name: String = "features.json") throws -> [String: Any] {
+        let data = try Data(contentsOf: URL(fileURLWithPath: folder.path(name)))
+        return try #require(JSONSerialization.jsonObject(with: data) as? [String: Any])
+    }
+
+    @Test func rowsStandInPathOrderAndAreNormalised() throws {
+        let outcome = try embed(images + ["--texts", folder.path("texts.txt"), "--json", "--quiet"])
+        #expect(outcome.status == 0, "\(outcome.stderr)")
+        let sidecar = try sidecar()
+        #expect(
+            sidecar["images"] as? [String]
+                == ["a.png", "b/x.PNG", "c.png", "z.png"].map { folder.path("photos/\($0)") })
+        #expect((sidecar["texts"] as? [String])?.count == 3)
+        #expect(sidecar["truncated_texts"] as? [Int] == [2])
+        #expect((sidecar["skipped"] as? [Any])?.isEmpty == true)
+        for name in ["image_embeds", "text_embeds"] {
+            let rows = try TinyModel.read(folder.path("features.safetensors"), name)
+            #expect(rows.count == (name == "image_embeds" ? 4 : 3))
+            for row in rows {
+                #expect(row.count == 10)
+                #expect(abs(cosine(row, row) - 1) < 1e-12)
+                #expect(abs(row.reduce(0) { $0 + $1 * $1 } - 1) < 1e-5)
+            }
+        }
+        // --json is one object on standard output, and nothing else is there.
+        let summary = try #require(JSONSerialization.jsonObject(with: Data(outcome.stdout.utf8)) as? [String: Any])
+        #expect(summary["images"] as? Int == 4 && summary["texts"] as? Int == 3)
+        #expect(summary["skipped"] as? Int == 0 && summary["truncated_texts"] as? Int == 1)
+        for key in [
+            "images_per_second", "decode_seconds", "preprocessing_seconds", "model_seconds", "waiting_seconds",
+            "total_seconds", "peak_memory_mib",
+        ] { #expect(summary[key] is Double, "\(key)") }
+        #expect(outcome.stderr.isEmpty, "\(outcome.stderr)")
+    }
+
+    @Test func equalInputGivesEqualBytes() throws {
+        let texts = ["--texts", folder.path("texts.txt")]
+        #expect(try embed(images + texts, out: "one.safetensors").status == 0)
+        #expect(try embed(images + texts, out: "two.safetensors").status == 0)
+        func bytes(_ name: String) throws -> Data { try Data(contentsOf: URL(fileURLWithPath: folder.path(name))) }
+        #expect(try bytes("one.safetensors") == bytes("two.safetensors"))
+        #expect(try bytes("one.json") == bytes("two.json"))
+        // A row does not depend on what stands beside it in a batch, to float32's last digits.
+        #expect(try embed(images + texts + ["--batch-size", "1"], out: "single.safetensors").status == 0)
+        for name in ["image_embeds", "text_embeds"] {
+            let rows = zip(
+                try TinyModel.read(folder.path("one.safetensors"), name),
+                try TinyModel.read(folder.path("single.safetensors"), name))
+            for (a, b) in rows { #expect(zip(a, b).allSatisfy { abs($0 - $1) < 1e-5 }) }
+        }
+    }
+
+    @Test func unreadableImagesAreSkippedAndNamed() throws {
+        let whole = try Data(contentsOf: URL(fileURLWithPath: folder.path("photos/a.png")))
+        try whole.prefix(whole.count / 2).write(to: URL(fileURLWithPath: folder.path("photos/b/x.PNG")))
+        try Data().write(to: URL(fileURLWithPath: folder.path("photos/z.png")))
+        let outcome = try embed(images)
+        #expect(outcome.status == 0, "\(outcome.stderr)")
+        #expect(outcome.stdout.contains("2 files skipped"))
+        let sidecar = try sidecar()
+        #expect(sidecar["images"] as? [String] == ["a.png", "c.png"].map { folder.path("photos/\($0)") })
+        let skipped = try #require(sidecar["skipped"] as? [[String: String]])
+        #expect(skipped.map { $0["path"] } == ["b/x.PNG", "z.png"].map { folder.path("photos/\($0)") })
+        for entry in skipped {
+            let (path, reason) = (try #require(entry["path"]), try #require(entry["reason"]))
+            #expect(reason.contains(path))
+            #expect(outcome.stderr.contains("skipped \(reason)"))
+        }
+        #expect(try TinyModel.read(folder.path("features.safetensors"), "image_embeds").count == 2)
+        // With nothing left to embed the command fails and writes nothing.
+        let none = try embed(["--images", folder.path("photos/z.png")], out: "none.safetensors")
+        #expect(none.status == 1)
+        #expect(none.stderr.contains("none of the 1 images could be read"), "\(none.stderr)")
+        #expect(!FileManager.default.fileExists(atPath: folder.path("none.safetensors")))
+    }
+
+    /// What stands in a message, `F` for the test's folder.
+    struct Mistake: Sendable, CustomTestStringConvertible {
+        let name: String
+        let arguments: [String]
+        let status: Int32
+        let message: String
+        var out = "features.safetensors"
+
+        var testDescription: String { name }
+    }
+
+    static let mistakes = [
+        Mistake(
+            name: "no such images", arguments: ["--images", "F/nowhere"], status: 1,
+            message: "--images: 'F/nowhere' does not exist"),
+        Mistake(
+            name: "no images in the folder", arguments: ["--images", "F/model"], status: 1,
+            message: "--images: no .jpg, .jpeg, .png or .webp file in 'F/model'"),
+        Mistake(
+            name: "nothing to embed", arguments: [], status: 2,
+            message: "nothing to embed: give --images, --texts or both"),
+        Mistake(
+            name: "no such texts", arguments: ["--texts", "F/nowhere.txt"], status: 1,
+            message: "--texts: 'F/nowhere.txt' cannot be read"),
+        Mistake(
+            name: "texts not UTF-8", arguments: ["--texts", "F/photos/a.png"], status: 1,
+            message: "--texts: 'F/photos/a.png' is not UTF-8"),
+        Mistake(
+            name: "unknown dtype", arguments: ["--images", "F/photos", "--dtype", "float16"], status: 2,
+            message:
+                "The value 'float16' is invalid for '--dtype <dtype>'. Please provide one of 'auto', 'float32' or 'bfloat16'."
+        ),
+        Mistake(
+            name: "unknown device", arguments: ["--images", "F/photos", "--device", "gpu"], status: 1,
+            message: "'gpu'"),
+        Mistake(
+            name: "batch of nothing", arguments: ["--images", "F/photos", "--batch-size", "0"], status: 2,
+            message: "--batch-size is 0, expected 1 or more"),
+        Mistake(
+            name: "output in no folder", arguments: ["--images", "F/photos"], status: 1,
+            message:
+                "cannot write beside 'F/no/folder/features.safetensors': does its folder exist, and may you write there?",
+            out: "no/folder/features.safetensors"),
+    ]
+
+    @Test(arguments: mistakes)
+    func mistakesAreNamed(mistake: Mistake) throws {
+        func here(_ text: String) -> String { text.replacingOccurrences(of: "F/", with: folder.path("") + "/") }
+        let outcome = try embed(mistake.arguments.map(here), out: mistake.out)
+        #expect(outcome.status == mistake.status, "\(outcome.stderr)")
+        let expected = here(mistake.message).replacingOccurrences(of: "//", with: "/")
+        #expect(outcome.stderr.replacingOccurrences(of: "//", with: "/").contains(expected), "\(outcome.stderr)")
+    }
+
+    @Test func brokenModelFoldersAreNamed() throws {
+        func fails(_ message: String, _ damage: (String) throws -> Void) throws {
+            let model = folder.path("broken")
+            if FileManager.default.fileExists(atPath: model) { try FileManager.default.removeItem(atPath: model) }
+            try FileManager.default.copyItem(atPath: folder.path("model"), toPath: model)
+            try damage(model)
+            let outcome = try Gmail.run(
+                ["embed", "--model", model, "--out", folder.path("never.safetensors")] + images,
+                environment: ["XDG_CACHE_HOME": folder.path("xdg")])
+            #expect(outcome.status == 1)
+            #expect(
+                outcome.stderr.contains(message.replacingOccurrences(of: "MODEL", with: model)), "\(outcome.stderr)")
+            #expect(outcome.stderr.split(separator: "\n").count <= 8, "no stack of causes")
+            #expect(!FileManager.default.fileExists(atPath: folder.path("never.safetensors")))
+        }
+        let manager = FileManager.default
+        try fails("MODEL/model.safetensors") { model in
+            let weights = try FileHandle(forUpdating: URL(fileURLWithPath: "\(model)/model.safetensors"))
+            let size = try weights.seekToEnd()
+            try weights.truncate(atOffset: size / 2)
+            try weights.close()
+        }
+        try fails("model.safetensors") { try manager.removeItem(atPath: "\($0)/model.safetensors") }
+        try fails("expected config.json or open_clip_config.json") {
+            try manager.removeItem(atPath: "\($0)/config.json")
+        }
+        try fails("preprocessor_config.json") { try manager.removeItem(atPath: "\($0)/preprocessor_config.json") }
+        try fails("MODEL") { try manager.removeItem(atPath: $0) }
+    }
+}
