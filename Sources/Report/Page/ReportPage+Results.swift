@@ -11,7 +11,7 @@ extension ReportPage {
             content += note(table, "Captioning metrics times 100." + published)
         }
         if let table = retrievalTable {
-            if captionTable != nil { content += "<h3 style=\"margin-top:22px\">Retrieval</h3>\n" }
+            if captionTable != nil { content += "<h3>Retrieval</h3>\n" }
             content += html(table)
             content += note(table, "Recall in percent.")
         }
