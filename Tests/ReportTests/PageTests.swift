@@ -85,7 +85,6 @@ import Testing
         #expect(page.text.contains("published, other data: not comparable with the rows above"))
         #expect(page.classes["published"] == 2, "one row of the paper for both recipes, and one of the gap")
         #expect(page.text.contains("adapter.rank"))
-        #expect(!page.text.contains("key training.steps"))
         #expect(page.text.contains("12\u{202F}345"))
         #expect(page.text.contains("learning_rate/a, learning_rate/b"))
         #expect(page.classes["map"] == 4)
@@ -143,6 +142,20 @@ import Testing
         #expect(page.classes["best"] == nil)
         #expect(page.text.contains("Not to be compared: CIDEr"))
         #expect(page.text.contains("tokenizer simple"))
+    }
+
+    @Test func scoresOnOtherCaptionsAreNotRanked() throws {
+        let folders = try RunFolders()
+        for (name, hash, cider) in [("a", "aaaa", 1.0), ("b", "bbbb", 2.0)] {
+            try folders.write(RunFolders.recipe(name, rank: cider == 1 ? 4 : 8), "\(name)/recipe.yaml")
+            let scores = RunFolders.scores([("CIDEr", cider)])
+            try folders.write(
+                scores.dropLast() + #", "tags": {"captions_sha256": "\#(hash)", "decoding": "beam 5"}}"#,
+                "\(name)/metrics.json")
+        }
+        let report = try RunReport(runs: RunSet(paths: ["a", "b"].map(folders.path)))
+        #expect(report.captionTable?.columns.first { $0.id == "CIDEr" }?.isMixed == true)
+        #expect(try outline(report.html).text.contains("decoding beam 5"))
     }
 
     @Test func largeLogsMakeSmallPages() throws {

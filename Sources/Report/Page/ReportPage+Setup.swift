@@ -32,8 +32,9 @@ extension ReportPage {
             Column(title: "seed") { distinct($0.seeds.map(String.init)) },
             Column(title: "steps", text: facts { $0.steps.map(Number.grouped) }),
         ]
-        // A model's count is its parameters, which the next column sets against the trained ones.
-        columns += roles.filter { !["model", "language-model", "languageModel"].contains($0) }
+        // What a model counts is its parameters, which the next column sets against the trained ones.
+        let models = ["model", "language-model", "tokenizer", "alignment"]
+        columns += roles.filter { !models.contains($0) }
             .map { Column(title: $0, text: count($0)) }
         columns += [
             Column(
