@@ -49,7 +49,7 @@ extension RunScore {
             let hashes =
                 (tag?["sha256"]?.members ?? []).compactMap { member in
                     member.value.string.map { (member.key, $0) }
-                } + references
+                } + references.map { ($0.key, $0.value) }
             return RunScore(
                 name: name, value: value, protocolTag: words.joined(separator: "; "),
                 dataHashes: Dictionary(hashes, uniquingKeysWith: { first, _ in first }))
