@@ -13,13 +13,15 @@ import Testing
         #expect(abs(axis.position((axis.lower + axis.upper) / 2) - 0.5) < 1e-12)
     }
 
-    @Test(arguments: [
+    static let tickCases: [(Double, Double, Int, [Double])] = [
         (0.0, 1.0, 5, [0, 0.2, 0.4, 0.6, 0.8, 1]),
         (0.0, 20000.0, 4, [0, 5000, 10000, 15000, 20000]),
         (-0.31, 0.29, 5, [-0.2, 0, 0.2]),
         (0.0, 0.7, 7, [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]),
         (1.1, 1.4, 3, [1.1, 1.2, 1.3, 1.4]),
-    ])
+    ]
+
+    @Test(arguments: Self.tickCases)
     func linearTicks(lower: Double, upper: Double, count: Int, expected: [Double]) {
         // Equal to the last bit: 0.30000000000000004 would be printed.
         #expect(Axis(from: lower, to: upper, ticks: count).ticks == expected)
@@ -44,13 +46,15 @@ import Testing
         }
     }
 
-    @Test(arguments: [
+    static let labelCases: [(Double, Double, Int, [String])] = [
         (0.0, 60000.0, 3, ["0", "20k", "40k", "60k"]),
         (0.0, 1.0, 2, ["0", "0.5", "1.0"]),
         (0.0, 2000.0, 2, ["0", "1000", "2000"]),
         (0.0, 2e-4, 2, ["0", "10⁻⁴", "2×10⁻⁴"]),
         (-2.0, 0.0, 2, ["−2", "−1", "0"]),
-    ])
+    ]
+
+    @Test(arguments: Self.labelCases)
     func labels(lower: Double, upper: Double, count: Int, expected: [String]) {
         #expect(Axis(from: lower, to: upper, ticks: count).labels == expected)
     }

@@ -198,10 +198,12 @@ import Testing
 }
 
 @Suite struct GalleryTests {
-    @Test(arguments: [
+    static let spreads: [(Int, Int, [Int])] = [
         (3, 10, [1, 5, 8]), (2, 4, [1, 3]), (1, 9, [4]), (5, 3, [0, 1, 2]), (0, 7, []), (4, 4, [0, 1, 2, 3]),
         (3, 0, []),
-    ])
+    ]
+
+    @Test(arguments: Self.spreads)
     func imagesAreSpreadEvenly(count: Int, total: Int, expected: [Int]) {
         #expect(Gallery.spread(count, over: total) == expected)
     }

@@ -101,7 +101,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [
+    static let badFiles: [(String, String, String)] = [
         (
             "metrics.jsonl", "{\"step\": 1, \"loss\": 2}\n{\"step\": 2, \"loss\": }\n{\"step\": 3}\n",
             "'RUN/metrics.jsonl', line 2 is not valid JSON: expected a value at byte 20. Write the file again with the command that made it"
@@ -143,7 +143,9 @@ import Testing
             "'RUN/recipe.yaml', line 2 is not a recipe: did not find expected ',' or ']'"
         ),
         ("recipe.yaml", "- a\n", "'RUN/recipe.yaml' is not a recipe: expected a mapping of settings"),
-    ])
+    ]
+
+    @Test(arguments: Self.badFiles)
     func badFilesAreNamed(file: String, text: String, expected: String) throws {
         #expect(try error([(file, text)]) == expected)
     }
@@ -172,7 +174,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [
+    static let texts: [(ReportError, String)] = [
         (
             ReportError.noRuns,
             "no run given: expected one or more run folders, as gmail align and gmail train captioner write them"
@@ -187,7 +189,9 @@ import Testing
             "--images 'x' is not a folder; give the one that the file names in predictions.jsonl are below"
         ),
         (.unreadable(path: "x", reason: "Permission denied"), "'x' cannot be read: Permission denied"),
-    ])
+    ]
+
+    @Test(arguments: Self.texts)
     func messages(error: ReportError, text: String) {
         #expect(error.description == text)
         #expect(error.errorDescription == text)
