@@ -76,7 +76,7 @@ public struct RunReport: Sendable {
     ) -> ResultTable? {
         let measured = runs.runs.flatMap { $0[keyPath: scores].map(\.name) }
         guard !measured.isEmpty else { return nil }
-        let published = publishes ? Published.rows(runs) : []
+        let published = publishes ? Published.rows(runs, scores) : []
         let names = MetricName.ordered(measured + published.flatMap { $0.numbers.map(\.metric) })
         let mixed = RunSet.mixedProtocols(runs.runs.map { $0[keyPath: scores] })
         var table = ResultTable(
@@ -105,10 +105,10 @@ public struct RunReport: Sendable {
     }
 
     private enum Published {
-        /// Each row of the paper once, in the order of the settings that name it.
-        static func rows(_ runs: RunSet) -> [RecipeText.Published] {
+        /// Each row of the paper once, in the order of the measured settings that name it.
+        static func rows(_ runs: RunSet, _ scores: KeyPath<RunRecord, [RunScore]>) -> [RecipeText.Published] {
             var rows: [RecipeText.Published] = []
-            for setting in runs.settings {
+            for setting in runs.settings where setting.runs.contains(where: { !$0[keyPath: scores].isEmpty }) {
                 if let row = setting.representative.recipe.published, !rows.contains(row) { rows.append(row) }
             }
             return rows

@@ -51,10 +51,20 @@ struct Axis: Equatable {
 
     /// Multiples of 1, 2 or 5 times a power of ten.
     static func linearTicks(_ lower: Double, _ upper: Double, _ count: Int) -> [Double] {
+        // Steps are rounded up, so a short axis may be left with one tick: then a finer step is taken.
+        for finer in max(1, count)..<(max(1, count) * 4) {
+            let ticks = multiples(lower, upper, finer)
+            if ticks.count > 2 { return ticks }
+        }
+        return multiples(lower, upper, count)
+    }
+
+    private static func multiples(_ lower: Double, _ upper: Double, _ count: Int) -> [Double] {
         let step = roundStep((upper - lower) / Double(max(1, count)))
         guard step > 0, step.isFinite else { return [lower] }
-        let first = Int((lower / step).rounded(.up))
-        let last = Int((upper / step).rounded(.down))
+        // An end that is a tick itself must not be lost to the rounding of the quotient.
+        let first = Int((lower / step - 1e-9).rounded(.up))
+        let last = Int((upper / step + 1e-9).rounded(.down))
         guard first <= last else { return [] }
         // The quotient of whole numbers: 3 * 0.1 would print as 0.30000000000000004.
         return (first...last).map { step < 1 ? Double($0) / (1 / step).rounded(toPlaces: 6) : Double($0) * step }

@@ -8,15 +8,16 @@ enum Curve {
     /// How many logged points a moving average covers: a twenty-fifth of them, odd; 1 (none) for a short curve.
     static func window(_ count: Int) -> Int { count < 40 ? 1 : max(3, count / 25 | 1) }
 
-    /// The centred moving average over `window` points (odd), over fewer at the ends but always as many on both sides.
+    /// The centred moving average over `window` points (odd). Towards the ends it covers fewer, as many on both sides,
+    /// and never less than a sixth of the window on the inner one: the last value alone would be noise again.
     static func smoothed(_ points: [Point], window: Int) -> [Point] {
         guard window > 1 else { return points }
         var sums = [0.0]
         for point in points { sums.append(sums[sums.count - 1] + point.y) }
         return points.indices.map { index in
-            let reach = min(window / 2, index, points.count - 1 - index)
-            let sum = sums[index + reach + 1] - sums[index - reach]
-            return Point(x: points[index].x, y: sum / Double(2 * reach + 1))
+            let reach = max(min(window / 2, index, points.count - 1 - index), window / 6)
+            let (first, last) = (max(0, index - reach), min(points.count - 1, index + reach))
+            return Point(x: points[index].x, y: (sums[last + 1] - sums[first]) / Double(last - first + 1))
         }
     }
 

@@ -5,8 +5,9 @@ struct CosineHistogram {
     let before: CosineDistribution
     let after: CosineDistribution?
 
-    private let width = 420.0
-    private let height = 220.0
+    // As high as the maps beside it.
+    private let width = 340.0
+    private let height = 340.0
     private let left = 12.0
     private let top = 30.0
     private let bottom = 40.0

@@ -11,6 +11,8 @@ struct LineChart {
     var lines: [Line]
     var width = 360.0
     var height = 216.0
+    /// nil leaves it to the values.
+    var isLogarithmic: Bool?
 
     private var left: Double { 50 }
     private var right: Double { 12 }
@@ -26,11 +28,11 @@ struct LineChart {
     var svg: Markup {
         let inner = (width: width - left - right, height: height - top - bottom)
         let drawn = lines.map { Drawn($0) }
+        let (first, last) = (drawn.compactMap(\.firstStep).min() ?? 0, drawn.compactMap(\.lastStep).max() ?? 1)
+        // A log begins at its first interval; its axis at the beginning.
         let x = Axis(
-            from: drawn.compactMap(\.firstStep).min() ?? 0,
-            to: max(drawn.compactMap(\.lastStep).max() ?? 1, (drawn.compactMap(\.firstStep).min() ?? 0) + 1),
-            ticks: max(3, Int(inner.width / 90)))
-        let y = Axis(drawn.flatMap(\.extent), ticks: max(3, Int(inner.height / 45)))
+            from: first < 0.6 * last ? 0 : first, to: max(last, first + 1), ticks: max(3, Int(inner.width / 90)))
+        let y = Axis(drawn.flatMap(\.extent), ticks: max(3, Int(inner.height / 45)), logarithmic: isLogarithmic)
         func place(_ point: Curve.Point) -> (x: Double, y: Double) {
             let value = y.isLogarithmic ? max(point.y, .leastNormalMagnitude) : point.y
             // Far outside is outside: a coordinate must stay a number that a renderer can hold.
@@ -81,8 +83,8 @@ struct LineChart {
     private func marks(_ curve: Drawn, _ place: (Curve.Point) -> (x: Double, y: Double)) -> Markup {
         var out: Markup = ""
         let points = curve.smooth.joined()
-        // A curve of single points would not be seen otherwise.
-        guard curve.isValidation || points.count == 1 else { return out }
+        // Few logged values are seen as such, a single one is seen at all.
+        guard curve.isValidation || points.count <= 12 else { return out }
         let radius = points.count > 60 ? 1.6 : 2.8
         for point in points {
             let at = place(point)

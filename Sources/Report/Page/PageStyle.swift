@@ -46,6 +46,7 @@ enum PageStyle {
         h1 { font-size: 30px; line-height: 1.2; letter-spacing: -0.015em; margin: 0 0 6px; overflow-wrap: anywhere }
         h2 { font-size: 20px; letter-spacing: -0.01em; margin: 0 0 4px }
         h3 { font-size: 14.5px; margin: 0 0 6px; overflow-wrap: anywhere }
+        section > h3 { margin-top: 24px }
         p { margin: 0 0 10px }
         a { color: inherit; text-decoration-color: var(--faint); text-underline-offset: 3px }
         .lead, .note { color: var(--soft) }
@@ -71,7 +72,7 @@ enum PageStyle {
         th, td { padding: 8px 12px; text-align: left; vertical-align: top; border-top: 1px solid var(--line) }
         thead th { border-top: 0; background: var(--head); color: var(--soft); font-weight: 600; font-size: 12.5px;
           white-space: nowrap; vertical-align: bottom }
-        tbody th { font-weight: 550; min-width: 120px; overflow-wrap: anywhere }
+        tbody th { font-weight: 550; min-width: 190px; overflow-wrap: anywhere }
         .numbers td, .numbers thead th { text-align: right; white-space: nowrap }
         .numbers th:first-child { text-align: left }
         td.best { background: var(--mark); color: var(--marktext); font-weight: 680 }
@@ -94,6 +95,7 @@ enum PageStyle {
         .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(310px, 1fr)); gap: 12px; margin: 12px 0 0 }
         figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 14px 14px 10px;
           min-width: 0; break-inside: avoid }
+        figure.panel { margin-top: 12px }
         figure.wide { margin-top: 12px; overflow-x: auto }
         figcaption { font-size: 13px; color: var(--soft) }
         .chart { display: block; width: 100%; height: auto }
@@ -102,7 +104,7 @@ enum PageStyle {
         .chart .end { text-anchor: end } .chart .middle { text-anchor: middle } .chart .start { text-anchor: start }
         .grid path { stroke: var(--line); fill: none } .axis path { stroke: var(--faint); fill: none }
         .curve, .check, .raw { fill: none; stroke-linejoin: round; stroke-linecap: round }
-        .curve { stroke-width: 1.8 } .raw { stroke-width: 1; opacity: 0.28 }
+        .curve { stroke-width: 1.8 } .raw { stroke-width: 1; opacity: 0.2 }
         .check { stroke-width: 1.2; stroke-dasharray: 3 3; opacity: 0.85 }
         .dash1 { stroke-dasharray: 7 4 }
         .mark { stroke: var(--card); stroke-width: 1 }
@@ -115,7 +117,7 @@ enum PageStyle {
         .map circle { stroke: var(--card); stroke-width: 0.6; fill-opacity: 0.85 }
         circle.real { fill: var(--real) } circle.generated { fill: var(--generated) }
         .swatch.real { background: var(--real); border-radius: 50% } .swatch.generated { background: var(--generated); border-radius: 50% }
-        .gap { display: grid; grid-template-columns: repeat(auto-fit, minmax(280px, 1fr)); gap: 12px 20px; align-items: end }
+        .gap { display: grid; grid-template-columns: repeat(auto-fit, minmax(280px, 1fr)); gap: 12px 20px; align-items: start }
         .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 14px; margin: 14px 0 0 }
         .photo { padding: 0; overflow: hidden; display: flex; flex-direction: column }
         .photo .frame { background: var(--head); display: flex; justify-content: center; align-items: center;
@@ -130,6 +132,7 @@ enum PageStyle {
         .photo .references { border-top: 1px solid var(--line); margin-top: 10px; padding-top: 9px; color: var(--soft);
           font-size: 12.5px }
         .photo .references li { margin: 0 0 3px } .photo .name { color: var(--faint); font-size: 11.5px; margin: 8px 0 0 }
+        ul.plain { margin: 0; padding: 0; list-style: none }
         footer { margin-top: 48px; color: var(--faint); font-size: 12.5px }
         """
 

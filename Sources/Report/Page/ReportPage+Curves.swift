@@ -8,7 +8,7 @@ extension ReportPage {
         var isChecked = false
         for kind in kinds {
             let panels = panels(kind)
-            if kinds.count > 1 { content += "<h3 style=\"margin-top:18px\">\(kindName(kind))</h3>\n" }
+            if kinds.count > 1 { content += "<h3>\(kindName(kind))</h3>\n" }
             for (index, panel) in panels.enumerated() {
                 var chart = panel
                 let lines = panel.lines.map(\.series)
@@ -35,7 +35,7 @@ extension ReportPage {
                 "Lines are centred moving averages over a twenty-fifth of the logged steps; the values as logged are faint."
             )
         }
-        if isChecked { words.append("Marks on dotted lines are validation.") }
+        if isChecked { words.append("Marks on dashed lines are validation.") }
         if kinds.joined().contains(where: { $0.runs.count > 1 }) {
             words.append("Runs of one setting share its colour.")
         }
@@ -77,7 +77,10 @@ extension ReportPage {
             if let twin {
                 panels[twin].title += ", \(name)"
             } else {
-                panels.append(LineChart(title: name, lines: mine))
+                var panel = LineChart(title: name, lines: mine)
+                // Schedules end near 0: a logarithmic axis would show little else.
+                if name.hasPrefix("learning_rate") { panel.isLogarithmic = false }
+                panels.append(panel)
             }
         }
         return panels

@@ -27,14 +27,14 @@ extension ReportPage {
         let which = setting.runs.count > 1 ? " (\(setting.representative.label))" : ""
         let pairs = "\(Number.grouped(gap.pairs)) pairs" + (gap.step.map { ", step \(Number.grouped($0))" } ?? "")
         var out: Markup = """
-            <figure style="margin-top:12px"><h3>\(mark)\(setting.label)\(which)</h3>
-            <div class="gap"><div>\(CosineHistogram(before: gap.before.realGenerated, after: gap.after?.realGenerated).svg)</div>
+            <figure class="panel"><h3>\(mark)\(setting.label)\(which)</h3>
+            <div class="gap"><div><figcaption>cosines of the pairs</figcaption>\(CosineHistogram(before: gap.before.realGenerated, after: gap.after?.realGenerated).svg)</div>
 
             """
         let sides = [(gap.map?.before, "before"), (gap.map?.after, "after")]
         for case (let map?, let name) in sides {
             out +=
-                "<div><figcaption>\(name) alignment</figcaption>\(GapMapChart(title: "Map \(name) alignment", map: map).svg)</div>\n"
+                "<div><figcaption>map \(name) alignment</figcaption>\(GapMapChart(title: "Map \(name) alignment", map: map).svg)</div>\n"
         }
         out += "</div>\n"
         if let map = gap.map?.before {

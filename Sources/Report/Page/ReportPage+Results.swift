@@ -11,7 +11,7 @@ extension ReportPage {
             content += note(table, "Captioning metrics times 100." + published)
         }
         if let table = retrievalTable {
-            if captionTable != nil { content += "<h3 style=\"margin-top:22px\">Retrieval</h3>\n" }
+            if captionTable != nil { content += "<h3>Retrieval</h3>\n" }
             content += html(table)
             content += note(table, "Recall in percent.")
         }
@@ -102,7 +102,10 @@ extension ReportPage {
             }
         }
         for setting in runs.settings where !setting.representative.scoreSettings.isEmpty {
-            let words = setting.representative.scoreSettings.map { "\($0.key) \($0.value)" }.joined(separator: "; ")
+            let words = setting.representative.scoreSettings.map { key, value in
+                let isHash = key.hasSuffix("sha256")
+                return "\(key.split(separator: ".").last ?? "") \(isHash ? String(value.prefix(12)) : value)"
+            }.joined(separator: "; ")
             list += "<dt>\(setting.label)</dt><dd>\(words)</dd>"
         }
         return "<details><summary>Protocols: how each number was made</summary><div><dl>\(list)</dl></div></details>\n"

@@ -32,8 +32,9 @@ extension ReportPage {
             Column(title: "seed") { distinct($0.seeds.map(String.init)) },
             Column(title: "steps", text: facts { $0.steps.map(Number.grouped) }),
         ]
-        // A model's count is its parameters, which the next column sets against the trained ones.
-        columns += roles.filter { !["model", "language-model", "languageModel"].contains($0) }
+        // What a model counts is its parameters, which the next column sets against the trained ones.
+        let models = ["model", "language-model", "tokenizer", "alignment"]
+        columns += roles.filter { !models.contains($0) }
             .map { Column(title: $0, text: count($0)) }
         columns += [
             Column(
@@ -54,6 +55,12 @@ extension ReportPage {
                 text: facts { facts in facts.versions.map { "\($0.name) \($0.value)" }.joined(separator: ", ") }),
         ]
         columns = columns.filter { column in runs.settings.contains { !column.text($0).isEmpty } }
+        // What is the same everywhere is said once.
+        let isCommon = { (column: Column) in
+            runs.settings.count > 1 && Set(runs.settings.map(column.text)).count == 1
+        }
+        let common = columns.filter(isCommon)
+        columns.removeAll(where: isCommon)
         var out: Markup = "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">setting</th>"
         for column in columns { out += "<th scope=\"col\">\(column.title)</th>" }
         out += "</tr></thead><tbody>\n"
@@ -67,7 +74,12 @@ extension ReportPage {
             }
             out += "</tr>\n"
         }
-        return out + "</tbody></table></div>\n"
+        out += "</tbody></table></div>\n"
+        if !common.isEmpty {
+            let words = common.map { "\($0.title) \($0.text(runs.settings[0]))" }.joined(separator: "; ")
+            out += "<p class=\"note\">The same for all: \(words).</p>\n"
+        }
+        return out
     }
 
     private func differences(_ kind: [RunSet.Setting]) -> Markup {
@@ -76,13 +88,13 @@ extension ReportPage {
         let name = runs.kinds.count > 1 ? "\(kindName(kind)): where the recipes differ" : "Where the recipes differ"
         guard !seedOnly.isEmpty else {
             return """
-                <h3 style="margin-top:22px">\(name)</h3>
+                <h3>\(name)</h3>
                 <p class="note">The recipes are equal\(rows.isEmpty ? "" : " but for the seed"); the data differ.</p>
 
                 """
         }
         var out: Markup = """
-            <h3 style="margin-top:22px">\(name)</h3>
+            <h3>\(name)</h3>
             <div class="scroll"><table><thead><tr><th scope="col">key</th>
             """
         for setting in kind {

@@ -24,6 +24,8 @@ extension RunScore {
                 got: root["metrics"]?.kind ?? "no such key")
         }
         let images = root["images"]?.integer
+        // Scores on other captions are other numbers, whatever else is equal.
+        let references = settings(of: root).filter { $0.key.hasSuffix("captions_sha256") }
         return try metrics.map { metric in
             guard let name = metric["name"]?.string else {
                 throw ReportError.unexpectedContent(
@@ -44,9 +46,10 @@ extension RunScore {
                 tag?["metric"]?.string, tag?["variant"]?.string, tag?["tokenizer"]?.string.map { "tokenizer \($0)" },
             ].compactMap { $0 }
             if let images { words.append("\(images) images") }
-            let hashes = (tag?["sha256"]?.members ?? []).compactMap { member in
-                member.value.string.map { (member.key, $0) }
-            }
+            let hashes =
+                (tag?["sha256"]?.members ?? []).compactMap { member in
+                    member.value.string.map { (member.key, $0) }
+                } + references.map { ($0.key, $0.value) }
             return RunScore(
                 name: name, value: value, protocolTag: words.joined(separator: "; "),
                 dataHashes: Dictionary(hashes, uniquingKeysWith: { first, _ in first }))
@@ -55,7 +58,10 @@ extension RunScore {
 
     /// Texts of `metrics.json` beside its numbers that say how they were made: a captioner's decoding, its encoder.
     static func settings(_ path: String) throws -> [(key: String, value: String)] {
-        guard let root = try JSONDocument.value(path) else { return [] }
+        try JSONDocument.value(path).map(settings(of:)) ?? []
+    }
+
+    private static func settings(of root: JSONValue) -> [(key: String, value: String)] {
         var found: [(String, String)] = []
         func visit(_ value: JSONValue, _ key: String) {
             switch value {

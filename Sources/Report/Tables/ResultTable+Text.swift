@@ -7,12 +7,9 @@ extension ResultTable {
     /// Aligned columns for a terminal: the best of each column has a star, published rows stand apart.
     /// - Parameter width: columns that would not fit go into further blocks below; nil for one line per row.
     public func text(width: Int? = nil) -> String {
-        let cells = columns.indices.map { column in
-            let best = self.best(column: column)
-            return rows.indices.map { text(row: $0, column: column) + (best.contains($0) ? "*" : " ") }
-        }
+        let cells = columns.indices.map(aligned)
         let hasPublished = rows.contains { $0.published != nil }
-        let labels = [corner] + rows.map(\.label) + (hasPublished ? [Self.publishedHeading] : [])
+        let labels = [corner] + rows.map(label) + (hasPublished ? [Self.publishedHeading] : [])
         let labelWidth = labels.map(\.count).max() ?? 0
         let widths = columns.indices.map { column in
             max(columns[column].title.count + 1, cells[column].map(\.count).max() ?? 0)
@@ -26,10 +23,26 @@ extension ResultTable {
             for (index, row) in rows.enumerated() {
                 if row.published != nil, !isPublished { lines.append(Self.publishedHeading) }
                 isPublished = row.published != nil
-                lines.append(line(row.label, block.map { (cells[$0][index], widths[$0]) }, labelWidth))
+                lines.append(line(label(row), block.map { (cells[$0][index], widths[$0]) }, labelWidth))
             }
             return lines.joined(separator: "\n")
         }.joined(separator: "\n\n")
+    }
+
+    private func label(_ row: Row) -> String {
+        row.published == nil ? row.label : row.label + (row.note.map { " (\($0))" } ?? "")
+    }
+
+    /// A column's cells, means under means and deviations under deviations.
+    private func aligned(_ column: Int) -> [String] {
+        let best = best(column: column)
+        let parts = rows.indices.map { row in
+            let text = text(row: row, column: column)
+            let cut = text.range(of: " ± ")?.lowerBound ?? text.endIndex
+            return (mean: text[..<cut] + (best.contains(row) ? "*" : " "), spread: text[cut...])
+        }
+        let width = parts.map(\.spread.count).max() ?? 0
+        return parts.map { $0.mean + $0.spread + String(repeating: " ", count: width - $0.spread.count) }
     }
 
     private func blocks(_ widths: [Int], labelWidth: Int, width: Int?) -> [[Int]] {
@@ -67,7 +80,7 @@ extension ResultTable {
             "|---|" + columns.map { _ in "--:|" }.joined(),
         ]
         for (index, row) in rows.enumerated() {
-            let label = row.published == nil ? cell(row.label) : "*\(cell(row.label)) (\(Self.publishedHeading))*"
+            let label = row.published == nil ? cell(row.label) : "*\(cell(label(row))): \(Self.publishedHeading)*"
             let values = columns.indices.map { column in
                 let value = text(row: index, column: column)
                 return best[column].contains(index) ? "**\(value)**" : value
