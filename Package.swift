@@ -84,7 +84,7 @@ let package = Package(
             name: "gmail",
             dependencies: [
                 "Safetensors", "Torch", "TorchNN", "Tokenizers", "Images", "CaptionMetrics", "Encoders", "Datasets",
-                "Adapters",
+                "Adapters", "Diffusion",
                 "Training", "Synthesis", "Alignment", "Miniature", "Evaluation",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),

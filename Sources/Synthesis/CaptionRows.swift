@@ -32,7 +32,7 @@ public struct CaptionRows: Sendable {
     public let contentHash: String
 
     /// - Parameter split: of a Karpathy file; nil takes all.
-    /// - Throws: ``SynthesisError``, `DatasetError` for a broken `.json`.
+    /// - Throws: ``SynthesisError``, `DatasetError` for a broken `.json`, `SafetensorsError.cannotOpen`.
     public init(path: String, split: String? = nil) throws {
         self.path = path
         let ending = (path as NSString).pathExtension.lowercased()
@@ -45,12 +45,7 @@ public struct CaptionRows: Sendable {
             rows = Self.rows(of: file)
             contentHash = file.contentHash
         case "jsonl", "txt":
-            let file: MappedFile
-            do {
-                file = try MappedFile(path: path)
-            } catch {
-                throw SynthesisError.unreadable(path: path, reason: "cannot be read: \(error)")
-            }
+            let file = try MappedFile(path: path)
             let bytes = file.withUnsafeBytes { Array($0) }
             rows = ending == "txt" ? try Self.textRows(bytes, path) : try Self.objectRows(bytes, path)
             contentHash = ContentHash.sha256(of: bytes)
@@ -94,7 +89,7 @@ public struct CaptionRows: Sendable {
             do {
                 value = try StrictJSON.parse(Array(bytes[range]), depthLimit: 8)
             } catch {
-                throw SynthesisError.badLine(path: path, line: line, expected: "JSON", got: error.description)
+                throw SynthesisError.badLine(path: path, line: line, expected: "JSON", got: "\(error)")
             }
             func failure(_ expected: String, _ got: String) -> SynthesisError {
                 .badLine(path: path, line: line, expected: expected, got: got)

@@ -17,7 +17,6 @@ public enum SynthesisEvent: Sendable, Equatable {
     case failed(id: String, reason: String)
     /// The first prompt of this run that is longer than the model reads.
     case truncated(id: String, tokens: Int, limit: Int)
-    case note(String)
 }
 
 /// What a run left behind; counts are of the shard, earlier runs included.

@@ -8,7 +8,7 @@ struct Gmail: AsyncParsableCommand {
         abstract: "Train vision-language models on generated images, serve them on real ones.",
         version: "0.1.0",
         subcommands: [
-            DemoCommand.self, EmbedCommand.self, AlignCommand.self, ExportCommand.self, Evaluate.self, DataCommand.self,
+            DemoCommand.self, GenerateCommand.self, EmbedCommand.self, AlignCommand.self, ExportCommand.self, Evaluate.self, DataCommand.self,
             DoctorCommand.self,
         ])
 }

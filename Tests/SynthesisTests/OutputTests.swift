@@ -39,7 +39,7 @@ import Testing
                         guidance: 7.5, scheduler: "ddim", modelHash: String(repeating: "ab", count: 32))))
         #expect(try manifest.pair(at: 1).real == nil)
         #expect(FileManager.default.contents(atPath: manifest.resolve(pair.real!)) == Data("photo".utf8))
-        let image = try ImageDecoder.decode(path: manifest.resolve(pair.generated))
+        let image = try RGBImage(contentsOfFile: manifest.resolve(pair.generated))
         #expect(image.size == ImageSize(width: 5, height: 4))
     }
 
