@@ -1,0 +1,162 @@
+import Foundation
+import Torch
+import TorchNN
+
+// Layers that the UNet and the autoencoder share. Reference: diffusers 0.42.1 `models/resnet.py`, `upsampling.py`,
+// `downsampling.py`, `embeddings.py`.
+//
+// Shapes: B batch, C channels, H and W height and width, E width of the time embedding.
+
+/// Group normalisation over `[B, C, ...]`.
+public final class GroupNorm: Module {
+    @Parameter("weight") public var weight: Tensor  // [C]
+    @Parameter("bias") public var bias: Tensor  // [C]
+
+    public let groups: Int
+    public let eps: Double
+
+    public init(groups: Int, channels: Int, eps: Double) {
+        self.groups = groups
+        self.eps = eps
+        super.init()
+        weight = .ones([channels])
+        bias = .zeros([channels])
+    }
+
+    public func callAsFunction(_ x: Tensor) -> Tensor {
+        Functional.groupNorm(x, groups: groups, weight: weight, bias: bias, eps: eps)
+    }
+
+    /// The norm followed by SiLU.
+    func silu(_ x: Tensor) -> Tensor { self(x).silu() }
+}
+
+/// What the UNet knows of a timestep: sines and cosines of it, through two linear layers. `[B]` gives `[B, E]`.
+public final class TimeEmbedding: Module {
+    @Child("linear_1") var first: Linear
+    @Child("linear_2") var second: Linear
+
+    private let frequencies: Tensor  // [half]
+    private let isCosineFirst: Bool
+    private let isOdd: Bool
+
+    init(width: Int, outputSize: Int, isCosineFirst: Bool, frequencyShift: Double) {
+        let half = width / 2
+        // Float32 throughout, as diffusers: at timestep 999 a wider exponent gives other sines.
+        let steps = Tensor.arange(0, half).to(.float32) * -log(10000.0)
+        frequencies = (steps / (Double(half) - frequencyShift)).exp()
+        self.isCosineFirst = isCosineFirst
+        isOdd = width % 2 == 1
+        super.init()
+        first = Linear(width, outputSize)
+        second = Linear(outputSize, outputSize)
+    }
+
+    /// - Parameter timesteps: `[B]`, whole or fractional.
+    func callAsFunction(_ timesteps: Tensor) -> Tensor {
+        let weight = first.weight
+        let angles = timesteps.to(.float32).unsqueezed(1) * frequencies.to(timesteps.device)  // [B, half]
+        var waves = Tensor.cat(
+            isCosineFirst ? [angles.cos(), angles.sin()] : [angles.sin(), angles.cos()], dim: 1)  // [B, width]
+        if isOdd { waves = waves.padded([0, 1]) }
+        return second(first(waves.to(weight.dtype)).silu())
+    }
+}
+
+/// Two convolutions with norms around a shortcut: `[B, in, H, W]` gives `[B, out, H, W]`.
+public final class ResidualBlock: Module {
+    @Child("norm1") var norm1: GroupNorm
+    @Child("conv1") var convolution1: Conv2d
+    @OptionalChild("time_emb_proj") var time: Linear?  // [out, E]
+    @Child("norm2") var norm2: GroupNorm
+    @Child("conv2") var convolution2: Conv2d
+    @OptionalChild("conv_shortcut") var shortcut: Conv2d?  // 1x1, where the channels change
+
+    /// - Parameter timeWidth: E; nil in the autoencoder, which knows no time.
+    init(_ inputs: Int, _ outputs: Int, timeWidth: Int?, groups: Int, eps: Double) {
+        super.init()
+        norm1 = GroupNorm(groups: groups, channels: inputs, eps: eps)
+        convolution1 = Conv2d(inputs, outputs, kernel: 3, padding: 1)
+        time = timeWidth.map { Linear($0, outputs) }
+        norm2 = GroupNorm(groups: groups, channels: outputs, eps: eps)
+        convolution2 = Conv2d(outputs, outputs, kernel: 3, padding: 1)
+        shortcut = inputs == outputs ? nil : Conv2d(inputs, outputs, kernel: 1)
+    }
+
+    /// - Parameter time: `[B, E]` after SiLU, which all blocks share.
+    func callAsFunction(_ x: Tensor, time activated: Tensor? = nil) -> Tensor {
+        var hidden = convolution1(norm1.silu(x))  // [B, out, H, W]
+        if let time, let activated {
+            hidden = hidden + time(activated).unsqueezed(2).unsqueezed(3)  // [B, out, 1, 1]
+        }
+        hidden = convolution2(norm2.silu(hidden))
+        return (shortcut?(x) ?? x) + hidden
+    }
+}
+
+/// Halves the sides: `[B, C, H, W]` gives `[B, C, ⌈H / 2⌉, ⌈W / 2⌉]` in the UNet, `⌊H / 2⌋` in the autoencoder.
+public final class Downsampler: Module {
+    @Child("conv") var convolution: Conv2d
+
+    private let isAsymmetric: Bool
+
+    /// - Parameter isAsymmetric: pads below and to the right alone, as the autoencoder does.
+    init(_ channels: Int, isAsymmetric: Bool) {
+        self.isAsymmetric = isAsymmetric
+        super.init()
+        convolution = Conv2d(channels, channels, kernel: 3, stride: 2, padding: isAsymmetric ? 0 : 1)
+    }
+
+    func callAsFunction(_ x: Tensor) -> Tensor {
+        convolution(isAsymmetric ? x.padded([0, 1, 0, 1]) : x)
+    }
+}
+
+/// Doubles the sides, or brings them to the given ones: nearest neighbours, then a convolution.
+public final class Upsampler: Module {
+    @Child("conv") var convolution: Conv2d
+
+    init(_ channels: Int) {
+        super.init()
+        convolution = Conv2d(channels, channels, kernel: 3, padding: 1)
+    }
+
+    /// - Parameter size: height and width wanted; nil doubles.
+    func callAsFunction(_ x: Tensor, size: (height: Int, width: Int)? = nil) -> Tensor {
+        guard let size else { return convolution(Functional.upsampleNearest(x, factor: 2)) }
+        return convolution(Functional.upsampleNearest(x, height: size.height, width: size.width))
+    }
+}
+
+extension Tensor {
+    /// Images `[B, C, H, W]` with the channels of a pixel side by side in memory: what oneDNN's convolutions read fastest,
+    /// and a view as the tokens `[B, H W, C]` of a transformer.
+    func channelsLast() -> Tensor { permuted(0, 2, 3, 1).contiguous().permuted(0, 3, 1, 2) }
+}
+
+extension Module {
+    /// Fresh weights as PyTorch draws them for linear layers and convolutions (Kaiming uniform with a = √5: uniform in
+    /// ±1/√fan-in for weights and biases); norms start as the identity. diffusers sets none of its own.
+    func initializeAsPyTorch(generator: Generator) {
+        withoutGradients {
+            for (_, module) in namedModules() {
+                switch module {
+                case let layer as Linear:
+                    layer.initialize(generator: generator)
+                case let layer as Conv2d:
+                    let bound = 1 / Double(layer.weight.shape.dropFirst().reduce(1, *)).squareRoot()
+                    layer.weight.uniformInPlace(-bound, bound, generator: generator)
+                    layer.bias?.uniformInPlace(-bound, bound, generator: generator)
+                case let norm as GroupNorm:
+                    norm.weight.fillInPlace(1)
+                    norm.bias.fillInPlace(0)
+                case let norm as LayerNorm:
+                    norm.weight.fillInPlace(1)
+                    norm.bias.fillInPlace(0)
+                default: break
+                }
+            }
+        }
+        weightsDidChange()
+    }
+}

@@ -1,0 +1,215 @@
+import Encoders
+import Images
+import Tokenizers
+import Torch
+import TorchNN
+
+// Text to picture with Stable Diffusion 2 (Rombach et al. 2022): tokens, text states, a walk of the denoiser under
+// classifier-free guidance (Ho & Salimans 2022), decoding. Reference: diffusers 0.42.1 `StableDiffusionPipeline`; from equal
+// noise the pictures agree within 1/255 in float32.
+
+/// A whole Stable Diffusion model in memory.
+///
+/// Used by one thread at a time. Nothing is drawn from a global seed: a picture's noise comes from its own generator.
+public final class StableDiffusion2 {
+    public let tokenizer: CLIPTokenizer
+    public let textEncoder: DiffusionTextEncoder
+    public let unet: UNet2DConditionModel
+    public let autoencoder: AutoencoderKL
+    public let scheduler: any Scheduler
+    /// Parts that the folder names and that are not run (a safety checker).
+    public let ignoredParts: [String]
+    public let dtype: DType
+    public let device: Device
+
+    /// What is asked for, the same for every picture of a batch.
+    public struct Settings: Sendable, Hashable {
+        /// Denoising steps.
+        public var steps = 50
+        /// 1 or less: no guidance, and the negative prompt is not used.
+        public var guidance = 7.5
+        public var negativePrompt = ""
+        /// Pixels; nil is what the model was made for. Multiples of the autoencoder's downsampling (8).
+        public var width: Int?
+        public var height: Int?
+
+        public init() {}
+    }
+
+    /// What became of one picture.
+    public enum Picture: Sendable, Hashable {
+        case image(RGBImage)
+        /// NaN or infinite: the dtype was too narrow for this model. Try a wider one.
+        case notFinite
+        /// Every pixel is black, which is how an overflow looks that a later operation hid.
+        case black(RGBImage)
+    }
+
+    /// A model of parts that are in memory already (the miniature trains its own).
+    /// - Throws: `DiffusionError.mismatch` when the parts do not fit each other.
+    public init(
+        tokenizer: CLIPTokenizer, textEncoder: DiffusionTextEncoder, unet: UNet2DConditionModel,
+        autoencoder: AutoencoderKL, scheduler: any Scheduler, ignoredParts: [String] = [], name: String = "the model"
+    ) throws {
+        func check(_ what: String, _ got: Int, _ expected: Int) throws {
+            guard got == expected else {
+                throw DiffusionError.mismatch(model: name, what: what, expected: "\(expected)", got: "\(got)")
+            }
+        }
+        let latents = autoencoder.configuration.latentChannels
+        try check("the UNet's in_channels", unet.configuration.inputChannels, latents)
+        try check("the UNet's out_channels", unet.configuration.outputChannels, latents)
+        try check(
+            "the UNet's cross_attention_dim", unet.configuration.crossAttentionDimension,
+            textEncoder.configuration.hiddenSize)
+        try check("the autoencoder's in_channels", autoencoder.configuration.imageChannels, 3)
+        guard tokenizer.vocabularySize <= textEncoder.configuration.vocabularySize else {
+            throw DiffusionError.mismatch(
+                model: name, what: "the tokenizer's vocabulary",
+                expected: "at most \(textEncoder.configuration.vocabularySize)",
+                got: "\(tokenizer.vocabularySize)")
+        }
+        self.tokenizer = tokenizer
+        self.textEncoder = textEncoder
+        self.unet = unet
+        self.autoencoder = autoencoder
+        self.scheduler = scheduler
+        self.ignoredParts = ignoredParts
+        let weight = unet.input.weight
+        dtype = weight.dtype
+        device = weight.device
+        for module in [textEncoder, unet, autoencoder] as [Module] { module.setTraining(false) }
+    }
+
+    /// Loads a folder in diffusers' layout.
+    /// - Parameters:
+    ///   - dtype: of the weights in memory and the computation. In float16 attention scores are computed in float32
+    ///     always (Stable Diffusion 2.1 overflows otherwise), and the autoencoder runs in float32 where its file says
+    ///     that it overflows (`force_upcast`). nil keeps the files' dtype.
+    ///   - variant: of the weight files, `fp16` for example.
+    ///   - scheduler: another than the folder's, on the same noise schedule.
+    /// - Throws: `DiffusionError`, `SchedulerError`, `TokenizerError`, `SafetensorsError`, `StateMismatch`.
+    public convenience init(
+        folder: String, dtype: DType? = .float32, device: Device = .cpu, variant: String? = nil,
+        scheduler: SchedulerKind? = nil
+    ) throws {
+        let files = try DiffusersFolder(folder, variant: variant)
+        try TorchRuntime.load()
+        let schedule = try Schedulers.load(folder: files.schedulerFolder, as: scheduler)
+        let tokenizer = try CLIPTokenizer(folder: files.tokenizerFolder)
+        let text = DiffusionTextEncoder(
+            try CLIPConfiguration.Text(textEncoderFile: files.configurationFile(of: .textEncoder)))
+        let unet = UNet2DConditionModel(try UNetConfiguration(file: files.configurationFile(of: .unet)))
+        let autoencoder = AutoencoderKL(
+            try AutoencoderConfiguration(file: files.configurationFile(of: .autoencoder)))
+        try text.load(files.weights(of: .textEncoder), dtype: dtype, device: device)
+        try unet.load(files.weights(of: .unet), dtype: dtype, device: device)
+        if unet.input.weight.dtype == .float16 { unet.upcastsAttention = true }
+        let isTooNarrow = unet.input.weight.dtype == .float16 && autoencoder.configuration.forcesUpcast
+        try autoencoder.load(files.weights(of: .autoencoder), dtype: isTooNarrow ? .float32 : dtype, device: device)
+        for module in [text, unet, autoencoder] as [Module] { module.setRequiresGrad(false) }
+        try self.init(
+            tokenizer: tokenizer, textEncoder: text, unet: unet, autoencoder: autoencoder, scheduler: schedule,
+            ignoredParts: files.ignoredParts, name: folder)
+    }
+
+    /// Text states of prompts: `[N, T, K]` with T the context length.
+    /// - Returns: the states, and the rows whose prompt was cut to the context.
+    public func encode(_ prompts: [String]) throws -> (states: Tensor, truncatedRows: [Int]) {
+        let batch = try tokenizer.encode(
+            prompts, contextLength: textEncoder.configuration.contextLength, truncation: .truncate)
+        let ids = Tensor(batch.ids, shape: [batch.rowCount, batch.contextLength]).to(device)
+        return (withoutGradients { textEncoder(ids) }, batch.truncatedRows)
+    }
+
+    /// Sides of the latents for `settings`.
+    /// - Throws: `DiffusionError.imageSize` unless both are multiples of the downsampling.
+    public func latentSize(_ settings: Settings) throws -> (height: Int, width: Int) {
+        let factor = autoencoder.configuration.downsampling
+        let side = unet.configuration.sampleSize * factor
+        let (height, width) = (settings.height ?? side, settings.width ?? side)
+        guard height > 0, width > 0, height % factor == 0, width % factor == 0 else {
+            throw DiffusionError.imageSize(width: width, height: height, multiple: factor)
+        }
+        return (height / factor, width / factor)
+    }
+
+    /// Initial noise, one picture for each seed: float32 `[N, Z, h, w]`, each drawn on the CPU from its own generator, so
+    /// that it does not depend on the batch. diffusers draws the same from `torch.Generator().manual_seed(seed)`.
+    public func noise(seeds: [UInt64], _ settings: Settings) throws -> Tensor {
+        let (height, width) = try latentSize(settings)
+        let shape = [unet.configuration.inputChannels, height, width]
+        return .stack(seeds.map { .randn(shape, generator: Generator(seed: $0)) }).to(device)
+    }
+
+    /// Walks from noise to latents.
+    /// - Parameters:
+    ///   - noise: standard normal `[N, Z, h, w]`.
+    ///   - prompts: text states `[N, T, K]`.
+    ///   - negative: text states `[1, T, K]` or `[N, T, K]`; needed where `guidance` is above 1.
+    ///   - progress: called after each call of the denoiser with its number, from 1, and how many there are; may throw to
+    ///     stop.
+    /// - Returns: latents float32 `[N, Z, h, w]`, scaled as the denoiser sees them.
+    public func denoise(
+        _ noise: Tensor, prompts: Tensor, negative: Tensor?, steps: Int, guidance: Double,
+        progress: (Int, Int) throws -> Void = { _, _ in }
+    ) throws -> Tensor {
+        let trajectory = try scheduler.trajectory(steps: steps)
+        let timesteps = trajectory.timesteps
+        let isGuided = guidance > 1
+        let count = noise.size(0)
+        return try inferenceMode {
+            var text = prompts
+            if isGuided, let negative {
+                let others = negative.size(0) == count ? negative : negative.expanded(count, -1, -1)
+                text = .cat([others, prompts])  // [2 N, T, K]: both halves in one batch
+            }
+            var sample = noise.to(.float32) * trajectory.initialNoiseScale
+            let context = unet.context(text)
+            for (index, timestep) in timesteps.enumerated() {
+                let scaled = trajectory.scaleInput(sample, at: index)
+                let input = isGuided ? Tensor.cat([scaled, scaled]) : scaled
+                let time = Tensor([Float(timestep)]).to(device)  // [1]: the same for all rows
+                var output = unet(input, time, context).to(.float32)
+                if isGuided {
+                    let base = output[0..<count]
+                    output = base + (output[count..<2 * count] - base) * guidance
+                }
+                sample = trajectory.step(modelOutput: output, at: index, sample: sample)
+                try progress(index + 1, timesteps.count)
+            }
+            return sample
+        }
+    }
+
+    /// Pictures of scaled latents: float32 `[N, 3, H, W]` in 0...1, NaN where the model overflowed.
+    public func decode(_ latents: Tensor) -> Tensor {
+        inferenceMode {
+            let pictures = autoencoder.decode(latents / autoencoder.configuration.scalingFactor).to(.float32)
+            return (pictures * 0.5 + 0.5).clamped(0, 1)
+        }
+    }
+
+    /// Makes a picture of each prompt from its noise.
+    /// - Parameter noise: as `noise(seeds:_:)` gives.
+    public func pictures(
+        _ prompts: [String], noise: Tensor, _ settings: Settings, progress: (Int, Int) throws -> Void = { _, _ in }
+    ) throws -> [Picture] {
+        let states = try encode(prompts).states
+        let negative = settings.guidance > 1 ? try encode([settings.negativePrompt]).states : nil
+        let latents = try denoise(
+            noise, prompts: states, negative: negative, steps: settings.steps, guidance: settings.guidance,
+            progress: progress)
+        // One by one: decoding needs far more memory than denoising.
+        return try (0..<prompts.count).map { try Self.picture(decode(latents[$0..<$0 + 1])) }
+    }
+
+    /// The picture of `[1, 3, H, W]` in 0...1, or what is wrong with it.
+    static func picture(_ decoded: Tensor) throws -> Picture {
+        guard decoded.isFinite().all() else { return .notFinite }
+        let (height, width) = (decoded.size(2), decoded.size(3))
+        let bytes: [UInt8] = (decoded * 255).round().to(.uint8).permuted(0, 2, 3, 1).contiguous().array()
+        let image = try RGBImage(width: width, height: height, pixels: bytes)
+        return bytes.allSatisfy { $0 == 0 } ? .black(image) : .image(image)
+    }
+}

@@ -1,0 +1,85 @@
+import Foundation
+import Torch
+import TorchNN
+
+// The denoiser of latent diffusion (Rombach et al. 2022) as Stable Diffusion has it.
+// Reference: diffusers 0.42.1 `UNet2DConditionModel`; outputs and gradients agree within 1e-4 in float32.
+
+/// Predicts the noise (or velocity) in a noisy latent from the timestep and the text, with diffusers' checkpoint keys.
+public final class UNet2DConditionModel: Module {
+    @Child("conv_in") var input: Conv2d
+    @Child("time_embedding") var timeEmbedding: TimeEmbedding
+    @Children("down_blocks") public var downStages: [UNetDownStage]
+    @Child("mid_block") public var middleStage: UNetMiddleStage
+    @Children("up_blocks") public var upStages: [UNetUpStage]
+    @Child("conv_norm_out") var outputNorm: GroupNorm
+    @Child("conv_out") var output: Conv2d
+
+    public let configuration: UNetConfiguration
+
+    /// A model whose weights are not set yet; `load` or `initialize` fills them.
+    public init(_ configuration: UNetConfiguration) {
+        self.configuration = configuration
+        super.init()
+        let channels = configuration.blockChannels
+        let timeWidth = 4 * channels[0]
+        let settings = UNetStageSettings(configuration: configuration, timeWidth: timeWidth)
+        input = Conv2d(configuration.inputChannels, channels[0], kernel: 3, padding: 1)
+        timeEmbedding = TimeEmbedding(
+            width: channels[0], outputSize: timeWidth, isCosineFirst: configuration.flipsSineToCosine,
+            frequencyShift: configuration.frequencyShift)
+        downStages = channels.indices.map { UNetDownStage(settings, level: $0) }
+        middleStage = UNetMiddleStage(settings)
+        upStages = channels.indices.map { UNetUpStage(settings, index: $0) }
+        outputNorm = GroupNorm(groups: configuration.normGroups, channels: channels[0], eps: configuration.normEps)
+        output = Conv2d(channels[0], configuration.outputChannels, kernel: 3, padding: 1)
+    }
+
+    /// - Parameters:
+    ///   - sample: noisy latents `[B, in, h, w]`; any h and w, multiples of the downsampling or not.
+    ///   - timesteps: `[B]` or `[1]`, integers or floats.
+    ///   - textStates: `[B, T, K]`, K the cross-attention width.
+    /// - Returns: the prediction `[B, out, h, w]`, contiguous, in the dtype of the weights (under autocast, autocast's).
+    public func callAsFunction(_ sample: Tensor, _ timesteps: Tensor, _ textStates: Tensor) -> Tensor {
+        self(sample, timesteps, DiffusionTextContext(textStates.to(input.weight.dtype), isKept: false))
+    }
+
+    /// Text states `[B, T, K]` for many calls of one walk: what depends on them alone is computed once. Inference only.
+    public func context(_ textStates: Tensor) -> DiffusionTextContext {
+        DiffusionTextContext(textStates.to(input.weight.dtype), isKept: true)
+    }
+
+    /// The same with text that `context(_:)` prepared.
+    public func callAsFunction(_ sample: Tensor, _ timesteps: Tensor, _ text: DiffusionTextContext) -> Tensor {
+        let dtype = input.weight.dtype
+        let shape = sample.shape
+        var latents = sample.to(dtype)
+        if configuration.centersInput { latents = latents * 2 - 1 }
+        let steps = timesteps.rank == 0 ? timesteps.reshaped(1) : timesteps
+        let time = timeEmbedding(steps).silu()  // [B, E]
+
+        let factor = 1 << (configuration.blockChannels.count - 1)
+        let isUneven = shape[2] % factor != 0 || shape[3] % factor != 0
+        var hidden = input(latents.channelsLast())
+        var states = [hidden]
+        for stage in downStages { states += stage(states[states.count - 1], time: time, text: text) }
+        hidden = middleStage(states[states.count - 1], time: time, text: text)
+        for stage in upStages {
+            hidden = stage(hidden, states: &states, time: time, text: text, isUneven: isUneven)
+        }
+        return output(outputNorm.silu(hidden)).contiguous()
+    }
+
+    /// Fresh weights as PyTorch and diffusers draw them (the same distributions, other numbers).
+    public func initialize(generator: Generator) { initializeAsPyTorch(generator: generator) }
+
+    /// Whether attention scores are computed in float32 whatever the dtype; starts as the configuration says.
+    public var upcastsAttention: Bool {
+        get {
+            downStages.first?.transformers.first?.blocks.first?.selfAttention.isUpcast ?? configuration.upcastsAttention
+        }
+        set {
+            for (_, module) in namedModules() { (module as? DiffusionAttention)?.isUpcast = newValue }
+        }
+    }
+}
