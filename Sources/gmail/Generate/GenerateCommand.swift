@@ -207,9 +207,9 @@ struct PictureSize: ExpressibleByArgument {
     }
 }
 
-extension SchedulerKind: @retroactive ExpressibleByArgument {}
-extension SynthesisSettings.Format: @retroactive ExpressibleByArgument {}
-extension SynthesisSettings.ImageFormat: @retroactive ExpressibleByArgument {}
+extension SchedulerKind: ExpressibleByArgument {}
+extension SynthesisSettings.Format: ExpressibleByArgument {}
+extension SynthesisSettings.ImageFormat: ExpressibleByArgument {}
 
 /// Where and in which precision the model runs. Unlike other commands' it has float16, in which Stable Diffusion is often
 /// published; images that overflow in it are made again in float32.
