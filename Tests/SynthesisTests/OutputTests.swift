@@ -13,7 +13,7 @@ import Testing
 
     private func run(
         _ rows: [CaptionRow], _ generator: FakeGenerator = FakeGenerator(), out: String = "out", real: String? = nil,
-        report: @escaping (SynthesisEvent) -> Void = { _ in }, change: (inout SynthesisSettings) -> Void = { _ in }
+        change: (inout SynthesisSettings) -> Void = { _ in }, report: @escaping (SynthesisEvent) -> Void = { _ in }
     ) throws -> SynthesisOutcome {
         try SynthesisRun(
             plan: SynthesisPlan(rows: rows, batchSize: 4), settings: settings(change: change),

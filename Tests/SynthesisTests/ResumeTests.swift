@@ -18,7 +18,7 @@ import Training
     private func open(
         _ name: String, rows count: Int = 10, images: Int = 1, shard: Shard = .whole, limit: Int? = nil,
         batchSize: Int = 4, generator: FakeGenerator = FakeGenerator(), stop: StopSignal? = nil,
-        report: @escaping (SynthesisEvent) -> Void = { _ in }, change: (inout SynthesisSettings) -> Void = { _ in }
+        change: (inout SynthesisSettings) -> Void = { _ in }, report: @escaping (SynthesisEvent) -> Void = { _ in }
     ) throws -> SynthesisRun {
         let plan = try SynthesisPlan(
             rows: rows(count), limit: limit, imagesPerCaption: images, shard: shard, batchSize: batchSize)
