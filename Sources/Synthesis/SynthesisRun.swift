@@ -64,6 +64,8 @@ public final class SynthesisRun {
     /// Called around everything that changes a file; a test crashes there.
     var onWrite: (String) throws -> Void = { _ in }
 
+    /// Of the format that has tars.
+    private var packing: TarPacking?
     private var meter = SynthesisMeter()
     private var hasWarnedOfTruncation = false
 
@@ -97,11 +99,11 @@ public final class SynthesisRun {
     public func run() throws -> SynthesisOutcome {
         var outcome = SynthesisOutcome()
         outcome.total = plan.count
-        var tars = try TarPacking(self)
-        let unfinished = (0..<plan.blockCount).filter { !isFinished($0, tars) }
+        packing = try TarPacking(self)
+        let unfinished = (0..<plan.blockCount).filter { !isFinished($0) }
         var remaining = unfinished.reduce(0) { $0 + plan.block($1).count }
         report(.started(total: plan.count, finished: plan.count - remaining))
-        try tars?.pack(through: unfinished.first ?? plan.blockCount)
+        try packing?.pack(through: unfinished.first ?? plan.blockCount)
         let clock = ContinuousClock()
         for (index, block) in unfinished.enumerated() {
             if let signal = stop?.signalNumber {
@@ -121,7 +123,7 @@ public final class SynthesisRun {
             {
                 report(.estimate(estimate))
             }
-            try tars?.pack(through: unfinished.dropFirst(index + 1).first ?? plan.blockCount)
+            try packing?.pack(through: unfinished.dropFirst(index + 1).first ?? plan.blockCount)
         }
         outcome.estimate = meter.estimate(plan: plan, remaining: remaining)
         for entry in journal.entries.values where entry.block < plan.blockCount {
@@ -133,9 +135,9 @@ public final class SynthesisRun {
         if outcome.finished == 0, let failure = journal.entries[0]?.failed.first {
             throw SynthesisError.nothingGenerated(count: outcome.failed, reason: failure.reason)
         }
-        if let tars {
-            outcome.tars = tars.finished
-            if outcome.isComplete { try tars.finish() }
+        if let packing {
+            outcome.tars = packing.finished
+            if outcome.isComplete { try packing.finish() }
         } else {
             outcome.pairs = try writePairs()
         }
@@ -178,12 +180,13 @@ public final class SynthesisRun {
     }
 
     /// Whether every image of a block is on disk, in a tar, or known to be impossible.
-    private func isFinished(_ block: Int, _ tars: TarPacking?) -> Bool {
+    private func isFinished(_ block: Int) -> Bool {
         let positions = plan.block(block)
+        if let packing, positions.allSatisfy(packing.holds) { return true }
         guard let entry = journal.entries[block], entry.images == positions.count else { return false }
         let failed = Set(entry.failed.map(\.id))
         return positions.allSatisfy { position in
-            if tars?.holds(position) == true { return true }
+            if packing?.holds(position) == true { return true }
             let image = plan.image(at: position)
             return failed.contains(plan.id(of: image)) || SynthesisFolder.exists(folder.path(of: image))
         }
@@ -192,7 +195,8 @@ public final class SynthesisRun {
     /// Makes a block and enters it in the journal.
     /// - Returns: how many images were written.
     private func make(_ block: Int) throws -> Int {
-        let images = plan.block(block).map(plan.image(at:))
+        let positions = plan.block(block)
+        let images = positions.map(plan.image(at:))
         let requests = images.map { Self.request(of: $0, plan, settings) }
         let truncated = try countTruncated(images)
         let made = try generator.images(for: requests, wide: false)
@@ -217,7 +221,7 @@ public final class SynthesisRun {
                 continue
             }
             let path = folder.path(of: image)
-            guard !SynthesisFolder.exists(path) else { continue }
+            guard !SynthesisFolder.exists(path), packing?.holds(positions.lowerBound + index) != true else { continue }
             try write(try Self.encode(pixels, settings), to: path)
             written += 1
         }

@@ -31,6 +31,12 @@ import Training
             }, folder: folder.file(name), generator: generator, stop: stop, report: report)
     }
 
+    /// Runs until `place` is one to crash at. The run, and with it the lock on its shard, ends here.
+    private func crash(_ run: consuming SynthesisRun, at place: @escaping (String) -> Bool) throws {
+        run.onWrite = { if place($0) { throw Crash() } }
+        #expect(throws: Crash.self) { try run.run() }
+    }
+
     @Test(arguments: [SynthesisSettings.Format.folder, .webdataset], [1, 4, 8])
     func aCrashAtAnyWriteLeavesNoTrace(format: SynthesisSettings.Format, batchSize: Int) throws {
         func generator() -> FakeGenerator {
@@ -94,12 +100,10 @@ import Training
         for (first, second) in [(1, 1), (3, 2), (7, 5), (9, 1)] {
             for crashAt in [first, second] {
                 var writes = 0
-                let run = try open("twice-\(first)-\(second)")
-                run.onWrite = { _ in
+                try crash(open("twice-\(first)-\(second)")) { _ in
                     writes += 1
-                    if writes > crashAt { throw Crash() }
+                    return writes > crashAt
                 }
-                #expect(throws: Crash.self) { try run.run() }
             }
             _ = try open("twice-\(first)-\(second)").run()
             let got = try contents(of: folder.file("twice-\(first)-\(second)"))
@@ -122,13 +126,11 @@ import Training
     }
 
     @Test func atMostOneBatchIsLostAndItsOtherImagesAreKept() throws {
-        let run = try open("a")
         var images = 0
-        run.onWrite = {
+        try crash(open("a")) {
             if $0 == "image, after" { images += 1 }
-            if images == 6 { throw Crash() }
+            return images == 6
         }
-        #expect(throws: Crash.self) { try run.run() }
         let kept = "\(folder.file("a"))/images/00000/00000004-0.png"
         let before = try FileManager.default.attributesOfItem(atPath: kept)[.systemFileNumber] as? Int
         let generator = FakeGenerator()
@@ -142,9 +144,7 @@ import Training
     @Test func tornJournalAndLeftoverFilesOfAKilledProcessAreCleared() throws {
         _ = try open("whole").run()
         let expected = try contents(of: folder.file("whole"))
-        let run = try open("a")
-        run.onWrite = { if $0 == "journal, before" { throw Crash() } }
-        #expect(throws: Crash.self) { try run.run() }
+        try crash(open("a")) { $0 == "journal, before" }
         try FileManager.default.removeItem(atPath: folder.file("a/images/00000/00000002-0.png"))
         try folder.write("half", to: "a/images/00000/.00000002-0.png.abc.tmp")
         try folder.write("half", to: "a/.pairs.jsonl.xyz.tmp")
@@ -152,6 +152,28 @@ import Training
         try folder.write(#"{"block": 0, "ima"#, to: "a/progress.jsonl")
         _ = try open("a").run()
         #expect(try contents(of: folder.file("a")) == expected)
+    }
+
+    /// Tars alone say what is done; only images that no tar holds are made again.
+    @Test func aLostJournalOfTarsIsNoHarm() throws {
+        func change(_ settings: inout SynthesisSettings) {
+            settings.format = .webdataset
+            settings.imagesPerTar = 3
+        }
+        _ = try open("whole", change: change).run()
+        let expected = try contents(of: folder.file("whole"))
+        var tars = 0
+        try crash(open("a", change: change)) {
+            if $0 == "tar, after" { tars += 1 }
+            return tars == 2
+        }
+        try FileManager.default.removeItem(atPath: folder.file("a/progress.jsonl"))
+        let generator = FakeGenerator()
+        _ = try open("a", generator: generator, change: change).run()
+        // Six images are in tars, so the first batch of four is done and half of the second.
+        #expect(generator.calls.map(\.prompts.first) == ["caption 4", "caption 8"])
+        let got = try contents(of: folder.file("a"))
+        #expect(got.filter { $0.key != "progress.jsonl" } == expected.filter { $0.key != "progress.jsonl" })
     }
 
     @Test func aSignalEndsTheRunAfterItsBatch() throws {
