@@ -18,6 +18,7 @@ let package = Package(
         .library(name: "Diffusion", targets: ["Diffusion"]),
         .library(name: "Datasets", targets: ["Datasets"]),
         .library(name: "Training", targets: ["Training"]),
+        .library(name: "Synthesis", targets: ["Synthesis"]),
         .library(name: "Alignment", targets: ["Alignment"]),
         .library(name: "Evaluation", targets: ["Evaluation"]),
         .library(name: "Report", targets: ["Report"]),
@@ -71,6 +72,11 @@ let package = Package(
                 "Images",
             ]),
         .target(
+            name: "Synthesis",
+            dependencies: [
+                "Torch", "Safetensors", "StrictJSON", "Tokenizers", "Images", "Diffusion", "Datasets", "Training",
+            ]),
+        .target(
             name: "Miniature",
             dependencies: [
                 "Torch", "TorchNN", "TorchOptim", "Encoders", "Images", "Tokenizers", "Safetensors", "StrictJSON",
@@ -90,8 +96,7 @@ let package = Package(
             name: "gmail",
             dependencies: [
                 "Safetensors", "Torch", "TorchNN", "Tokenizers", "Images", "CaptionMetrics", "Encoders", "Datasets",
-                "Adapters",
-                "Training", "Alignment", "Miniature", "Evaluation", "Report",
+                "Adapters", "Training", "Alignment", "Miniature", "Evaluation", "Report", "Diffusion", "Synthesis",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         // Trains and measures the parser that CaptionMetrics ships; not needed at run time.
@@ -113,6 +118,7 @@ let package = Package(
             name: "AlignmentTests", dependencies: ["Alignment"], resources: [.copy("Fixtures")]),
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
+        .testTarget(name: "SynthesisTests", dependencies: ["Synthesis"]),
         .testTarget(name: "MiniatureTests", dependencies: ["Miniature", "Evaluation"]),
         .testTarget(
             name: "EvaluationTests", dependencies: ["Evaluation", "Randomness"], resources: [.copy("Fixtures")]),

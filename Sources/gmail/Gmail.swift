@@ -8,9 +8,8 @@ struct Gmail: AsyncParsableCommand {
         abstract: "Train vision-language models on generated images, serve them on real ones.",
         version: "0.1.0",
         subcommands: [
-            DemoCommand.self, EmbedCommand.self, AlignCommand.self, ExportCommand.self, Evaluate.self,
-            ReportCommand.self,
-            DataCommand.self, DoctorCommand.self,
+            DemoCommand.self, GenerateCommand.self, EmbedCommand.self, AlignCommand.self, ExportCommand.self,
+            Evaluate.self, ReportCommand.self, DataCommand.self, DoctorCommand.self,
         ])
 }
 

@@ -32,7 +32,8 @@ import Testing
                 id: "é\u{301}\(index)", caption: "line\nbreak, \"quotes\" \\ and \u{1F600} \(index)",
                 real: "r/\(index % 7).jpg",
                 generated: "g/\(index).jpg",
-                generator: index % 2 == 0 ? GeneratorSettings(model: "m", seed: index) : nil)
+                generator: index % 2 == 0
+                    ? GeneratorSettings(model: "m", seed: index, modelHash: index == 0 ? "ab12" : nil) : nil)
         }
         try PairsManifest.write(pairs, to: folder.file("pairs.jsonl"))
         let manifest = try PairsManifest(path: folder.file("pairs.jsonl"))
@@ -85,7 +86,7 @@ import Testing
         ),
         (
             #"{"id": "b", "caption": "c", "real": "r", "generated": "g", "generator": {"model": "sd", "sed": 1}}"#,
-            "unknown key 'generator.sed'; known are model, seed, steps, guidance, scheduler"
+            "unknown key 'generator.sed'; known are model, seed, steps, guidance, scheduler, model_sha256"
         ),
         (
             #"{"id": "b", "caption": "c", "real": "r", "generated": "g", "generator": {"model": "sd", "seed": 1.5}}"#,

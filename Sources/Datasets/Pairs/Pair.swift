@@ -37,15 +37,19 @@ public struct GeneratorSettings: Sendable, Hashable {
     /// Classifier-free guidance scale.
     public var guidance: Double?
     public var scheduler: String?
+    /// SHA-256 over the model's files; the name alone does not say which weights they were.
+    public var modelHash: String?
 
     public init(
-        model: String, seed: Int? = nil, steps: Int? = nil, guidance: Double? = nil, scheduler: String? = nil
+        model: String, seed: Int? = nil, steps: Int? = nil, guidance: Double? = nil, scheduler: String? = nil,
+        modelHash: String? = nil
     ) {
         self.model = model
         self.seed = seed
         self.steps = steps
         self.guidance = guidance
         self.scheduler = scheduler
+        self.modelHash = modelHash
     }
 }
 
@@ -58,7 +62,7 @@ extension Pair {
     }
 
     static let keys = ["id", "caption", "real", "generated", "generator"]
-    static let generatorKeys = ["model", "seed", "steps", "guidance", "scheduler"]
+    static let generatorKeys = ["model", "seed", "steps", "guidance", "scheduler", "model_sha256"]
 
     /// The pair of one manifest line.
     /// - Throws: ``DatasetError`` naming `path` and `line`.
@@ -82,7 +86,8 @@ extension Pair {
         generator = GeneratorSettings(
             model: try inner.text("model"), seed: try inner.integer("seed"), steps: try inner.integer("steps"),
             guidance: try inner.number("guidance"),
-            scheduler: inner.isAbsent("scheduler") ? nil : try inner.text("scheduler"))
+            scheduler: inner.isAbsent("scheduler") ? nil : try inner.text("scheduler"),
+            modelHash: inner.isAbsent("model_sha256") ? nil : try inner.text("model_sha256"))
     }
 
     /// The manifest line, without the newline: keys in the contract's order.
@@ -107,6 +112,7 @@ extension Pair {
             if let steps = generator.steps { raw("steps", "\(steps)") }
             if let guidance = generator.guidance { raw("guidance", "\(guidance)") }
             if let scheduler = generator.scheduler { member("scheduler", scheduler) }
+            if let hash = generator.modelHash { member("model_sha256", hash) }
             out.append(UInt8(ascii: "}"))
         }
         out.append(UInt8(ascii: "}"))

@@ -65,6 +65,7 @@ public struct DPMSolverMultistepScheduler: Scheduler {
         private let configuration: SchedulerConfiguration
         /// One more than timesteps.
         private let levels: [Level]
+        private var callCount = 0
         /// The original that the step before predicted.
         private var previous: Tensor?
 
@@ -89,6 +90,8 @@ public struct DPMSolverMultistepScheduler: Scheduler {
         }
 
         func step(modelOutput: Tensor, at index: Int, sample: Tensor) -> Tensor {
+            precondition(index == callCount, "step \(index) of a trajectory that is at step \(callCount)")
+            callCount += 1
             let (output, x) = (modelOutput.to(.float32), sample.to(.float32))
             let (now, next) = (levels[index], levels[index + 1])
             let original: Tensor =

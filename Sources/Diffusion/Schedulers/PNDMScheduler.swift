@@ -47,6 +47,7 @@ public struct PNDMScheduler: Scheduler {
         private let rungeKuttaCount: Int
         private let stride: Int
         private let finalAlpha: Double
+        private var callCount = 0
         /// Slopes of the last steps, the newest last; at most four.
         private var slopes: [Tensor] = []
         /// Where the current Runge-Kutta step, or the repeated first step, began.
@@ -64,6 +65,8 @@ public struct PNDMScheduler: Scheduler {
         }
 
         func step(modelOutput: Tensor, at index: Int, sample: Tensor) -> Tensor {
+            precondition(index == callCount, "step \(index) of a trajectory that is at step \(callCount)")
+            callCount += 1
             let (output, x) = (modelOutput.to(.float32), sample.to(.float32))
             let next = index < rungeKuttaCount ? rungeKutta(output, index, x) : multistep(output, index, x)
             return next.to(sample.dtype)

@@ -46,7 +46,7 @@ import Testing
         ),
         (
             #"{"_class_name": "DDIMScheduler", "beta_sched": "linear"}"#, 10,
-            "FILE: unknown key 'beta_sched'. Did you mean 'beta_end'?"
+            "FILE: unknown key 'beta_sched'. Did you mean 'beta_schedule'?"
         ),
         (
             #"{"_class_name": "DDIMScheduler", "quantum": 1}"#, 10, "FILE: unknown key 'quantum'"

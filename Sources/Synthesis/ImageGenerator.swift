@@ -1,0 +1,39 @@
+import Images
+
+/// One image to make.
+public struct ImageRequest: Sendable, Hashable {
+    public var prompt: String
+    /// Of the noise; see ``ImageSeed``.
+    public var seed: UInt64
+
+    public init(prompt: String, seed: UInt64) {
+        self.prompt = prompt
+        self.seed = seed
+    }
+}
+
+/// What came of a request.
+public enum GeneratedImage: Sendable, Hashable {
+    case image(RGBImage)
+    /// The model's numbers overflowed: NaN or infinity where pixels should be.
+    case notFinite
+}
+
+/// Something that draws images of prompts.
+///
+/// An image may depend on its request and on the other requests of the same call (kernels choose by shape, so the last
+/// bits of a row may differ with the batch around it), and on nothing else: equal calls give equal images.
+public protocol ImageGenerator: AnyObject {
+    /// - Parameter wide: in the dtype that ``widerDType`` names instead of the usual one.
+    /// - Returns: one for each request, in their order.
+    func images(for requests: [ImageRequest], wide: Bool) throws -> [GeneratedImage]
+
+    /// The dtype in which an overflown image is tried again; nil when the usual one is the widest.
+    var widerDType: String? { get }
+
+    /// Tokens that a prompt may have, start and end included.
+    var tokenLimit: Int { get }
+
+    /// Tokens that `prompt` has, start and end included; what is beyond the limit is cut off.
+    func tokenCount(_ prompt: String) throws -> Int
+}

@@ -1,0 +1,117 @@
+import Foundation
+import StrictJSON
+
+/// Which batches of a shard are done, appended and synced after their images are: one JSON object per line.
+///
+///     {"block": 3, "images": 8, "truncated": 1, "wider": ["coco-139-0"], "failed": []}
+///
+/// A line torn by a crash is cut off; its batch counts as not done. The open file is locked: one process per shard.
+final class SynthesisJournal {
+    struct Failure: Equatable {
+        let id: String
+        let reason: String
+    }
+
+    struct Entry: Equatable {
+        let block: Int
+        /// How many images the block had; the last block of a limited run grows with the limit.
+        let images: Int
+        /// Prompts that were cut off at the token limit.
+        let truncated: Int
+        /// Ids made in the wider dtype.
+        let wider: [String]
+        let failed: [Failure]
+
+        var line: String {
+            func text(_ value: String) -> String {
+                var out: [UInt8] = []
+                StrictJSON.append(string: value, to: &out)
+                return String(decoding: out, as: UTF8.self)
+            }
+            let failures = failed.map { "{\"id\": \(text($0.id)), \"reason\": \(text($0.reason))}" }
+            return "{\"block\": \(block), \"images\": \(images), \"truncated\": \(truncated), "
+                + "\"wider\": [\(wider.map(text).joined(separator: ", "))], "
+                + "\"failed\": [\(failures.joined(separator: ", "))]}\n"
+        }
+    }
+
+    let path: String
+    private let descriptor: Int32
+    /// By block; the last entry of a block counts.
+    private(set) var entries: [Int: Entry] = [:]
+
+    /// - Throws: ``SynthesisError/busy(path:)``, ``SynthesisError/brokenJournal(path:line:reason:)``.
+    init(path: String) throws {
+        self.path = path
+        descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
+        guard descriptor >= 0 else { throw Self.failure(path, "opening") }
+        do {
+            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+                throw errno == EWOULDBLOCK ? SynthesisError.busy(path: path) : Self.failure(path, "locking")
+            }
+            try read()
+        } catch {
+            close(descriptor)
+            throw error
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    private static func failure(_ path: String, _ operation: String) -> SynthesisError {
+        .fileFailure(path: path, operation: operation, reason: String(cString: strerror(errno)))
+    }
+
+    private func read() throws {
+        guard let data = FileManager.default.contents(atPath: path) else { throw Self.failure(path, "reading") }
+        let bytes = [UInt8](data)
+        let end = (bytes.lastIndex(of: 0x0A) ?? -1) + 1
+        if end < bytes.count, ftruncate(descriptor, off_t(end)) != 0 { throw Self.failure(path, "truncating") }
+        for (number, line) in bytes[..<end].split(separator: 0x0A, omittingEmptySubsequences: false).enumerated()
+        where !line.isEmpty {
+            guard let entry = Self.entry(Array(line)) else {
+                throw SynthesisError.brokenJournal(
+                    path: path, line: number + 1, reason: "is no record of a finished batch")
+            }
+            entries[entry.block] = entry
+        }
+    }
+
+    private static func entry(_ line: [UInt8]) -> Entry? {
+        let value: JSONValue
+        do {
+            value = try StrictJSON.parse(line)
+        } catch {
+            return nil  // reported with its line by the caller
+        }
+        guard let block = value["block"]?.integer, let images = value["images"]?.integer,
+            let truncated = value["truncated"]?.integer, let wider = value["wider"]?.array,
+            let failed = value["failed"]?.array, block >= 0, images >= 1
+        else { return nil }
+        let failures = failed.compactMap { entry -> Failure? in
+            guard let id = entry["id"]?.string, let reason = entry["reason"]?.string else { return nil }
+            return Failure(id: id, reason: reason)
+        }
+        let names = wider.compactMap(\.string)
+        guard failures.count == failed.count, names.count == wider.count else { return nil }
+        return Entry(block: block, images: images, truncated: truncated, wider: names, failed: failures)
+    }
+
+    /// Appends an entry and waits until it is on the device.
+    func append(_ entry: Entry) throws {
+        let bytes = Array(entry.line.utf8)
+        try bytes.withUnsafeBytes { buffer in
+            var rest = buffer
+            while let base = rest.baseAddress, rest.count > 0 {
+                let written = write(descriptor, base, rest.count)
+                if written < 0 {
+                    if errno == EINTR { continue }
+                    throw Self.failure(path, "writing")
+                }
+                rest = UnsafeRawBufferPointer(rebasing: rest[written...])
+            }
+        }
+        guard fsync(descriptor) == 0 else { throw Self.failure(path, "fsync") }
+        entries[entry.block] = entry
+    }
+}

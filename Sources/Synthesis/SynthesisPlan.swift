@@ -1,0 +1,99 @@
+import Datasets
+import Foundation
+
+/// Which part of the rows a process makes: those whose number leaves `index` when divided by `count`.
+public struct Shard: Sendable, Hashable, CustomStringConvertible {
+    public let index: Int
+    public let count: Int
+
+    public static let whole = Shard(checkedIndex: 0, count: 1)
+
+    private init(checkedIndex: Int, count: Int) {
+        index = checkedIndex
+        self.count = count
+    }
+
+    /// Reads `i/n`, i from 0.
+    /// - Throws: ``SynthesisError/badSetting(name:expected:got:)``.
+    public init(parsing text: String) throws {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false).map { Int($0) }
+        guard parts.count == 2, let index = parts[0], let count = parts[1], count >= 1, count <= 100_000,
+            (0..<count).contains(index)
+        else {
+            throw SynthesisError.badSetting(
+                name: "shard", expected: "i/n with 0 <= i < n (0/4 to 3/4 are the shards of 4)", got: "'\(text)'")
+        }
+        self.init(checkedIndex: index, count: count)
+    }
+
+    public var description: String { "\(index)/\(count)" }
+
+    /// A part of file names: empty for the only shard.
+    var suffix: String { count == 1 ? "" : "-\(padded(index, 5))-of-\(padded(count, 5))" }
+}
+
+/// One image of the plan.
+public struct PlannedImage: Sendable, Hashable {
+    /// Of the caption, from 0.
+    public let row: Int
+    /// Among the caption's images, from 0.
+    public let number: Int
+}
+
+/// What a shard generates, in which order and in which batches.
+///
+/// Batches are fixed blocks of the shard's images: block b holds images `b · batchSize ..<` the next. A resumed run makes
+/// an unfinished block in its full shape again and keeps what it lacks, so that every image comes out of the very same
+/// computation as in a run that was never interrupted.
+public struct SynthesisPlan: Sendable {
+    public let rows: [CaptionRow]
+    /// Rows that are used, from the first.
+    public let rowCount: Int
+    public let imagesPerCaption: Int
+    public let shard: Shard
+    public let batchSize: Int
+
+    public init(
+        rows: [CaptionRow], limit: Int? = nil, imagesPerCaption: Int = 1, shard: Shard = .whole, batchSize: Int
+    ) throws {
+        for (name, value) in [
+            ("limit", limit ?? 1), ("images per caption", imagesPerCaption), ("batch size", batchSize),
+        ] where value < 1 {
+            throw SynthesisError.badSetting(name: name, expected: "1 or more", got: "\(value)")
+        }
+        self.rows = rows
+        rowCount = min(limit ?? rows.count, rows.count)
+        self.imagesPerCaption = imagesPerCaption
+        self.shard = shard
+        self.batchSize = batchSize
+    }
+
+    /// Images of all shards together.
+    public var totalCount: Int { rowCount * imagesPerCaption }
+
+    /// Images of this shard.
+    public var count: Int { (rowCount - shard.index + shard.count - 1) / shard.count * imagesPerCaption }
+
+    /// Image `position` of the shard, `0..<count`.
+    public func image(at position: Int) -> PlannedImage {
+        PlannedImage(
+            row: shard.index + position / imagesPerCaption * shard.count, number: position % imagesPerCaption)
+    }
+
+    public var blockCount: Int { (count + batchSize - 1) / batchSize }
+
+    /// Positions of a block.
+    public func block(_ index: Int) -> Range<Int> {
+        index * batchSize..<min(count, (index + 1) * batchSize)
+    }
+
+    /// The caption's id; with several images per caption, and the image's number.
+    public func id(of image: PlannedImage) -> String {
+        imagesPerCaption == 1 ? rows[image.row].id : "\(rows[image.row].id)-\(image.number)"
+    }
+
+    /// The image's file below the folder of images: a folder for every thousand rows.
+    static func fileName(of image: PlannedImage, ending: String) -> String {
+        "\(padded(image.row / 1000, 5))/\(padded(image.row, 8))-\(image.number).\(ending)"
+    }
+}

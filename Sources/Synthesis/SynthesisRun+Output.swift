@@ -1,0 +1,135 @@
+import Datasets
+import Foundation
+import Safetensors
+
+extension SynthesisRun {
+    /// The pair of one image.
+    /// - Parameter generated: the image's path in the manifest.
+    func pair(of image: PlannedImage, generated: String) -> Pair {
+        let row = plan.rows[image.row]
+        return Pair(
+            id: plan.id(of: image), caption: row.caption,
+            real: realPath(of: row).map { SynthesisFolder.relativePath(of: $0, from: folder.path) },
+            generated: generated,
+            generator: GeneratorSettings(
+                model: settings.model,
+                // Below 2⁵³.
+                seed: Int(ImageSeed.derive(seed: settings.seed, row: image.row, image: image.number)),
+                steps: settings.steps, guidance: settings.guidance, scheduler: settings.scheduler,
+                modelHash: settings.modelHash))
+    }
+
+    /// The real image of a row as this process can open it.
+    func realPath(of row: CaptionRow) -> String? {
+        guard let realFolder, let image = row.image else { return nil }
+        return image.hasPrefix("/") || realFolder.isEmpty ? image : "\(realFolder)/\(image)"
+    }
+
+    /// Ids that journal entries give up.
+    private var failedIDs: Set<String> {
+        Set(journal.entries.values.flatMap { $0.failed.map(\.id) })
+    }
+
+    /// Writes the manifest of what there is, in the plan's order.
+    func writePairs() throws -> String {
+        let failed = failedIDs
+        let path = folder.pairsPath
+        let name = (path as NSString).lastPathComponent
+        try SynthesisFolder.removeLeftovers(of: name, in: folder.path)
+        try onWrite("pairs, before")
+        try PairsManifest.write(
+            (0..<plan.blockCount).lazy.filter { self.journal.entries[$0] != nil }.flatMap { block in
+                self.plan.block(block).lazy.prefix(self.journal.entries[block]?.images ?? 0)
+                    .map { self.plan.image(at: $0) }
+                    .filter { !failed.contains(self.plan.id(of: $0)) }
+                    .map { self.pair(of: $0, generated: self.folder.name(of: $0)) }
+            }, to: path)
+        try onWrite("pairs, after")
+        return path
+    }
+
+    fileprivate func packTar(_ index: Int, _ positions: Range<Int>) throws -> String {
+        let failed = failedIDs
+        let path = folder.tarPath(index)
+        let images = positions.map { plan.image(at: $0) }.filter { !failed.contains(plan.id(of: $0)) }
+        try SynthesisFolder.removeLeftovers(of: (path as NSString).lastPathComponent, in: folder.path)
+        try onWrite("tar, before")
+        var next = images.makeIterator()
+        try PairTarWriter.write(to: path) {
+            guard let image = next.next() else { return nil }
+            var real: [UInt8]?
+            if let source = realPath(of: plan.rows[image.row]), SynthesisFolder.exists(source) {
+                real = try SynthesisRun.contents(of: source)
+            }
+            // The member's ending comes from the file's name, which `pair` keeps.
+            return PairSample(
+                pair: pair(of: image, generated: folder.name(of: image)), real: real,
+                generated: try SynthesisRun.contents(of: folder.path(of: image)))
+        }
+        try onWrite("tar, after")
+        return path
+    }
+
+    private static func contents(of path: String) throws -> [UInt8] {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw SynthesisError.unreadable(path: path, reason: "cannot be read")
+        }
+        return [UInt8](data)
+    }
+}
+
+/// Packs staged images into tars: tar t holds images `t · imagesPerTar ..<` the next of the shard, less what failed. A tar
+/// appears under its name when it is complete; then its staged images go.
+struct TarPacking {
+    private unowned let run: SynthesisRun
+    private let perTar: Int
+    /// Tars from 0 on that are complete.
+    private var packed = 0
+
+    /// nil where the format has no tars.
+    init?(_ run: SynthesisRun) throws {
+        guard run.settings.format == .webdataset else { return nil }
+        self.run = run
+        perTar = run.settings.imagesPerTar
+        while packed < tarCount, SynthesisFolder.exists(run.folder.tarPath(packed)) {
+            try removeStaged(packed)
+            packed += 1
+        }
+    }
+
+    private var tarCount: Int { (run.plan.count + perTar - 1) / perTar }
+
+    private func positions(_ tar: Int) -> Range<Int> { tar * perTar..<min(run.plan.count, (tar + 1) * perTar) }
+
+    var finished: [String] { (0..<packed).map(run.folder.tarPath) }
+
+    /// Whether an image is in a complete tar.
+    func holds(_ position: Int) -> Bool { position < packed * perTar }
+
+    /// Packs the tars whose images all lie before block `next`.
+    mutating func pack(through next: Int) throws {
+        let done = next >= run.plan.blockCount ? run.plan.count : run.plan.block(next).lowerBound
+        while packed < tarCount, positions(packed).upperBound <= done {
+            _ = try run.packTar(packed, positions(packed))
+            try removeStaged(packed)
+            packed += 1
+        }
+    }
+
+    private func removeStaged(_ tar: Int) throws {
+        for position in positions(tar) {
+            let path = run.folder.path(of: run.plan.image(at: position))
+            guard SynthesisFolder.exists(path) else { continue }
+            try run.onWrite("staged image, before removal")
+            try SynthesisFolder.remove(path)
+        }
+    }
+
+    /// Removes the empty folders of the staging area. Other shards may still use them; then they stay.
+    func finish() throws {
+        let staging = "\(run.folder.path)/\(run.folder.imageFolder)"
+        guard SynthesisFolder.exists(staging) else { return }
+        for name in try SynthesisFolder.entries(staging) { try SynthesisFolder.removeIfEmpty("\(staging)/\(name)") }
+        try SynthesisFolder.removeIfEmpty(staging)
+    }
+}

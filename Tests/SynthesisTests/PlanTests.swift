@@ -1,0 +1,152 @@
+import Foundation
+import Safetensors
+import Testing
+
+@testable import Synthesis
+
+@Suite struct ImageSeedTests {
+    /// Fixed for ever: other values are other images. Computed by a second implementation, in Python integers, from the
+    /// description at `ImageSeed`.
+    static let table: [(seed: UInt64, row: Int, image: Int, expected: UInt64)] = [
+        (0, 0, 0, 1829387618856068),
+        (0, 1, 0, 2456140911577981),
+        (0, 0, 1, 1509926161720061),
+        (42, 0, 0, 3786024908582596),
+        (42, 1, 0, 5941206980712179),
+        (42, 413999, 4, 6659634358032172),
+        (18446744073709551615, 16777215, 255, 8861848189481108),
+        (7, 16777216, 0, 5883733142052370),
+    ]
+
+    @Test(arguments: table.indices)
+    func seedsAreThoseOfTheTable(index: Int) {
+        let (seed, row, image, expected) = Self.table[index]
+        #expect(ImageSeed.derive(seed: seed, row: row, image: image) == expected)
+    }
+
+    /// The generator reads the low half only, so that half must never repeat within a run.
+    @Test func noTwoImagesOfARunBeginWithTheSameNoise() {
+        var seen = Set<UInt32>()
+        for row in 0..<50_000 {
+            for image in 0..<4 {
+                seen.insert(UInt32(truncatingIfNeeded: ImageSeed.derive(seed: 7, row: row * 317, image: image)))
+            }
+        }
+        #expect(seen.count == 200_000)
+    }
+
+    @Test func seedsFitTheNumbersOfJSON() {
+        for row in 0..<1000 {
+            #expect(ImageSeed.derive(seed: .max, row: row, image: row % 3) < 1 << 53)
+        }
+    }
+
+    /// Every input bit moves about half of the low bits, the run's seed too.
+    @Test func seedsAreSpread() {
+        func low(_ seed: UInt64, _ row: Int, _ image: Int) -> UInt32 {
+            UInt32(truncatingIfNeeded: ImageSeed.derive(seed: seed, row: row, image: image))
+        }
+        var flipped = 0
+        let trials = 2000
+        for row in 0..<trials {
+            flipped += (low(1, row, 0) ^ low(1, row ^ 1, 0)).nonzeroBitCount
+            flipped += (low(1, row, 0) ^ low(1, row, 1)).nonzeroBitCount
+            flipped += (low(1, row, 0) ^ low(2, row, 0)).nonzeroBitCount
+        }
+        let mean = Double(flipped) / Double(3 * trials)
+        #expect(abs(mean - 16) < 0.5, "\(mean)")
+    }
+}
+
+@Suite struct PlanTests {
+    @Test(arguments: [(10, 1, 3, nil), (10, 3, 4, nil), (1, 2, 5, nil), (23, 2, 7, 9), (8, 1, 8, 100)])
+    func shardsAreDisjointAndComplete(rowCount: Int, images: Int, shards: Int, limit: Int?) throws {
+        var seen: [PlannedImage] = []
+        for index in 0..<shards {
+            let plan = try SynthesisPlan(
+                rows: rows(rowCount), limit: limit, imagesPerCaption: images,
+                shard: Shard(parsing: "\(index)/\(shards)"), batchSize: 3)
+            seen += (0..<plan.count).map(plan.image(at:))
+            #expect(plan.totalCount == min(rowCount, limit ?? rowCount) * images)
+            #expect((0..<plan.blockCount).flatMap { Array(plan.block($0)) } == Array(0..<plan.count))
+        }
+        let used = min(rowCount, limit ?? rowCount)
+        #expect(seen.count == used * images)
+        #expect(Set(seen) == Set((0..<used).flatMap { row in (0..<images).map { PlannedImage(row: row, number: $0) } }))
+    }
+
+    @Test func idsAreUniqueWithSeveralImages() throws {
+        let one = try SynthesisPlan(rows: rows(3), batchSize: 1)
+        #expect(one.id(of: one.image(at: 2)) == "row-2")
+        let two = try SynthesisPlan(rows: rows(3), imagesPerCaption: 2, batchSize: 1)
+        #expect((0..<two.count).map { two.id(of: two.image(at: $0)) }.prefix(3) == ["row-0-0", "row-0-1", "row-1-0"])
+    }
+
+    @Test func filesAreSpreadOverFolders() {
+        let name = SynthesisPlan.fileName(of: PlannedImage(row: 123_456, number: 2), ending: "png")
+        #expect(name == "00123/00123456-2.png")
+    }
+
+    @Test func relativePathsLeadFromFolderToFile() {
+        for (target, folder, expected) in [
+            ("/data/real/1.jpg", "/data/out", "../real/1.jpg"), ("/data/out/x.png", "/data/out", "x.png"),
+            ("/a/b", "/c/d/e", "../../../a/b"), ("/a/./b/../c.jpg", "/a/", "c.jpg"), ("p/q.jpg", "p/out", "../q.jpg"),
+        ] {
+            #expect(SynthesisFolder.relativePath(of: target, from: folder) == expected)
+        }
+    }
+}
+
+@Suite struct CaptionRowsTests {
+    private let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    @Test func textLinesAreRows() throws {
+        let path = try folder.write("a red cube\r\n  two balls \nthe end", to: "a.txt")
+        let file = try CaptionRows(path: path)
+        #expect(
+            file.rows == [
+                CaptionRow(id: "00000000", caption: "a red cube"), CaptionRow(id: "00000001", caption: "  two balls "),
+                CaptionRow(id: "00000002", caption: "the end"),
+            ])
+        #expect(file.contentHash == ContentHash.sha256(of: "a red cube\r\n  two balls \nthe end"))
+    }
+
+    @Test func objectsAreRows() throws {
+        let path = try folder.write(
+            #"{"id": "x", "caption": "a cat", "image": "real/x.jpg"}"# + "\n\n" + #"{"caption": "é", "id": 7}"# + "\n",
+            to: "a.jsonl")
+        #expect(
+            try CaptionRows(path: path).rows == [
+                CaptionRow(id: "x", caption: "a cat", image: "real/x.jpg"), CaptionRow(id: "7", caption: "é"),
+            ])
+    }
+
+    @Test func cocoCaptionsAreRowsInTheOrderOfImages() throws {
+        let path = try folder.write(
+            """
+            {"images": [{"id": 9, "file_name": "9.jpg"}, {"id": 2, "file_name": "2.jpg"}],
+             "annotations": [{"image_id": 9, "caption": "nine"}, {"image_id": 2, "caption": "two"},
+                             {"image_id": 9, "caption": "nine again"}]}
+            """, to: "captions_train2014.json")
+        #expect(
+            try CaptionRows(path: path).rows == [
+                CaptionRow(id: "coco-2-0", caption: "two", image: "2.jpg"),
+                CaptionRow(id: "coco-9-0", caption: "nine", image: "9.jpg"),
+                CaptionRow(id: "coco-9-1", caption: "nine again", image: "9.jpg"),
+            ])
+    }
+
+    @Test func oneSplitOfKarpathysFileIsRead() throws {
+        let path = try folder.write(
+            """
+            {"images": [
+              {"imgid": 0, "filename": "a.jpg", "split": "train", "sentences": [{"raw": "one"}, {"raw": "two"}]},
+              {"imgid": 1, "filename": "b.jpg", "split": "test", "sentences": [{"raw": "three"}]}]}
+            """, to: "dataset_flickr30k.json")
+        #expect(
+            try CaptionRows(path: path, split: "train").rows.map(\.id) == ["flickr30k-0-0", "flickr30k-0-1"])
+        #expect(try CaptionRows(path: path).rows.count == 3)
+    }
+}
