@@ -18,6 +18,7 @@ let package = Package(
         .library(name: "Datasets", targets: ["Datasets"]),
         .library(name: "Training", targets: ["Training"]),
         .library(name: "Alignment", targets: ["Alignment"]),
+        .library(name: "Captioning", targets: ["Captioning"]),
         .library(name: "Evaluation", targets: ["Evaluation"]),
     ],
     dependencies: [
@@ -67,6 +68,14 @@ let package = Package(
             dependencies: [
                 "Torch", "TorchNN", "TorchOptim", "Encoders", "Images", "Tokenizers", "Safetensors", "StrictJSON",
             ]),
+        // F6
+        .target(
+            name: "Captioning",
+            dependencies: [
+                "Torch", "TorchNN", "TorchOptim", "Safetensors", "StrictJSON", "Encoders", "Adapters", "LanguageModels",
+                "Datasets", "Training", "Alignment", "Tokenizers", "Images",
+            ],
+            resources: [.embedInCode("Recipes")]),
         // F7
         .target(name: "Evaluation", dependencies: ["Torch"]),
         // F9
@@ -75,7 +84,7 @@ let package = Package(
             dependencies: [
                 "Safetensors", "Torch", "TorchNN", "Tokenizers", "Images", "CaptionMetrics", "Encoders", "Datasets",
                 "Adapters",
-                "Training", "Alignment", "Miniature", "Evaluation",
+                "Training", "Alignment", "Captioning", "LanguageModels", "Miniature", "Evaluation",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         // Trains and measures the parser that CaptionMetrics ships; not needed at run time.
@@ -93,6 +102,8 @@ let package = Package(
             name: "AdaptersTests", dependencies: ["Adapters", "Encoders", "TorchOptim"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "AlignmentTests", dependencies: ["Alignment"], resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "CaptioningTests", dependencies: ["Captioning", "CaptionMetrics"], resources: [.copy("Fixtures")]),
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
         .testTarget(name: "MiniatureTests", dependencies: ["Miniature", "Evaluation"]),

@@ -21,11 +21,12 @@ extern "C" {
 #endif
 
 /// Raised whenever a function is added, removed or changes its parameters.
-#define CT_ABI_VERSION 3
+#define CT_ABI_VERSION 4
 
 typedef struct CTTensorOpaque *CTTensor;
 typedef struct CTGeneratorOpaque *CTGenerator;
 typedef struct CTGuardOpaque *CTGuard;
+typedef struct CTPickleOpaque *CTPickle;
 
 typedef int32_t CTStatus;
 enum {
