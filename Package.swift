@@ -15,6 +15,7 @@ let package = Package(
         .library(name: "CaptionMetrics", targets: ["CaptionMetrics"]),
         .library(name: "Encoders", targets: ["Encoders"]),
         .library(name: "Adapters", targets: ["Adapters"]),
+        .library(name: "LanguageModels", targets: ["LanguageModels"]),
         .library(name: "Datasets", targets: ["Datasets"]),
         .library(name: "Training", targets: ["Training"]),
         .library(name: "Alignment", targets: ["Alignment"]),
@@ -47,6 +48,8 @@ let package = Package(
         .target(
             name: "Encoders", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers"]),
         .target(name: "Adapters", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON"]),
+        .target(
+            name: "LanguageModels", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Tokenizers"]),
         // F4
         .target(name: "Datasets", dependencies: ["StrictJSON", "Safetensors", "Images"]),
         .target(
@@ -100,6 +103,9 @@ let package = Package(
         .testTarget(name: "EncodersTests", dependencies: ["Encoders"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "AdaptersTests", dependencies: ["Adapters", "Encoders", "TorchOptim"], resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "LanguageModelsTests", dependencies: ["LanguageModels", "TorchOptim"],
+            resources: [.copy("Fixtures")]),
         .testTarget(
             name: "AlignmentTests", dependencies: ["Alignment"], resources: [.copy("Fixtures")]),
         .testTarget(
