@@ -247,7 +247,12 @@ import Training
         let folder = try TemporaryFolder()
         #expect(
             message { _ = try CaptionerRun(folder("none")) }
-                == "'\(folder("none"))' holds no run to resume (no recipe.yaml); leave out --resume to begin one")
+                == "'\(folder("none"))' holds no run of gmail train captioner: it has no recipe.yaml")
+        _ = try RunFolder.create(folder("align"), recipe: AlignmentRecipe("gmail"))
+        #expect(
+            message { _ = try CaptionerRun(folder("align")) }
+                == "'\(folder("align"))' holds no run of gmail train captioner: its recipe is of another kind, with the key "
+                + "'data.images'")
         _ = try RunFolder.create(folder("begun"), recipe: CaptionerRecipe("real"))
         #expect(
             message { _ = try CaptionerRun(folder("begun")) }

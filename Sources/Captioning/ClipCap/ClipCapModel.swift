@@ -61,12 +61,12 @@ public final class ClipCapModel {
     /// - Returns: the loss (float32); nil when no token counts.
     public func loss(features: Tensor, captions: CaptionTokens) -> Tensor? {
         guard !captions.targets.isEmpty else { return nil }
+        // Under autocast the prefix is bfloat16; the residual stream begins as the table is, in float32.
         let prefix = prefix(features)  // [B, P, C]
         let tokens = captions.inputs.to(device)  // [B, T - 1]
-        // Under autocast the prefix is bfloat16, the table is not.
-        let embedded = languageModel.embed(tokens).to(prefix.dtype)
+        let embedded = languageModel.embed(tokens)  // [B, T - 1, C]
         let states = languageModel.hiddenStates(
-            embeddings: Tensor.cat([prefix, embedded], dim: 1))  // [B, P + T - 1, C]
+            embeddings: Tensor.cat([prefix.to(embedded.dtype), embedded], dim: 1))  // [B, P + T - 1, C]
         let rows = captions.positions(prefixLength: configuration.prefixLength).to(device)
         let predicting = states.reshaped(-1, configuration.embeddingSize).indexSelect(0, rows)  // [N, C]
         let logits = languageModel.logits(predicting).to(.float32)  // [N, V]

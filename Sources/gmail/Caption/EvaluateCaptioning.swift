@@ -72,10 +72,8 @@ struct EvaluateCaptioning: ParsableCommand {
         let open = try options.open(compute)
         let wanted = decoding.apply(to: open.captioner.decoding)
         let tags = try tags(open, wanted, set)
-        let path =
-            predictions
-            ?? URL(fileURLWithPath: out).deletingLastPathComponent()
-            .appendingPathComponent("predictions.jsonl").relativePath
+        let beside = (out as NSString).deletingLastPathComponent
+        let path = predictions ?? (beside.isEmpty ? "predictions.jsonl" : "\(beside)/predictions.jsonl")
         let written = try PredictionsFile(path: path, tags: tags)
         try predict(set, open, wanted, written)
         let lines = try written.finish(set)
@@ -223,11 +221,11 @@ final class PredictionsFile {
     private var partial: String { path + ".partial" }
     private let handle: FileHandle
 
-    private static let encoder: JSONEncoder = {
+    private static var encoder: JSONEncoder {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return encoder
-    }()
+    }
 
     init(path: String, tags: [String: String]) throws {
         self.path = path
