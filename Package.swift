@@ -16,10 +16,12 @@ let package = Package(
         .library(name: "Encoders", targets: ["Encoders"]),
         .library(name: "Adapters", targets: ["Adapters"]),
         .library(name: "Diffusion", targets: ["Diffusion"]),
+        .library(name: "LanguageModels", targets: ["LanguageModels"]),
         .library(name: "Datasets", targets: ["Datasets"]),
         .library(name: "Training", targets: ["Training"]),
         .library(name: "Synthesis", targets: ["Synthesis"]),
         .library(name: "Alignment", targets: ["Alignment"]),
+        .library(name: "Captioning", targets: ["Captioning"]),
         .library(name: "Evaluation", targets: ["Evaluation"]),
         .library(name: "Report", targets: ["Report"]),
     ],
@@ -55,6 +57,8 @@ let package = Package(
         .target(
             name: "Diffusion",
             dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers", "Encoders"]),
+        .target(
+            name: "LanguageModels", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Tokenizers"]),
         // F4
         .target(name: "Datasets", dependencies: ["Randomness", "StrictJSON", "Safetensors", "Images"]),
         .target(
@@ -82,6 +86,14 @@ let package = Package(
                 "Torch", "TorchNN", "TorchOptim", "Encoders", "Images", "Tokenizers", "Safetensors", "StrictJSON",
                 "Randomness",
             ]),
+        // F6
+        .target(
+            name: "Captioning",
+            dependencies: [
+                "Torch", "TorchNN", "TorchOptim", "Safetensors", "StrictJSON", "Encoders", "Adapters", "LanguageModels",
+                "Datasets", "Training", "Alignment", "Tokenizers", "Images",
+            ],
+            resources: [.embedInCode("Recipes")]),
         // F7
         .target(name: "Evaluation", dependencies: ["CScores", "Randomness", "Torch"]),
         // F8
@@ -97,6 +109,7 @@ let package = Package(
             dependencies: [
                 "Safetensors", "Torch", "TorchNN", "Tokenizers", "Images", "CaptionMetrics", "Encoders", "Datasets",
                 "Adapters", "Training", "Alignment", "Miniature", "Evaluation", "Report", "Diffusion", "Synthesis",
+                "Captioning", "LanguageModels",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         // Trains and measures the parser that CaptionMetrics ships; not needed at run time.
@@ -115,7 +128,12 @@ let package = Package(
             name: "AdaptersTests", dependencies: ["Adapters", "Encoders", "TorchOptim"], resources: [.copy("Fixtures")]),
         .testTarget(name: "DiffusionTests", dependencies: ["Diffusion"], resources: [.copy("Fixtures")]),
         .testTarget(
+            name: "LanguageModelsTests", dependencies: ["LanguageModels", "TorchOptim"],
+            resources: [.copy("Fixtures")]),
+        .testTarget(
             name: "AlignmentTests", dependencies: ["Alignment"], resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "CaptioningTests", dependencies: ["Captioning", "CaptionMetrics"], resources: [.copy("Fixtures")]),
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
         .testTarget(name: "SynthesisTests", dependencies: ["Synthesis"]),
