@@ -69,8 +69,10 @@ let package = Package(
         .target(
             name: "Miniature",
             dependencies: [
-                "Torch", "TorchNN", "TorchOptim", "Encoders", "Images", "Tokenizers", "Safetensors", "StrictJSON",
-            ]),
+                "Torch", "TorchNN", "TorchOptim", "Encoders", "Diffusion", "LanguageModels", "Images", "Tokenizers",
+                "Safetensors", "StrictJSON", "Datasets", "Training",
+            ],
+            resources: [.embedInCode("Recipes")]),
         // F7
         .target(name: "Evaluation", dependencies: ["Torch"]),
         // F9

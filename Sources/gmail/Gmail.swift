@@ -9,7 +9,7 @@ struct Gmail: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             DemoCommand.self, EmbedCommand.self, AlignCommand.self, ExportCommand.self, Evaluate.self, DataCommand.self,
-            DoctorCommand.self,
+            DoctorCommand.self, MiniatureCommand.self,
         ])
 }
 
