@@ -16,9 +16,11 @@ let package = Package(
         .library(name: "Encoders", targets: ["Encoders"]),
         .library(name: "Adapters", targets: ["Adapters"]),
         .library(name: "Diffusion", targets: ["Diffusion"]),
+        .library(name: "LanguageModels", targets: ["LanguageModels"]),
         .library(name: "Datasets", targets: ["Datasets"]),
         .library(name: "Training", targets: ["Training"]),
         .library(name: "Alignment", targets: ["Alignment"]),
+        .library(name: "Captioning", targets: ["Captioning"]),
         .library(name: "Evaluation", targets: ["Evaluation"]),
     ],
     dependencies: [
@@ -50,6 +52,8 @@ let package = Package(
         .target(
             name: "Diffusion",
             dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers", "Encoders"]),
+        .target(
+            name: "LanguageModels", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Tokenizers"]),
         // F4
         .target(name: "Datasets", dependencies: ["StrictJSON", "Safetensors", "Images"]),
         .target(
@@ -73,6 +77,14 @@ let package = Package(
                 "Safetensors", "StrictJSON", "Datasets", "Training",
             ],
             resources: [.embedInCode("Recipes")]),
+        // F6
+        .target(
+            name: "Captioning",
+            dependencies: [
+                "Torch", "TorchNN", "TorchOptim", "Safetensors", "StrictJSON", "Encoders", "Adapters", "LanguageModels",
+                "Datasets", "Training", "Alignment", "Tokenizers", "Images",
+            ],
+            resources: [.embedInCode("Recipes")]),
         // F7
         .target(name: "Evaluation", dependencies: ["Torch"]),
         // F9
@@ -81,7 +93,7 @@ let package = Package(
             dependencies: [
                 "Safetensors", "Torch", "TorchNN", "Tokenizers", "Images", "CaptionMetrics", "Encoders", "Datasets",
                 "Adapters",
-                "Training", "Alignment", "Miniature", "Evaluation",
+                "Training", "Alignment", "Captioning", "LanguageModels", "Miniature", "Evaluation",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         // Trains and measures the parser that CaptionMetrics ships; not needed at run time.
@@ -99,7 +111,12 @@ let package = Package(
             name: "AdaptersTests", dependencies: ["Adapters", "Encoders", "TorchOptim"], resources: [.copy("Fixtures")]),
         .testTarget(name: "DiffusionTests", dependencies: ["Diffusion"], resources: [.copy("Fixtures")]),
         .testTarget(
+            name: "LanguageModelsTests", dependencies: ["LanguageModels", "TorchOptim"],
+            resources: [.copy("Fixtures")]),
+        .testTarget(
             name: "AlignmentTests", dependencies: ["Alignment"], resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "CaptioningTests", dependencies: ["Captioning", "CaptionMetrics"], resources: [.copy("Fixtures")]),
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
         .testTarget(name: "MiniatureTests", dependencies: ["Miniature", "Evaluation"]),

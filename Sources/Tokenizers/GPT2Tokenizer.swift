@@ -87,6 +87,10 @@ public struct GPT2Tokenizer: Sendable {
         return String(decoding: bytes, as: UTF8.self)
     }
 
+    /// The bytes that a token stands for; of texts cut within a character they are no UTF-8 by themselves.
+    /// - Throws: ``TokenizerError/unknownID(id:vocabularySize:)``.
+    public func bytes(of id: Int) throws(TokenizerError) -> [UInt8] { try encoder.bytes(of: id) }
+
     private func encode(_ text: String, _ cache: inout WordCache) -> [Int32] {
         var ids: [Int32] = []
         var text = text

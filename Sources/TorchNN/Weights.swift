@@ -89,6 +89,7 @@ public struct Weights {
 public enum WeightsError: Error, CustomStringConvertible, Equatable {
     case unsupportedElementType(source: String, key: String, got: String)
     case indivisible(source: String, key: String, shape: [Int], parts: Int)
+    case repeatedKey(source: String, key: String)
 
     public var description: String {
         switch self {
@@ -96,6 +97,8 @@ public enum WeightsError: Error, CustomStringConvertible, Equatable {
             "\(source): tensor '\(key)' has element type \(got), which libtorch does not compute with; convert the file first"
         case .indivisible(let source, let key, let shape, let parts):
             "\(source): tensor '\(key)' of shape \(shape) does not split into \(parts) equal parts along its first dimension"
+        case .repeatedKey(let source, let key):
+            "\(source): the key '\(key)' stands twice; which of the two is meant?"
         }
     }
 }

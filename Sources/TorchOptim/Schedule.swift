@@ -5,6 +5,8 @@ import Foundation
 /// A pure function of the step needs no state, so a resumed run is on the same curve by construction.
 public enum Schedule: Sendable, Equatable, Codable {
     case constant(warmup: Int)
+    /// Linear from 1 to 0 over `steps`, after `warmup` linear steps.
+    case linear(steps: Int, warmup: Int)
     /// Cosine from 1 to `minimum` over `steps`, after `warmup` linear steps.
     case cosine(steps: Int, warmup: Int, minimum: Double)
     /// Cosine annealing with warm restarts (SGDR, Loshchilov & Hutter 2017, eq. 5), after `warmup` linear steps: the first
@@ -17,6 +19,9 @@ public enum Schedule: Sendable, Equatable, Codable {
         switch self {
         case .constant(let warmup):
             return step < warmup ? Self.ramp(step, warmup) : 1
+        case .linear(let steps, let warmup):
+            guard step >= warmup else { return Self.ramp(step, warmup) }
+            return max(0, 1 - Double(step - warmup) / Double(max(1, steps - warmup)))
         case .cosine(let steps, let warmup, let minimum):
             guard step >= warmup else { return Self.ramp(step, warmup) }
             let progress = min(1, Double(step - warmup) / Double(max(1, steps - warmup)))

@@ -8,8 +8,10 @@ struct Gmail: AsyncParsableCommand {
         abstract: "Train vision-language models on generated images, serve them on real ones.",
         version: "0.1.0",
         subcommands: [
-            DemoCommand.self, EmbedCommand.self, AlignCommand.self, ExportCommand.self, Evaluate.self, DataCommand.self,
-            DoctorCommand.self, MiniatureCommand.self,
+            DemoCommand.self, EmbedCommand.self, AlignCommand.self, TrainCommand.self, CaptionCommand.self,
+            ExportCommand.self,
+            Evaluate.self, DataCommand.self, DoctorCommand.self,
+            MiniatureCommand.self,
         ])
 }
 
@@ -17,7 +19,7 @@ struct Gmail: AsyncParsableCommand {
 struct Evaluate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Compute metrics; every number carries the protocol that made it.",
-        subcommands: [EvaluateCaptions.self, EvaluateRetrieval.self, EvaluateGap.self])
+        subcommands: [EvaluateCaptions.self, EvaluateCaptioning.self, EvaluateRetrieval.self, EvaluateGap.self])
 }
 
 /// Runs the command and settles its exit code: 0, 1 for bad input with the reason on standard error, 2 for wrong usage.

@@ -21,7 +21,8 @@ private func withFolder(_ body: (String) throws -> Void) throws {
 private func bytes(_ path: String) throws -> Data { try Data(contentsOf: URL(fileURLWithPath: path)) }
 
 /// Toy settings: 24 scenes, batches of 6, a checkpoint after every second step, a constant learning rate.
-private func toy<R: MiniatureRecipe>(_ type: R.Type, _ name: String, steps: Int, _ overrides: [String] = []) throws -> R {
+private func toy<R: MiniatureRecipe>(_ type: R.Type, _ name: String, steps: Int, _ overrides: [String] = []) throws -> R
+{
     try R(
         name,
         overrides: [
@@ -38,7 +39,9 @@ private let smallCLIP = [
 private let smallAutoencoder = [
     "loss.cropSide=32", "loss.cropSteps=4", "model.channels=[8, 8]", "model.normGroups=4", "model.latentChannels=3",
 ]
-private let smallUNet = ["model.channels=[16, 16]", "model.normGroups=4", "model.headWidth=8", "training.averageDecay=0.9"]
+private let smallUNet = [
+    "model.channels=[16, 16]", "model.normGroups=4", "model.headWidth=8", "training.averageDecay=0.9",
+]
 private let smallLanguageModel = ["model.width=16", "model.layers=1", "model.heads=2", "model.mergeLimit=200"]
 
 private func clip(_ path: String, steps: Int) throws -> MiniatureTrainer<CLIPRecipe> {
@@ -54,7 +57,8 @@ private func autoencoder(_ path: String, steps: Int) throws -> MiniatureTrainer<
     }
 }
 
-private func unet(_ path: String, steps: Int, clip: String, autoencoder: String) throws -> MiniatureTrainer<UNetRecipe> {
+private func unet(_ path: String, steps: Int, clip: String, autoencoder: String) throws -> MiniatureTrainer<UNetRecipe>
+{
     let recipe = try toy(UNetRecipe.self, "unet", steps: steps, smallUNet)
     let inputs = [MiniatureTrainer<UNetRecipe>.Input(role: "clip", path: "\(clip)/model.safetensors")]
     return MiniatureTrainer(recipe, path: path, inputs: inputs) { recipe, train, validation, _ in
@@ -148,7 +152,10 @@ private func trainsAndResumes<R: MiniatureRecipe>(
             let ids = tokenizer.encode(text)
             #expect(try tokenizer.decode(ids.map(Int.init)) == text)
             #expect(ids.count < text.utf8.count)
-            #expect(model(Tensor(ids.map(Int.init), shape: [1, ids.count])).shape == [1, ids.count, tokenizer.vocabularySize])
+            #expect(
+                model(Tensor(ids.map(Int.init), shape: [1, ids.count])).shape == [
+                    1, ids.count, tokenizer.vocabularySize,
+                ])
         }
     }
 
@@ -223,9 +230,10 @@ private func trainsAndResumes<R: MiniatureRecipe>(
             #expect(got.count == expected.count)
             #expect(zip(got, expected).allSatisfy { abs($0 - $1) < 1e-5 })
             let plain: [Float] = data.pictures([2])[0, 1].array()
-            #expect(zip(plain, stride(from: 1, to: image.pixels.count, by: 3)).allSatisfy {
-                abs($0 - (Float(image.pixels[$1]) / 127.5 - 1)) < 1e-5
-            })
+            #expect(
+                zip(plain, stride(from: 1, to: image.pixels.count, by: 3)).allSatisfy {
+                    abs($0 - (Float(image.pixels[$1]) / 127.5 - 1)) < 1e-5
+                })
         }
     }
 }
@@ -253,11 +261,20 @@ private func trainsAndResumes<R: MiniatureRecipe>(
 
     @Test(arguments: [
         ("training.steps=0", "recipe key 'training.steps': expected at least 1, got 0"),
-        ("training.batchSize=20000", "recipe key 'training.batchSize': expected 1...12288, the number of scenes, got 20000"),
+        (
+            "training.batchSize=20000",
+            "recipe key 'training.batchSize': expected 1...12288, the number of scenes, got 20000"
+        ),
         ("training.warmupSteps=90000", "'training.warmupSteps': expected 0 up to but not"),
         ("training.averageDecay=1", "'training.averageDecay': expected 0 up to but not 1, got 1.0"),
-        ("model.attention=[false, false]", "'model.attention': expected 2 values, as many as model.channels, one of them true"),
-        ("model.channels=[96, 100]", "'model.channels': expected multiples of model.normGroups (16) and model.headWidth (32)"),
+        (
+            "model.attention=[false, false]",
+            "'model.attention': expected 2 values, as many as model.channels, one of them true"
+        ),
+        (
+            "model.channels=[96, 100]",
+            "'model.channels': expected multiples of model.normGroups (16) and model.headWidth (32)"
+        ),
         ("loss.captionDropout=1", "'loss.captionDropout': expected 0 up to but not 1, got 1.0"),
         ("loss.predicton=epsilon", "unknown recipe key 'loss.predicton'. Did you mean 'loss.prediction'?"),
     ])

@@ -26,6 +26,7 @@ extern "C" {
 typedef struct CTTensorOpaque *CTTensor;
 typedef struct CTGeneratorOpaque *CTGenerator;
 typedef struct CTGuardOpaque *CTGuard;
+typedef struct CTPickleOpaque *CTPickle;
 
 typedef int32_t CTStatus;
 enum {

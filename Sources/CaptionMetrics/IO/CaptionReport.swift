@@ -3,7 +3,11 @@ import Foundation
 /// Writes results as files other programs read.
 public enum CaptionReport {
     /// `metrics.json`: every corpus score with the protocol that made it, and what was found in the data.
-    public static func metrics(_ results: CaptionResults, findings: [CaptionPairing.Finding]) throws -> Data {
+    /// - Parameter tags: what else tells these numbers from others: the captioner, its decoding, the split; nil leaves the
+    ///   key out.
+    public static func metrics(
+        _ results: CaptionResults, findings: [CaptionPairing.Finding], tags: [String: String]? = nil
+    ) throws -> Data {
         let report = Report(
             images: results.imageIDs.count,
             metrics: results.scores.map { score in
@@ -19,7 +23,8 @@ public enum CaptionReport {
                 Report.Finding(
                     kind: $0.kind.rawValue, count: $0.imageIDs.count, rule: $0.kind.rule,
                     imageIDs: $0.imageIDs.map(JSONImageID.init))
-            })
+            },
+            tags: tags)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         return try encoder.encode(report) + Data("\n".utf8)
@@ -84,6 +89,7 @@ public enum CaptionReport {
         let images: Int
         let metrics: [Metric]
         let findings: [Finding]
+        let tags: [String: String]?
     }
 
     private struct JSONImageID: Encodable {

@@ -59,7 +59,8 @@ public final class UNetObjective: Objective {
     /// - Parameters:
     ///   - clip: folder of the trained CLIP, whose text tower conditions.
     ///   - autoencoder: folder of the trained autoencoder.
-    public init(_ recipe: UNetRecipe, train: SceneData, validation: SceneData, clip: String, autoencoder: String) throws {
+    public init(_ recipe: UNetRecipe, train: SceneData, validation: SceneData, clip: String, autoencoder: String) throws
+    {
         self.recipe = recipe
         clipFolder = clip
         autoencoderFolder = autoencoder

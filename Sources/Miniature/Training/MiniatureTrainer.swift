@@ -29,7 +29,8 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
     public let recipe: R
     public let path: String
     private let inputs: [Input]
-    private let makeObjective: (R, _ train: SceneData, _ validation: SceneData, _ scratch: String) throws -> any Objective
+    private let makeObjective:
+        (R, _ train: SceneData, _ validation: SceneData, _ scratch: String) throws -> any Objective
 
     /// - Parameters:
     ///   - path: of the run's folder.
@@ -191,7 +192,8 @@ extension SceneData {
 enum Machine {
     static var description: String {
         let cores = ProcessInfo.processInfo.activeProcessorCount
-        let lines = (FileManager.default.contents(atPath: "/proc/cpuinfo").map { String(decoding: $0, as: UTF8.self) } ?? "")
+        let lines =
+            (FileManager.default.contents(atPath: "/proc/cpuinfo").map { String(decoding: $0, as: UTF8.self) } ?? "")
             .split(separator: "\n")
         let name = lines.first { $0.hasPrefix("model name") }?.split(separator: ":").last.map {
             $0.trimmingCharacters(in: .whitespaces)

@@ -17,25 +17,8 @@ public struct AlignmentRecipe: Sendable, Equatable {
 
     public init() {}
 
-    /// Where the recipe stands in the paper.
-    public struct PaperReference: Sendable, Equatable {
-        public var table: String?
-        public var row: String?
-        /// The published numbers by metric, in the table's order.
-        public var numbers: [PaperNumber] = []
-
-        public init() {}
-    }
-
-    public struct PaperNumber: Sendable, Equatable {
-        public let metric: String
-        public let value: Double
-
-        public init(metric: String, value: Double) {
-            self.metric = metric
-            self.value = value
-        }
-    }
+    public typealias PaperReference = Training.PaperReference
+    public typealias PaperNumber = Training.PaperNumber
 
     public struct DataSettings: Sendable, Equatable {
         public enum Images: String, Sendable, CaseIterable {

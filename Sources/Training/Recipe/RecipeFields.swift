@@ -3,25 +3,25 @@
 import Yams
 
 /// One leaf of a recipe: its dotted key and how it moves between YAML and the struct.
-struct RecipeField: Sendable {
-    let key: String
+public struct RecipeField<R: Recipe>: Sendable {
+    public let key: String
     let expectation: String
     /// Puts the node's value into the recipe; false when it is of another type.
-    let read: @Sendable (Node, inout AlignmentRecipe) -> Bool
-    let write: @Sendable (AlignmentRecipe) -> String
+    let read: @Sendable (Node, inout R) -> Bool
+    let write: @Sendable (R) -> String
 
-    init<Value: RecipeValue>(_ key: String, _ path: WritableKeyPath<AlignmentRecipe, Value> & Sendable) {
+    package init<Value: RecipeValue>(_ key: String, _ path: WritableKeyPath<R, Value> & Sendable) {
         self.init(key, Value.self, { $0[keyPath: path] }, { $0[keyPath: path] = $1 })
     }
 
-    init<Value>(choice key: String, _ path: WritableKeyPath<AlignmentRecipe, Value> & Sendable)
+    package init<Value>(choice key: String, _ path: WritableKeyPath<R, Value> & Sendable)
     where Value: RawRepresentable & CaseIterable & Sendable, Value.RawValue == String {
         self.init(key, Choice<Value>.self, { Choice(value: $0[keyPath: path]) }, { $0[keyPath: path] = $1.value })
     }
 
-    init<Value: RecipeValue>(
-        _ key: String, _ type: Value.Type, _ get: @escaping @Sendable (AlignmentRecipe) -> Value,
-        _ set: @escaping @Sendable (inout AlignmentRecipe, Value) -> Void
+    package init<Value: RecipeValue>(
+        _ key: String, _ type: Value.Type, _ get: @escaping @Sendable (R) -> Value,
+        _ set: @escaping @Sendable (inout R, Value) -> Void
     ) {
         self.key = key
         expectation = Value.expectation
@@ -34,55 +34,17 @@ struct RecipeField: Sendable {
     }
 }
 
-extension AlignmentRecipe {
-    /// In the order in which recipes are written.
-    static let fields: [RecipeField] = [
-        RecipeField("name", \.name),
-        RecipeField("description", \.description),
-        RecipeField("paper.table", \.paper.table),
-        RecipeField("paper.row", \.paper.row),
-        RecipeField(
-            "paper.numbers", PaperNumbers.self, { PaperNumbers(entries: $0.paper.numbers) },
-            { $0.paper.numbers = $1.entries }),
-        RecipeField(choice: "data.images", \.data.images),
-        RecipeField("data.maximumSkippedShare", \.data.maximumSkippedShare),
-        RecipeField(choice: "adapter.kind", \.adapter.kind),
-        RecipeField("adapter.rank", \.adapter.rank),
-        RecipeField("adapter.alpha", \.adapter.alpha),
-        RecipeField("adapter.dropout", \.adapter.dropout),
-        RecipeField("adapter.targets", \.adapter.targets),
-        RecipeField(choice: "projection.kind", \.projection.kind),
-        RecipeField("projection.batchNormalization", \.projection.batchNormalization),
-        RecipeField("projection.dimension", \.projection.dimension),
-        RecipeField(choice: "loss.kind", \.loss.kind),
-        RecipeField(choice: "loss.direction", \.loss.direction),
-        RecipeField("loss.temperature", \.loss.temperature),
-        RecipeField("loss.generatedTextWeight", \.loss.generatedTextWeight),
-        RecipeField("loss.realTextWeight", \.loss.realTextWeight),
-        RecipeField("training.steps", \.training.steps),
-        RecipeField("training.epochs", \.training.epochs),
-        RecipeField("training.batchSize", \.training.batchSize),
-        RecipeField("training.microBatchSize", \.training.microBatchSize),
-        RecipeField("training.learningRate", \.training.learningRate),
-        RecipeField("training.weightDecay", \.training.weightDecay),
-        RecipeField("training.restartPeriod", \.training.restartPeriod),
-        RecipeField("training.restartMultiplier", \.training.restartMultiplier),
-        RecipeField("training.warmupSteps", \.training.warmupSteps),
-        RecipeField("training.clipNorm", \.training.clipNorm),
-        RecipeField(choice: "training.precision", \.training.precision),
-        RecipeField("training.seed", \.training.seed),
-        RecipeField("training.validationEvery", \.training.validationEvery),
-        RecipeField("training.checkpointEvery", \.training.checkpointEvery),
-        RecipeField("training.logEvery", \.training.logEvery),
-        RecipeField("training.keepCheckpoints", \.training.keepCheckpoints),
-        RecipeField(choice: "evaluation.clipFlow", \.evaluation.clipFlow),
-    ]
-
-    /// Every key that a recipe may set.
-    public static var knownKeys: [String] { fields.map(\.key) }
-
-    /// Keys under which other keys stand.
-    static let sections = Set(fields.map(\.key).filter { $0.contains(".") }.map { String($0.prefix { $0 != "." }) })
+extension RecipeField {
+    /// `paper.table`, `paper.row`, `paper.numbers`: every recipe has them.
+    package static var paper: [RecipeField] {
+        [
+            RecipeField("paper.table", String?.self, { $0.paper.table }, { $0.paper.table = $1 }),
+            RecipeField("paper.row", String?.self, { $0.paper.row }, { $0.paper.row = $1 }),
+            RecipeField(
+                "paper.numbers", PaperNumbers.self, { PaperNumbers(entries: $0.paper.numbers) },
+                { $0.paper.numbers = $1.entries }),
+        ]
+    }
 }
 
 /// The candidate with the smallest edit distance (insert, delete, substitute; case counts half), when it is near enough

@@ -4,7 +4,7 @@ import Foundation
 import Yams
 
 /// A value that a recipe field can have.
-protocol RecipeValue: Sendable {
+package protocol RecipeValue: Sendable {
     /// In an error: "should be …".
     static var expectation: String { get }
     /// nil when the node is something else.
@@ -14,17 +14,17 @@ protocol RecipeValue: Sendable {
 }
 
 extension Int: RecipeValue {
-    static var expectation: String { "a whole number" }
-    static func parse(_ node: Node) -> Int? {
+    package static var expectation: String { "a whole number" }
+    package static func parse(_ node: Node) -> Int? {
         guard case .scalar(let scalar) = node, scalar.style == .plain else { return nil }
         return Int(scalar.string.replacingOccurrences(of: "_", with: ""))
     }
-    var yaml: String { "\(self)" }
+    package var yaml: String { "\(self)" }
 }
 
 extension Double: RecipeValue {
-    static var expectation: String { "a number" }
-    static func parse(_ node: Node) -> Double? {
+    package static var expectation: String { "a number" }
+    package static func parse(_ node: Node) -> Double? {
         // YAML 1.1 reads 2e-4 as text (it wants a dot); people write it, so Swift's own reader decides.
         guard case .scalar(let scalar) = node, scalar.style == .plain, scalar.string.utf8.first != UInt8(ascii: "n"),
             let value = Double(scalar.string.replacingOccurrences(of: "_", with: "")), value.isFinite
@@ -32,26 +32,26 @@ extension Double: RecipeValue {
         return value
     }
     // The shortest text that reads back as the same number.
-    var yaml: String { "\(self)" }
+    package var yaml: String { "\(self)" }
 }
 
 extension Bool: RecipeValue {
-    static var expectation: String { "true or false" }
-    static func parse(_ node: Node) -> Bool? {
+    package static var expectation: String { "true or false" }
+    package static func parse(_ node: Node) -> Bool? {
         guard case .scalar(let scalar) = node, scalar.style == .plain else { return nil }
         return scalar.string == "true" ? true : scalar.string == "false" ? false : nil
     }
-    var yaml: String { "\(self)" }
+    package var yaml: String { "\(self)" }
 }
 
 extension String: RecipeValue {
-    static var expectation: String { "text" }
-    static func parse(_ node: Node) -> String? {
+    package static var expectation: String { "text" }
+    package static func parse(_ node: Node) -> String? {
         guard case .scalar(let scalar) = node, !node.isNull else { return nil }
         return scalar.string
     }
     /// Double-quoted, so that no text can be taken for something else.
-    var yaml: String {
+    package var yaml: String {
         var out = "\""
         for scalar in unicodeScalars {
             switch scalar {
@@ -76,8 +76,8 @@ extension String: RecipeValue {
 }
 
 extension Array: RecipeValue where Element: RecipeValue {
-    static var expectation: String { "a list, each entry \(Element.expectation)" }
-    static func parse(_ node: Node) -> [Element]? {
+    package static var expectation: String { "a list, each entry \(Element.expectation)" }
+    package static func parse(_ node: Node) -> [Element]? {
         guard case .sequence(let sequence) = node else { return nil }
         var values: [Element] = []
         for entry in sequence {
@@ -86,48 +86,50 @@ extension Array: RecipeValue where Element: RecipeValue {
         }
         return values
     }
-    var yaml: String { "[" + map(\.yaml).joined(separator: ", ") + "]" }
+    package var yaml: String { "[" + map(\.yaml).joined(separator: ", ") + "]" }
 }
 
 extension Optional: RecipeValue where Wrapped: RecipeValue {
-    static var expectation: String { Wrapped.expectation + ", or null" }
-    static func parse(_ node: Node) -> Wrapped?? {
+    package static var expectation: String { Wrapped.expectation + ", or null" }
+    package static func parse(_ node: Node) -> Wrapped?? {
         if node.isNull { return .some(nil) }
         guard let value = Wrapped.parse(node) else { return nil }
         return .some(value)
     }
-    var yaml: String { self?.yaml ?? "null" }
+    package var yaml: String { self?.yaml ?? "null" }
 }
 
 /// The published numbers: a mapping whose keys are metrics.
-struct PaperNumbers: RecipeValue {
-    var entries: [AlignmentRecipe.PaperNumber]
+package struct PaperNumbers: RecipeValue {
+    var entries: [PaperNumber]
 
-    static var expectation: String { "a mapping of metric names to numbers" }
-    static func parse(_ node: Node) -> PaperNumbers? {
+    package static var expectation: String { "a mapping of metric names to numbers" }
+    package static func parse(_ node: Node) -> PaperNumbers? {
         guard case .mapping(let mapping) = node else { return nil }
-        var entries: [AlignmentRecipe.PaperNumber] = []
+        var entries: [PaperNumber] = []
         for (key, value) in mapping {
             guard let metric = String.parse(key), let number = Double.parse(value) else { return nil }
             entries.append(.init(metric: metric, value: number))
         }
         return PaperNumbers(entries: entries)
     }
-    var yaml: String { "{" + entries.map { "\($0.metric.yaml): \($0.value.yaml)" }.joined(separator: ", ") + "}" }
+    package var yaml: String {
+        "{" + entries.map { "\($0.metric.yaml): \($0.value.yaml)" }.joined(separator: ", ") + "}"
+    }
 }
 
 /// The cases of a settings enum, by name.
-struct Choice<Value: RawRepresentable & CaseIterable & Sendable>: RecipeValue where Value.RawValue == String {
+package struct Choice<Value: RawRepresentable & CaseIterable & Sendable>: RecipeValue where Value.RawValue == String {
     var value: Value
 
-    static var expectation: String {
+    package static var expectation: String {
         "one of " + Value.allCases.map(\.rawValue).joined(separator: ", ")
     }
-    static func parse(_ node: Node) -> Choice? {
+    package static func parse(_ node: Node) -> Choice? {
         guard case .scalar(let scalar) = node, let value = Value(rawValue: scalar.string) else { return nil }
         return Choice(value: value)
     }
-    var yaml: String { value.rawValue }
+    package var yaml: String { value.rawValue }
 }
 
 extension Node {

@@ -1,11 +1,6 @@
-/// The files of `Recipes/`, compiled into the program: an installed command finds them wherever it stands.
-enum ShippedRecipes {
-    /// - Returns: the file's bytes; nil for another name.
-    static func bytes(of name: String) -> [UInt8]? { all[name] }
-
-    static var names: [String] { all.keys.sorted() }
-
-    private static let all: [String: [UInt8]] = [
+extension AlignmentRecipe {
+    /// The files of `Recipes/`, compiled into the program: an installed command finds them wherever it stands.
+    public static let shipped: [String: [UInt8]] = [
         "baseline": PackageResources.baseline_yaml,
         "full-fine-tuning": PackageResources.full_fine_tuning_yaml,
         "gmail": PackageResources.gmail_yaml,
@@ -18,9 +13,4 @@ enum ShippedRecipes {
         "same-steps-gmail": PackageResources.same_steps_gmail_yaml,
         "same-steps-mixed": PackageResources.same_steps_mixed_yaml,
     ]
-}
-
-extension AlignmentRecipe {
-    /// Names of the recipes that come with the program, sorted.
-    public static var shippedNames: [String] { ShippedRecipes.names }
 }

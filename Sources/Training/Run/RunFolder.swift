@@ -18,7 +18,7 @@ public struct RunFolder: Sendable {
 
     /// Begins a run: makes the folder and writes the resolved recipe.
     /// - Throws: ``TrainingError/runExists(path:)`` when it holds one already.
-    public static func create(_ path: String, recipe: AlignmentRecipe) throws -> RunFolder {
+    public static func create(_ path: String, recipe: some Recipe) throws -> RunFolder {
         let run = RunFolder(path: path)
         guard !FileSystem.exists(run.recipePath) else { throw TrainingError.runExists(path: path) }
         try FileSystem.createFolder(run.checkpoints.folder)
@@ -26,20 +26,22 @@ public struct RunFolder: Sendable {
         return run
     }
 
-    /// Opens a run to go on with it.
-    /// - Parameter recipe: what the run is asked to do now; nil takes the recipe it was begun with. The length
-    ///   (`training.steps`, `training.epochs`) and how often is logged or kept may differ, nothing else.
-    /// - Throws: ``TrainingError/noRun(path:)``, ``TrainingError/recipeChanged(path:keys:)``.
-    public static func resume(_ path: String, recipe: AlignmentRecipe? = nil) throws -> RunFolder {
-        let run = RunFolder(path: path)
-        let begun = try run.recipe()
+    /// Opens a run to go on with it as it was begun.
+    /// - Throws: ``TrainingError/noRun(path:)``.
+    public static func resume(_ path: String) throws -> RunFolder {
+        let run = try open(path)
         try run.checkpoints.removeLeftovers()
-        guard let recipe else { return run }
-        let free = [
-            "name", "description", "paper.table", "paper.row", "paper.numbers", "training.steps", "training.epochs",
-            "training.checkpointEvery", "training.keepCheckpoints", "data.maximumSkippedShare",
-        ]
-        let changed = recipe.differences(from: begun).filter { !free.contains($0) }
+        return run
+    }
+
+    /// Opens a run to go on with it.
+    /// - Parameter recipe: what the run is asked to do now; only its kind's ``Recipe/freeKeys`` may differ from what it
+    ///   was begun with.
+    /// - Throws: ``TrainingError/noRun(path:)``, ``TrainingError/recipeChanged(path:keys:)``.
+    public static func resume<R: Recipe>(_ path: String, recipe: R) throws -> RunFolder {
+        let run = try resume(path)
+        let begun = try run.recipe(of: R.self)
+        let changed = recipe.differences(from: begun).filter { !R.freeKeys.contains($0) }
         guard changed.isEmpty else { throw TrainingError.recipeChanged(path: path, keys: changed) }
         if recipe != begun { try AtomicFile.write(recipe.yaml, to: run.recipePath) }
         return run
@@ -52,10 +54,13 @@ public struct RunFolder: Sendable {
         return run
     }
 
-    /// The resolved recipe.
-    public func recipe() throws -> AlignmentRecipe {
+    /// The resolved recipe of an alignment.
+    public func recipe() throws -> AlignmentRecipe { try recipe(of: AlignmentRecipe.self) }
+
+    /// The resolved recipe of a run of another kind.
+    public func recipe<R: Recipe>(of type: R.Type) throws -> R {
         guard FileSystem.exists(recipePath) else { throw TrainingError.noRun(path: path) }
-        return try AlignmentRecipe(recipePath)
+        return try R(recipePath)
     }
 
     public func write(_ manifest: RunManifest) throws {

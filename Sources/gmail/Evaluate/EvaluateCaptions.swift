@@ -47,24 +47,16 @@ struct EvaluateCaptions: ParsableCommand {
         note("reading \(references) and \(candidates)")
         let pairing = try CaptionPairing(
             references: CaptionFile(contentsOf: references), candidates: CaptionFile(contentsOf: candidates))
-        for finding in pairing.findings { Self.printError("note: \(finding.summary)") }
-        note("tokenising \(pairing.imageIDs.count) images")
-        let captions = try pairing.tokenized()
-        let evaluation = CaptionEvaluation(metrics: try selection.make(for: captions))
-        let results = try evaluation.run(captions) { progress in
-            if case .started(let metric, let index, let count) = progress { note("\(index + 1)/\(count) \(metric)") }
-        }
-
-        let report = try CaptionReport.metrics(results, findings: pairing.findings)
-        try Self.write(report, to: out)
-        if let perImage { try Self.write(try CaptionReport.perImage(results), to: perImage) }
+        let (results, report) = try CaptionScoring(selection: selection, quiet: quiet).score(pairing)
+        try CaptionScoring.write(report, to: out)
+        if let perImage { try CaptionScoring.write(try CaptionReport.perImage(results), to: perImage) }
         note(
             "done in \((ContinuousClock.now - start).formatted(.units(allowed: [.seconds], fractionalPart: .show(length: 2))))"
         )
         if json {
             FileHandle.standardOutput.write(report)
         } else {
-            print(Self.table(results))
+            print(CaptionScoring.table(results))
         }
     }
 
@@ -74,28 +66,6 @@ struct EvaluateCaptions: ParsableCommand {
 
     private static func printError(_ text: String) {
         FileHandle.standardError.write(Data((text + "\n").utf8))
-    }
-
-    /// Written under another name, then renamed: a file under its final name is complete.
-    private static func write(_ data: Data, to path: String) throws {
-        do {
-            try data.write(to: URL(fileURLWithPath: path), options: .atomic)
-        } catch {
-            throw CaptionOutputError(path: path, reason: error.localizedDescription)
-        }
-    }
-
-    static func table(_ results: CaptionResults) -> String {
-        let width = max(6, results.scores.map(\.name.count).max() ?? 0)
-        let rows = results.scores.map { score in
-            score.name.padding(toLength: width, withPad: " ", startingAt: 0)
-                + String(format: "  %8.4f", score.corpus)
-                + "  \(score.protocolTag.metric): \(score.protocolTag.variant)"
-        }
-        return
-            (["\(results.imageIDs.count) images, tokenizer \(results.scores.first?.protocolTag.tokenizer ?? "-")"]
-            + rows)
-            .joined(separator: "\n")
     }
 }
 

@@ -54,8 +54,9 @@ struct MiniatureRender: AsyncParsableCommand {
         try AtomicFile.write(dataset.captionLines(), to: "\(partial)/captions_\(split.rawValue).jsonl")
         // The pictures last: they say that the rest is there.
         let names = try FileManager.default.contentsOfDirectory(atPath: partial)
-        for name in names.sorted(by: { ($0 == dataset.imageFolder ? 1 : 0, $0) < ($1 == dataset.imageFolder ? 1 : 0, $1) })
-        {
+        for name in names.sorted(by: {
+            ($0 == dataset.imageFolder ? 1 : 0, $0) < ($1 == dataset.imageFolder ? 1 : 0, $1)
+        }) {
             let path = "\(out)/\(name)"
             if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
             try FileManager.default.moveItem(atPath: "\(partial)/\(name)", toPath: path)

@@ -2,7 +2,7 @@ import Foundation
 import Safetensors
 import Yams
 
-extension AlignmentRecipe {
+extension Recipe {
     /// Reads a recipe by name or file, with overrides on top.
     /// - Parameters:
     ///   - nameOrPath: a shipped recipe's name (``shippedNames``) or the path of a YAML file; a text with a slash or a
@@ -22,13 +22,13 @@ extension AlignmentRecipe {
         try validate(source: source)
     }
 
-    private static func load(_ nameOrPath: String, chain: [String]) throws -> AlignmentRecipe {
+    private static func load(_ nameOrPath: String, chain: [String]) throws -> Self {
         guard !chain.contains(nameOrPath) else { throw TrainingError.recipeCycle(names: chain + [nameOrPath]) }
         let isPath = nameOrPath.contains("/") || nameOrPath.hasSuffix(".yaml") || nameOrPath.hasSuffix(".yml")
         let bytes: [UInt8]
         if isPath {
             bytes = try MappedFile(path: nameOrPath).withUnsafeBytes { Array($0) }
-        } else if let shipped = ShippedRecipes.bytes(of: nameOrPath) {
+        } else if let shipped = shipped[nameOrPath] {
             bytes = shipped
         } else {
             throw TrainingError.unknownRecipe(
@@ -40,7 +40,7 @@ extension AlignmentRecipe {
         return try read(text, source: "recipe '\(nameOrPath)'", chain: chain + [nameOrPath])
     }
 
-    private static func read(_ yaml: String, source: String, chain: [String]) throws -> AlignmentRecipe {
+    private static func read(_ yaml: String, source: String, chain: [String]) throws -> Self {
         let root: Node?
         do {
             root = try Yams.compose(yaml: yaml)
@@ -52,7 +52,7 @@ extension AlignmentRecipe {
             throw TrainingError.brokenRecipe(
                 source: source, reason: "expected a mapping, got \(root?.kindText ?? "nothing")")
         }
-        var recipe = AlignmentRecipe()
+        var recipe = Self()
         var leaves: [(key: String, node: Node)] = []
         var base: String?
         for (keyNode, value) in mapping {
@@ -129,10 +129,5 @@ extension AlignmentRecipe {
             }
         }
         return lines.joined(separator: "\n") + "\n"
-    }
-
-    /// Keys under which two recipes differ.
-    public func differences(from other: AlignmentRecipe) -> [String] {
-        Self.fields.filter { $0.write(self) != $0.write(other) }.map(\.key)
     }
 }

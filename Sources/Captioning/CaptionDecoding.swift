@@ -1,0 +1,139 @@
+import Foundation
+import LanguageModels
+import Tokenizers
+import Torch
+
+/// How a caption is chosen among all that the language model could say.
+public struct CaptionDecoding: Sendable, Hashable, Codable {
+    public enum Method: String, Sendable, Codable, CaseIterable {
+        /// The likeliest token at each step.
+        case greedy
+        /// Beam search as transformers defines it.
+        case beam
+        /// Beam search as ClipCap's authors wrote it: mean log-probability decides at every step.
+        case clipcapBeam
+        /// Random choice.
+        case sample
+    }
+
+    public var method = Method.beam
+    /// Of either beam search.
+    public var beams = 5
+    /// Tokens of a caption at most, as far as the language model's context reaches.
+    public var maximumTokens = 67
+    /// Of `beam`: scores are divided by length to this power.
+    public var lengthPenalty = 1.0
+    /// Of `sample`.
+    public var temperature = 1.0
+    /// Of `sample`; nil keeps all tokens.
+    public var topK: Int?
+    /// Of `sample`; 1 keeps all tokens.
+    public var topP = 1.0
+    /// Of `sample`. A caption depends on the seed and the image's place in the list, not on how images are batched.
+    public var seed: UInt64 = 0
+
+    public init() {}
+
+    /// What a recipe says.
+    public init(_ generation: CaptionerRecipe.GenerationSettings) {
+        method = generation.method
+        beams = generation.beams
+        maximumTokens = generation.maximumTokens
+        lengthPenalty = generation.lengthPenalty
+    }
+
+    /// One line for logs and protocol tags: the settings that count.
+    public var summary: String {
+        switch method {
+        case .greedy: "greedy, at most \(maximumTokens) tokens"
+        case .beam: "beam \(beams), length penalty \(lengthPenalty), at most \(maximumTokens) tokens"
+        case .clipcapBeam: "clipcap beam \(beams), at most \(maximumTokens) tokens"
+        case .sample:
+            "sample, temperature \(temperature), top-k \(topK.map(String.init) ?? "all"), top-p \(topP), seed \(seed), "
+                + "at most \(maximumTokens) tokens"
+        }
+    }
+}
+
+/// A generated caption.
+public struct Caption: Sendable, Hashable {
+    public let text: String
+    /// Of beams: log-probability in nats over length (to the length penalty); nil otherwise.
+    public let score: Double?
+    /// Tokens generated, the one that ended it among them.
+    public let tokenCount: Int
+}
+
+extension ClipCapModel {
+    /// Captions of images.
+    /// - Parameters:
+    ///   - features: `[B, d]`.
+    ///   - firstIndex: place of the first image in the list that sampling is reproducible over.
+    /// - Throws: `LanguageModelError`, `TokenizerError`, `CaptioningError.invalidSetting`.
+    public func captions(
+        _ features: Tensor, _ decoding: CaptionDecoding, tokenizer: GPT2Tokenizer, firstIndex: Int = 0
+    ) throws -> [Caption] {
+        guard features.size(1) == configuration.featureSize else {
+            throw CaptioningError.anotherFeatureSize(
+                expected: configuration.featureSize, got: features.size(1), source: "the captioner")
+        }
+        let prefix = inferenceMode {
+            self.prefix(features.to(.float32)).to(languageModel.decoder.finalNorm.weight.dtype)
+        }
+        let stop = try stopToken(tokenizer)
+        let room = languageModel.contextLength - configuration.prefixLength + 1
+        let limit = min(decoding.maximumTokens, room)
+        if decoding.method == .clipcapBeam {
+            let search = ClipCapBeamSearch(beamCount: decoding.beams, maximumTokens: limit, stopToken: stop)
+            return try search(languageModel, prefix: prefix).map { beams in
+                try caption(beams[0].tokens, score: beams[0].score, stop: stop, tokenizer)
+            }
+        }
+        let settings = GenerationSettings(decoding.strategy, maximumNewTokens: limit, stopTokens: [stop])
+        let sequences = try languageModel.generate(
+            prefixes: prefix, settings, draws: decoding.draws(rows: features.size(0), tokens: limit, first: firstIndex))
+        return try sequences.map {
+            try caption($0[0].tokens, score: $0[0].score.map(Double.init), stop: stop, tokenizer)
+        }
+    }
+
+    /// The token that ends a caption.
+    private func stopToken(_ tokenizer: GPT2Tokenizer) throws -> Int {
+        switch configuration.ending {
+        case .endOfText: return tokenizer.endID
+        case .period:
+            // Every byte has a token of its own, so there is always one.
+            guard let period = tokenizer.encode(".").first else { return tokenizer.endID }
+            return Int(period)
+        }
+    }
+
+    private func caption(_ tokens: [Int], score: Double?, stop: Int, _ tokenizer: GPT2Tokenizer) throws -> Caption {
+        // The period belongs to the caption, the end-of-text token does not.
+        let content = configuration.ending == .endOfText && tokens.last == stop ? tokens.dropLast() : tokens[...]
+        let text = try tokenizer.decode(content, skippingSpecial: true)
+        return Caption(
+            text: text.trimmingCharacters(in: .whitespacesAndNewlines), score: score, tokenCount: tokens.count)
+    }
+}
+
+extension CaptionDecoding {
+    fileprivate var strategy: GenerationSettings.Strategy {
+        switch method {
+        case .greedy: .greedy
+        case .sample: .sampling(.init(temperature: temperature, topK: topK, topP: topP))
+        case .beam, .clipcapBeam: .beams(.init(beamCount: beams, lengthPenalty: lengthPenalty))
+        }
+    }
+
+    /// Uniform numbers that depend on seed and place alone; nil when nothing is drawn.
+    fileprivate func draws(rows: Int, tokens: Int, first: Int) -> UniformDraws? {
+        guard method == .sample else { return nil }
+        return UniformDraws(
+            (first..<first + rows).map { index in
+                // Far apart for neighbouring images (the golden ratio), so that no two share a sequence.
+                let generator = Generator(seed: seed &+ UInt64(index) &* 0x9E37_79B9_7F4A_7C15)
+                return Tensor.rand([tokens], dtype: .float64, generator: generator).array(of: Double.self)
+            })
+    }
+}

@@ -1,0 +1,63 @@
+import Training
+
+extension CaptionerRecipe: Recipe {
+    /// In the order in which recipes are written.
+    public static let fields: [RecipeField<CaptionerRecipe>] =
+        [
+            RecipeField("name", \.name),
+            RecipeField("description", \.description),
+        ] + RecipeField.paper + [
+            RecipeField(choice: "data.source", \.data.source),
+            RecipeField("data.maximumSkippedShare", \.data.maximumSkippedShare),
+            RecipeField(choice: "captions.ending", \.captions.ending),
+            RecipeField("captions.trim", \.captions.trim),
+            RecipeField("captions.ignoreTokenZero", \.captions.ignoreTokenZero),
+            RecipeField("captions.maximumTokens", \.captions.maximumTokens),
+            RecipeField(choice: "mapper.kind", \.mapper.kind),
+            RecipeField("mapper.prefixLength", \.mapper.prefixLength),
+            RecipeField("mapper.clipLength", \.mapper.clipLength),
+            RecipeField("mapper.layers", \.mapper.layers),
+            RecipeField("mapper.heads", \.mapper.heads),
+            RecipeField("mapper.normalizeFeatures", \.mapper.normalizeFeatures),
+            RecipeField("languageModel.frozen", \.languageModel.frozen),
+            RecipeField("languageModel.dropout", \.languageModel.dropout),
+            RecipeField("training.steps", \.training.steps),
+            RecipeField("training.epochs", \.training.epochs),
+            RecipeField("training.batchSize", \.training.batchSize),
+            RecipeField("training.microBatchSize", \.training.microBatchSize),
+            RecipeField("training.learningRate", \.training.learningRate),
+            RecipeField("training.weightDecay", \.training.weightDecay),
+            RecipeField("training.epsilon", \.training.epsilon),
+            RecipeField(choice: "training.schedule", \.training.schedule),
+            RecipeField("training.warmupSteps", \.training.warmupSteps),
+            RecipeField("training.clipNorm", \.training.clipNorm),
+            RecipeField(choice: "training.precision", \.training.precision),
+            RecipeField("training.seed", \.training.seed),
+            RecipeField("training.validationEvery", \.training.validationEvery),
+            RecipeField("training.checkpointEvery", \.training.checkpointEvery),
+            RecipeField("training.logEvery", \.training.logEvery),
+            RecipeField("training.keepCheckpoints", \.training.keepCheckpoints),
+            RecipeField(choice: "generation.method", \.generation.method),
+            RecipeField("generation.beams", \.generation.beams),
+            RecipeField("generation.maximumTokens", \.generation.maximumTokens),
+            RecipeField("generation.lengthPenalty", \.generation.lengthPenalty),
+        ]
+
+    /// With `training.epochs` or a schedule that falls to 0 at the end, another length is another run from the first step.
+    public static let freeKeys: Set<String> = [
+        "name", "description", "paper.table", "paper.row", "paper.numbers", "data.maximumSkippedShare",
+        "training.checkpointEvery", "training.keepCheckpoints", "generation.method", "generation.beams",
+        "generation.maximumTokens", "generation.lengthPenalty",
+    ]
+
+    /// The files of `Recipes/`, compiled into the program.
+    public static let shipped: [String: [UInt8]] = [
+        "clipcap-original": PackageResources.clipcap_original_yaml,
+        "clipcap-original-transformer": PackageResources.clipcap_original_transformer_yaml,
+        "generated": PackageResources.generated_yaml,
+        "gmail": PackageResources.gmail_yaml,
+        "gmail-plus-real": PackageResources.gmail_plus_real_yaml,
+        "mixed": PackageResources.mixed_yaml,
+        "real": PackageResources.real_yaml,
+    ]
+}

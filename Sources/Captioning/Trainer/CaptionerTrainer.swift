@@ -1,0 +1,365 @@
+import Alignment
+import Datasets
+import Encoders
+import Foundation
+import Images
+import LanguageModels
+import Safetensors
+import Tokenizers
+import Torch
+import TorchNN
+import Training
+
+/// Trains a captioner on a pairs manifest as a recipe says: what `gmail train captioner` runs.
+///
+/// Owns the data's side (which images are read, by which encoder, which features are cached) and hands embeddings and
+/// captions to `ClipCapTask`, which owns the model's side. `Training.TrainingLoop` drives it.
+public final class CaptionerTrainer {
+    public let recipe: CaptionerRecipe
+    public let task: ClipCapTask
+    public let manifest: PairsManifest
+    public let validation: PairsManifest?
+    /// Samples that the run draws from: one per pair and trained kind of image.
+    public var sampleCount: Int { samples.count }
+
+    private let inputs: Inputs
+    private let reader: ImageReader
+    private let features: ImageFeatures
+    private let tokenizer: CaptionTokenizer
+    private let samples: CaptionSamples
+    private let vocabularySize: Int
+    private let note: (String) -> Void
+    /// Samples of the run whose image cannot be read; known after `prepare()`.
+    private var unreadable: [Int: SkippedSample] = [:]
+
+    /// Where models and data stand.
+    public struct Inputs {
+        public var model: String
+        /// An alignment run's folder.
+        public var alignment: String?
+        public var languageModel: String
+        public var pairs: String
+        public var validation: String?
+        /// Features of the frozen encoders; shared by runs.
+        public var cache: String
+        /// SHA-256 of the CLIP model's weights.
+        public var modelHash: String
+        /// SHA-256 of the language model's weights.
+        public var languageModelHash: String
+        public var device: Device
+
+        public init(
+            model: String, alignment: String?, languageModel: String, pairs: String, validation: String?, cache: String,
+            modelHash: String, languageModelHash: String, device: Device
+        ) {
+            self.model = model
+            self.alignment = alignment
+            self.languageModel = languageModel
+            self.pairs = pairs
+            self.validation = validation
+            self.cache = cache
+            self.modelHash = modelHash
+            self.languageModelHash = languageModelHash
+            self.device = device
+        }
+    }
+
+    /// Reads models and manifests and sets up mapper, loss and optimizer.
+    /// - Parameter note: gets lines for the user.
+    /// - Throws: errors of the models' files, the manifests and the recipe; what does not fit is found before anything
+    ///   slow begins.
+    public init(_ recipe: CaptionerRecipe, _ inputs: Inputs, note: @escaping (String) -> Void = { _ in }) throws {
+        self.recipe = recipe
+        self.inputs = inputs
+        self.note = note
+        let source = recipe.data.source
+        let isAligned = inputs.alignment != nil
+        try source.checkAlignment(isGiven: isAligned)
+        let needsReal = source.trainedModalities.contains(.real)
+        manifest = try PairsManifest(path: inputs.pairs, real: needsReal ? .required : .optional)
+        validation = try inputs.validation.map { try PairsManifest(path: $0, real: .optional) }
+        samples = try CaptionSamples(
+            manifest, source, modalities: source.trainedModalities, isAligned: isAligned)
+        guard samples.count >= recipe.training.batchSize else {
+            throw CaptioningError.invalidSetting(
+                "training.batchSize", expected: "at most \(samples.count), the samples that \(manifest.path) gives",
+                got: "\(recipe.training.batchSize)")
+        }
+
+        let languageConfiguration = try GPT2Configuration(folder: inputs.languageModel)
+        let words = try GPT2Tokenizer(folder: inputs.languageModel)
+        guard words.vocabularySize <= languageConfiguration.vocabularySize else {
+            throw LanguageModelError.vocabularyMismatch(
+                tokenizer: words.vocabularySize, model: languageConfiguration.vocabularySize)
+        }
+        vocabularySize = words.vocabularySize
+        let precision = try Precision(recipe.training.precision, on: inputs.device)
+        let clip = try CLIPModel(folder: inputs.model, dtype: .float32, device: inputs.device)
+        let processor = try CLIPProcessor(folder: inputs.model, configuration: clip.configuration)
+        reader = try ImageReader(
+            clip: clip,
+            aligned: inputs.alignment.map { try AlignedModel(run: $0, clip: clip, weightsHash: inputs.modelHash) },
+            preprocessing: processor.preprocessing, weightsHash: inputs.modelHash, precision: precision)
+        let configuration = ClipCapConfiguration(
+            recipe, featureSize: reader.featureSize, languageModel: languageConfiguration)
+        try ClipCapModel.check(
+            configuration, languageConfiguration, folder: inputs.languageModel, source: "the recipe")
+
+        features = try ImageFeatures(
+            reader: reader,
+            routes: Set(
+                try Modality.allCases.compactMap { modality in
+                    // Generated images of the validation set need an encoder only where the source has one.
+                    modality == .generated && source == .real && !isAligned
+                        ? nil : try source.route(of: modality, isAligned: isAligned)
+                }), folder: inputs.cache)
+        let (manifest, trim) = (self.manifest, recipe.captions)
+        tokenizer = try CaptionTokenizer(
+            words, trim, room: languageConfiguration.contextLength - configuration.prefixLength + 1,
+            count: manifest.count
+        ) { try manifest.pair(at: $0).caption }
+
+        let mapper = PrefixMapper.make(configuration)
+        mapper.initialize(generator: Generator(seed: UInt64(recipe.training.seed)))
+        mapper.to(device: inputs.device)
+        let memory: WeightMemory = recipe.languageModel.frozen ? .mapped : .owned
+        let languageModel = try GPT2LanguageModel(
+            folder: inputs.languageModel, dtype: .float32, device: inputs.device, memory: memory)
+        task = try ClipCapTask(
+            model: ClipCapModel(mapper: mapper, languageModel: languageModel, folder: inputs.languageModel),
+            recipe: recipe, precision: precision, totalSteps: recipe.totalSteps(sampleCount: samples.count))
+        let lengths = tokenizer.statistics
+        note(
+            "captions: \(manifest.count), \(String(format: "%.1f", lengths.mean)) tokens on average, the longest "
+                + "\(lengths.longest); \(tokenizer.cutCount()) are cut to \(tokenizer.limit)")
+    }
+
+    /// What the run folder's manifest records; what captioning needs is looked up there.
+    public func runManifest(versions: [String: String]) throws -> RunManifest {
+        var sources = [
+            RunManifest.Source(role: "pairs", path: manifest.path, sha256: manifest.contentHash, count: manifest.count),
+            RunManifest.Source(
+                role: CaptionerRun.Role.model, path: inputs.model, sha256: inputs.modelHash,
+                count: reader.clip.parameterCount().total),
+            RunManifest.Source(
+                role: CaptionerRun.Role.languageModel, path: inputs.languageModel, sha256: inputs.languageModelHash,
+                count: task.model.languageModel.parameterCount().total),
+            RunManifest.Source(
+                role: CaptionerRun.Role.tokenizer, path: inputs.languageModel,
+                sha256: try TokenizerFingerprint.hash(folder: inputs.languageModel), count: vocabularySize),
+        ]
+        if let alignment = inputs.alignment, let aligned = reader.aligned {
+            sources.append(
+                .init(
+                    role: CaptionerRun.Role.alignment, path: alignment, sha256: try AlignmentFingerprint.hash(aligned),
+                    count: aligned.step))
+        }
+        if let validation {
+            sources.append(
+                .init(
+                    role: "validation", path: validation.path, sha256: validation.contentHash, count: validation.count))
+        }
+        return RunManifest(
+            sources: sources,
+            parameterGroups: task.optimizer.groups.map {
+                .init(
+                    name: $0.name, tensors: $0.parameters.count, elements: $0.elementCount,
+                    learningRate: $0.learningRate, weightDecay: $0.weightDecay)
+            },
+            frozenElements: reader.clip.parameterCount().total
+                + (recipe.languageModel.frozen ? task.model.languageModel.parameterCount().total : 0),
+            seed: recipe.training.seed, device: "\(inputs.device)", dtype: reader.precision.rawValue,
+            versions: versions,
+            steps: recipe.totalSteps(sampleCount: samples.count))
+    }
+
+    /// Computes the features of every image that the run will see.
+    /// - Throws: `DatasetError.tooManySkipped`, `CaptioningError.missingReal`.
+    public func prepare() throws {
+        var indices = Set<Int>()
+        var sampler = try sampler(SamplerPosition())
+        // An epoch leaves out its incomplete batch, so a sample may first be met in a later one.
+        for _ in 0..<recipe.totalSteps(sampleCount: samples.count) {
+            guard indices.count < samples.count, let batch = sampler.next() else { break }
+            indices.formUnion(batch.indices)
+        }
+        let wanted = indices.sorted()
+        try prepare(wanted.map { try samples[$0].image })
+        for index in wanted {
+            let sample = try samples[index]
+            guard let reason = features.failures[sample.image] else { continue }
+            unreadable[index] = SkippedSample(index: index, id: sample.id, reason: reason)
+        }
+        let skipped = skippedSamples
+        guard skipped.count < wanted.count || wanted.isEmpty else {
+            throw CaptioningError.nothingToTrainOn(manifest: manifest.path)
+        }
+        if Double(skipped.count) > recipe.data.maximumSkippedShare * Double(samples.count) {
+            throw DatasetError.tooManySkipped(
+                skipped: skipped.count, total: samples.count, maximumShare: recipe.data.maximumSkippedShare,
+                first: Array(skipped.prefix(10)))
+        }
+        for (_, set) in try validationSets() {
+            try prepare((0..<set.count).map { try set[$0].image })
+        }
+    }
+
+    private func prepare(_ images: [RoutedImage]) throws {
+        var lastShown = ContinuousClock.now
+        try features.prepare(images) { done, total in
+            let now = ContinuousClock.now
+            guard done < total, now - lastShown > .seconds(2) else { return }
+            lastShown = now
+            note("features of images: \(done)/\(total)")
+        }
+    }
+
+    private var skippedSamples: [SkippedSample] { unreadable.values.sorted { $0.index < $1.index } }
+
+    private func sampler(_ position: SamplerPosition) throws -> ShuffledSampler {
+        try ShuffledSampler(
+            count: samples.count, batchSize: recipe.training.batchSize, seed: UInt64(recipe.training.seed),
+            position: position)
+    }
+
+    /// The run's batches from a position on.
+    public func batches(from position: SamplerPosition) throws -> CaptionBatches {
+        CaptionBatches(
+            sampler: try sampler(position), skipped: skippedSamples, isReadable: { self.unreadable[$0] == nil },
+            id: { try self.samples[$0].id })
+    }
+
+    private func batch(_ set: CaptionSamples, _ indices: [Int]) throws -> ClipCapTask.Batch {
+        let rows = try indices.map { try set[$0] }
+        let captions = rows.map(\.caption)
+        let tokenizer = tokenizer
+        return ClipCapTask.Batch(
+            ids: rows.map(\.id), features: try features(rows.map(\.image)),
+            tokens: { tokenizer(Array(captions[$0])) })
+    }
+
+    /// The sets that validation loss is measured on: real images as they are captioned later, and generated ones where
+    /// the captioner is trained on them.
+    private func validationSets() throws -> [(name: String, samples: CaptionSamples)] {
+        guard let validation else { return [] }
+        let isAligned = reader.aligned != nil
+        let source = recipe.data.source
+        let hasReal = try (0..<validation.count).allSatisfy { try validation.pair(at: $0).real != nil }
+        let trainsGenerated = source.trainedModalities.contains(.generated)
+        guard hasReal || trainsGenerated else {
+            // Says which pair lacks its real image.
+            let real = try CaptionSamples(validation, source, modalities: [.real], isAligned: isAligned)
+            for index in 0..<real.count { _ = try real[index] }
+            return []
+        }
+        var modalities: [Modality] = hasReal ? [.real] : []
+        if trainsGenerated { modalities.append(.generated) }
+        return try modalities.enumerated().map { index, modality in
+            (
+                index == 0 ? "loss" : "loss_\(modality.rawValue)",
+                try CaptionSamples(validation, source, modalities: [modality], isAligned: isAligned)
+            )
+        }
+    }
+}
+
+extension CaptionerTrainer: TrainingTask {
+    public typealias Batch = CaptionBatch
+
+    public func step(_ batch: CaptionBatch, step: Int) throws -> Training.StepReport {
+        try task.step(self.batch(samples, batch.indices), step: step)
+    }
+
+    /// Loss on the validation pairs: `loss` on their real images, `loss_generated` on the generated ones when the captioner
+    /// is trained on such; nothing without them.
+    public func validate() throws -> [Metric] {
+        try validationSets().map { name, set in
+            let readable = try (0..<set.count).filter { features.contains(try set[$0].image) }
+            let size = recipe.training.microBatchSize ?? recipe.training.batchSize
+            var batches: [[Int]] = []
+            for start in stride(from: 0, to: readable.count, by: size) {
+                batches.append(Array(readable[start..<min(start + size, readable.count)]))
+            }
+            var failure: (any Error)?
+            let loss = task.meanLoss(
+                batches.lazy.compactMap { indices -> ClipCapTask.Batch? in
+                    do {
+                        return try self.batch(set, indices)
+                    } catch {
+                        failure = failure ?? error
+                        return nil
+                    }
+                })
+            if let failure { throw failure }
+            return Metric(name, loss)
+        }
+    }
+
+    public func save(to folder: String) throws { try task.save(to: folder) }
+    public func load(from folder: String) throws { try task.load(from: folder) }
+    public var generatorStates: [String: [UInt8]] { task.generatorStates }
+    public func restoreGenerators(_ states: [String: [UInt8]]) throws { task.restoreGenerators(states) }
+}
+
+/// Which samples a step trains on.
+public struct CaptionBatch: TrainingBatch {
+    public let indices: [Int]
+    public let ids: [String]
+    public let next: SamplerPosition
+    public var count: Int { indices.count }
+}
+
+/// A run's batches: the sampler's, without samples whose image cannot be read.
+public final class CaptionBatches: BatchSource {
+    private var sampler: ShuffledSampler
+    private let isReadable: (Int) -> Bool
+    private let id: (Int) throws -> String
+    public let skipped: [SkippedSample]
+    /// Features are there before the first step.
+    public var waited: Duration { .zero }
+
+    init(
+        sampler: ShuffledSampler, skipped: [SkippedSample], isReadable: @escaping (Int) -> Bool,
+        id: @escaping (Int) throws -> String
+    ) {
+        self.sampler = sampler
+        self.skipped = skipped
+        self.isReadable = isReadable
+        self.id = id
+    }
+
+    public func next() throws -> CaptionBatch? {
+        while let batch = sampler.next() {
+            let indices = batch.indices.filter(isReadable)
+            if indices.isEmpty { continue }
+            return CaptionBatch(indices: indices, ids: try indices.map(id), next: batch.next)
+        }
+        return nil
+    }
+}
+
+extension ClipCapConfiguration {
+    /// The captioner that a recipe describes, for given encoders.
+    init(_ recipe: CaptionerRecipe, featureSize: Int, languageModel: GPT2Configuration) {
+        self.init()
+        mapper = recipe.mapper.kind
+        prefixLength = recipe.mapper.prefixLength
+        clipLength = recipe.mapper.clipLength
+        layerCount = recipe.mapper.layers
+        headCount = recipe.mapper.heads
+        self.featureSize = featureSize
+        embeddingSize = languageModel.hiddenSize
+        vocabularySize = languageModel.vocabularySize
+        normalizesFeatures = recipe.mapper.normalizeFeatures
+        ending = recipe.captions.ending
+    }
+}
+
+extension LoopSettings {
+    public init(_ recipe: CaptionerRecipe, sampleCount: Int) {
+        self.init(
+            totalSteps: recipe.totalSteps(sampleCount: sampleCount), logEvery: recipe.training.logEvery,
+            validationEvery: recipe.training.validationEvery, checkpointEvery: recipe.training.checkpointEvery,
+            keepCheckpoints: recipe.training.keepCheckpoints)
+    }
+}

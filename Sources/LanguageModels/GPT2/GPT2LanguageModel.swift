@@ -1,0 +1,112 @@
+import Foundation
+import Torch
+import TorchNN
+
+// GPT-2: Language Models are Unsupervised Multitask Learners (Radford et al. 2019).
+// Reference: transformers `GPT2LMHeadModel`; logits agree within 1e-4 in float32.
+
+/// The decoder without its output layer.
+public final class GPT2Decoder: Module {
+    @Child("wte") public var tokens: Embedding  // weight [V, C]
+    @Child("wpe") public var positions: Embedding  // weight [context, C]
+    @Children("h") public var blocks: [GPT2Block]
+    @Child("ln_f") public var finalNorm: LayerNorm
+
+    init(_ configuration: GPT2Configuration) {
+        super.init()
+        tokens = Embedding(configuration.vocabularySize, configuration.hiddenSize)
+        positions = Embedding(configuration.contextLength, configuration.hiddenSize)
+        blocks = (0..<configuration.layerCount).map { GPT2Block(configuration, layer: $0) }
+        finalNorm = LayerNorm(configuration.hiddenSize, eps: configuration.layerNormEps)
+    }
+}
+
+/// GPT-2 with its language head, in Hugging Face's checkpoint keys.
+public final class GPT2LanguageModel: Module, CausalLanguageModel {
+    @Child("transformer") public var decoder: GPT2Decoder
+    /// The output layer `[V, C]` of models whose head is not tied; nil when it is the token embedding.
+    @OptionalParameter("lm_head.weight") public var head: Tensor?
+
+    public let configuration: GPT2Configuration
+    /// Draws the dropout masks of training (`setTraining(true)`), on the model's device; without it nothing is dropped.
+    public var dropoutGenerator: Generator?
+
+    /// A model whose weights are not set yet; `load` or `initialize` fills them.
+    public init(_ configuration: GPT2Configuration) {
+        self.configuration = configuration
+        super.init()
+        decoder = GPT2Decoder(configuration)
+        head = configuration.tiesHead ? nil : .empty([configuration.vocabularySize, configuration.hiddenSize])
+    }
+
+    public var vocabularySize: Int { configuration.vocabularySize }
+    public var contextLength: Int { configuration.contextLength }
+    public var embeddingSize: Int { configuration.hiddenSize }
+    public var device: Device { decoder.tokens.weight.device }
+
+    public func embed(_ tokens: Tensor) -> Tensor { decoder.tokens(tokens) }
+
+    public func hiddenStates(
+        embeddings: Tensor, attentionMask: Tensor? = nil, positions: Tensor? = nil, cache: KeyValueCache? = nil
+    ) -> Tensor {
+        let past = cache?.length ?? 0
+        let newCount = embeddings.size(1)
+        precondition(
+            past + newCount <= contextLength || positions != nil,
+            "\(past + newCount) positions in a context of \(contextLength)")
+        let table = decoder.positions
+        // [T, C] broadcasts over the rows; given positions are looked up, [B, T, C].
+        let added = positions.map { table($0) } ?? table.weight[past..<past + newCount]
+        let dropout = isTraining ? dropoutGenerator : nil
+        var states = embeddings + added.to(embeddings.dtype)
+        if let dropout {
+            states = Functional.dropout(states, p: configuration.embeddingDropout, generator: dropout)
+        }
+        let pattern = GPT2AttentionPattern(
+            mask: attentionMask, past: past, newCount: newCount, device: embeddings.device)
+        for (layer, block) in decoder.blocks.enumerated() {
+            states = block(states, pattern: pattern, cache: cache, layer: layer, dropout: dropout)
+        }
+        return decoder.finalNorm(states)
+    }
+
+    public func logits(_ states: Tensor) -> Tensor {
+        Functional.linear(states, weight: head ?? decoder.tokens.weight)
+    }
+
+    public func makeCache() -> KeyValueCache {
+        KeyValueCache(
+            layerCount: configuration.layerCount, headCount: configuration.headCount,
+            headSize: configuration.hiddenSize / configuration.headCount)
+    }
+
+    /// Fresh weights as GPT-2 is trained from: normal with the configuration's range, the layers that write into the
+    /// residual stream with that range / √(2 · layers), biases 0, norms 1.
+    public func initialize(generator: Generator) {
+        withoutGradients {
+            let range = configuration.initializerRange
+            let residual = range / Double(2 * configuration.layerCount).squareRoot()
+            func normal(_ tensor: Tensor, _ std: Double) { tensor.normalInPlace(std: std, generator: generator) }
+            func identity(_ norm: LayerNorm) {
+                norm.weight.fillInPlace(1)
+                norm.bias.fillInPlace(0)
+            }
+            normal(decoder.tokens.weight, range)
+            normal(decoder.positions.weight, range)
+            for block in decoder.blocks {
+                identity(block.norm1)
+                identity(block.norm2)
+                for (layer, std) in [
+                    (block.attention.queryKeyValue, range), (block.attention.output, residual),
+                    (block.mlp.up, range), (block.mlp.down, residual),
+                ] {
+                    normal(layer.weight, std)
+                    layer.bias.fillInPlace(0)
+                }
+            }
+            identity(decoder.finalNorm)
+            if let head { normal(head, range) }
+        }
+        weightsDidChange()
+    }
+}

@@ -1,0 +1,56 @@
+import Torch
+
+// What generation and captioning need of a language model, and no more. GPT-2 is the first; later families conform too.
+//
+// Shapes: B rows, T new positions, S = past + T positions, C embedding size, V vocabulary.
+
+/// A decoder that predicts the next token from everything before it.
+public protocol CausalLanguageModel: AnyObject {
+    /// V.
+    var vocabularySize: Int { get }
+    /// Positions that a row may have, prompt and generated tokens together.
+    var contextLength: Int { get }
+    /// C.
+    var embeddingSize: Int { get }
+    /// Where the weights are.
+    var device: Device { get }
+
+    /// Token embeddings without positions: int64 `[B, T]` on the model's device gives `[B, T, C]`.
+    func embed(_ tokens: Tensor) -> Tensor
+
+    /// The last layer's normalised states of new positions.
+    /// - Parameters:
+    ///   - embeddings: `[B, T, C]`, from `embed` or from elsewhere (a prefix); positions are added here.
+    ///   - attentionMask: `[B, S]` int64 or bool, 1 = may be attended to; nil is all ones. States of masked positions
+    ///     are meaningless.
+    ///   - positions: int64 `[B, T]` or `[1, T]`; nil counts from the length of the cache, masked positions included, as
+    ///     transformers does outside of `generate`.
+    ///   - cache: keys and values of earlier calls; the new ones are added to it.
+    /// - Returns: `[B, T, C]`.
+    func hiddenStates(
+        embeddings: Tensor, attentionMask: Tensor?, positions: Tensor?, cache: KeyValueCache?
+    ) -> Tensor
+
+    /// Unnormalised scores of the next token: states `[..., C]` give `[..., V]`.
+    func logits(_ states: Tensor) -> Tensor
+
+    /// An empty cache of this model's shape.
+    func makeCache() -> KeyValueCache
+}
+
+extension CausalLanguageModel {
+    /// Logits `[B, T, V]` of embeddings `[B, T, C]`; the parameters are those of `hiddenStates`.
+    public func callAsFunction(
+        embeddings: Tensor, attentionMask: Tensor? = nil, positions: Tensor? = nil, cache: KeyValueCache? = nil
+    ) -> Tensor {
+        logits(
+            hiddenStates(embeddings: embeddings, attentionMask: attentionMask, positions: positions, cache: cache))
+    }
+
+    /// Logits `[B, T, V]` of tokens int64 `[B, T]`.
+    public func callAsFunction(
+        _ tokens: Tensor, attentionMask: Tensor? = nil, positions: Tensor? = nil, cache: KeyValueCache? = nil
+    ) -> Tensor {
+        self(embeddings: embed(tokens), attentionMask: attentionMask, positions: positions, cache: cache)
+    }
+}

@@ -1,0 +1,58 @@
+import Foundation
+
+/// A language model's folder or a request to generate that cannot be used.
+public enum LanguageModelError: Error, Equatable, Sendable, CustomStringConvertible, LocalizedError {
+    /// The folder lacks a file that says what the model is, or holds it in a form that is not read.
+    case notAModelFolder(path: String, expected: String)
+    case unreadable(file: String, reason: String)
+    case invalidValue(file: String, key: String, expected: String, got: String)
+    /// Weights whose tensor names belong to no known layout.
+    case unknownLayout(file: String, expected: String)
+    /// A tokenizer that gives ids which the model has no embedding for.
+    case vocabularyMismatch(tokenizer: Int, model: Int)
+    /// A prompt and the tokens asked for do not fit the context.
+    case contextExceeded(prompt: Int, length: Int, newTokens: Int, contextLength: Int)
+    case emptyPrompt(prompt: Int)
+    case tokenOutOfVocabulary(prompt: Int, position: Int, id: Int, vocabularySize: Int)
+    case prefixShape(prompt: Int, expected: String, got: [Int])
+    case invalidSetting(name: String, expected: String, got: String)
+    /// Stop strings are compared as bytes, and nobody said what bytes a token stands for.
+    case stopStringsNeedBytes(strings: [String])
+    /// Tokens of a beam search are not known before it ends.
+    case streamingBeams(beamCount: Int)
+    /// Fewer uniform numbers than sequences and tokens need.
+    case tooFewDraws(sequence: Int, needed: Int, got: Int)
+
+    public var description: String {
+        switch self {
+        case .notAModelFolder(let path, let expected):
+            "'\(path)' is no language model folder: \(expected) expected in it; give the folder that holds the weights and their configuration"
+        case .unreadable(let file, let reason):
+            "\(file): \(reason)"
+        case .invalidValue(let file, let key, let expected, let got):
+            "\(file): '\(key)' is \(got), expected \(expected)"
+        case .unknownLayout(let file, let expected):
+            "\(file): the tensor names are of no known layout; expected \(expected)"
+        case .vocabularyMismatch(let tokenizer, let model):
+            "the tokenizer has \(tokenizer) tokens, the language model embeds \(model); use the tokenizer files that belong to the model"
+        case .contextExceeded(let prompt, let length, let newTokens, let contextLength):
+            "prompt \(prompt) has \(length) positions and \(newTokens) new tokens were asked for, the model's context holds \(contextLength); shorten the prompt or ask for at most \(max(0, contextLength - length + 1)) tokens"
+        case .emptyPrompt(let prompt):
+            "prompt \(prompt) has neither prefix embeddings nor tokens; begin with the end-of-text token to generate from nothing"
+        case .tokenOutOfVocabulary(let prompt, let position, let id, let vocabularySize):
+            "prompt \(prompt): token \(position) has id \(id), the model's vocabulary has ids 0 to \(vocabularySize - 1); use the tokenizer files that belong to the model"
+        case .prefixShape(let prompt, let expected, let got):
+            "prompt \(prompt): the prefix embeddings have shape \(got), expected \(expected)"
+        case .invalidSetting(let name, let expected, let got):
+            "generation setting '\(name)' is \(got), expected \(expected)"
+        case .stopStringsNeedBytes(let strings):
+            "stop strings \(strings) were given without a tokenizer; pass the bytes of its tokens (GPT2Tokenizer.bytes(of:))"
+        case .streamingBeams(let beamCount):
+            "tokens cannot be streamed from a search over \(beamCount) beams, which knows them only at its end; stream with greedy or sampled generation"
+        case .tooFewDraws(let sequence, let needed, let got):
+            "sequence \(sequence) needs up to \(needed) uniform numbers, \(got) were given"
+        }
+    }
+
+    public var errorDescription: String? { description }
+}
