@@ -83,9 +83,11 @@ let package = Package(
         .target(
             name: "Miniature",
             dependencies: [
-                "Torch", "TorchNN", "TorchOptim", "Encoders", "Images", "Tokenizers", "Safetensors", "StrictJSON",
+                "Torch", "TorchNN", "TorchOptim", "Encoders", "Diffusion", "LanguageModels", "Images", "Tokenizers",
+                "Safetensors", "StrictJSON", "Datasets", "Training",
                 "Randomness",
-            ]),
+            ],
+            resources: [.embedInCode("Recipes")]),
         // F6
         .target(
             name: "Captioning",

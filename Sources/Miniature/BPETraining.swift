@@ -1,14 +1,24 @@
 import StrictJSON
 import Tokenizers
 
-// Byte-pair encoding (Gage 1994; Sennrich et al. 2016) as CLIP uses it: lower case, words of letters, single digits, runs of
-// other signs, `</w>` at word ends. The merges it learns are written as the files that CLIP's tokenizers read.
+// Byte-pair encoding (Gage 1994; Sennrich et al. 2016) in the two ways that the models here read. The merges it learns are
+// written as the files of their tokenizers.
 
-/// Learns a CLIP vocabulary from texts.
+/// Learns a vocabulary from texts.
 public struct BPETraining: Sendable {
+    /// How a text becomes words, and words symbols.
+    public enum Style: Sendable {
+        /// Lower case; words of letters, single digits, runs of other signs; `</w>` at word ends; `<|startoftext|>` and
+        /// `<|endoftext|>`.
+        case clip
+        /// As written; words of letters, of digits, of other signs, each with the space before it; `<|endoftext|>` alone.
+        case gpt2
+    }
+
+    public let style: Style
     /// Pairs in the order they were merged; a token is a sequence of the byte alphabet's characters.
     public let merges: [(left: String, right: String)]
-    /// Tokens in the order of their ids: 256 bytes, 256 bytes that end a word, merges, start, end.
+    /// Tokens in the order of their ids: 256 bytes, for CLIP 256 bytes that end a word, merges, then start (CLIP) and end.
     public let vocabulary: [String]
 
     /// - Parameters:
@@ -18,13 +28,15 @@ public struct BPETraining: Sendable {
     ///
     /// The most frequent pair is merged first; of equally frequent ones the one that comes first by bytes, so that the
     /// result depends on the texts alone.
-    public init(texts: some Sequence<String>, mergeLimit: Int = 1000) {
+    public init(texts: some Sequence<String>, mergeLimit: Int = 1000, style: Style = .clip) {
+        self.style = style
+        let ending = style == .clip ? "</w>" : ""
         var counts: [[UInt8]: Int] = [:]
-        for text in texts { Self.words(Array(text.utf8)) { counts[Array($0), default: 0] += 1 } }
+        for text in texts { Self.words(Array(text.utf8), style) { counts[Array($0), default: 0] += 1 } }
         var words = counts.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { word, count in
             (
                 symbols: word.enumerated().map { index, byte in
-                    String(decoding: ByteAlphabet.token(byte), as: UTF8.self) + (index == word.count - 1 ? "</w>" : "")
+                    String(decoding: ByteAlphabet.token(byte), as: UTF8.self) + (index == word.count - 1 ? ending : "")
                 }, count: count
             )
         }
@@ -44,13 +56,15 @@ public struct BPETraining: Sendable {
         }
         self.merges = merges
         let bytes = ByteAlphabet.vocabularyOrder.map { String(decoding: ByteAlphabet.token($0), as: UTF8.self) }
+        let merged = merges.map { $0.left + $0.right }
         vocabulary =
-            bytes + bytes.map { $0 + "</w>" } + merges.map { $0.left + $0.right } + [
-                "<|startoftext|>", "<|endoftext|>",
-            ]
+            switch style {
+            case .clip: bytes + bytes.map { $0 + ending } + merged + ["<|startoftext|>", "<|endoftext|>"]
+            case .gpt2: bytes + merged + ["<|endoftext|>"]
+            }
     }
 
-    public var startID: Int { vocabulary.count - 2 }
+    public var startID: Int { style == .clip ? vocabulary.count - 2 : endID }
     public var endID: Int { vocabulary.count - 1 }
 
     /// `vocab.json`: token to id, in the order of ids.
@@ -92,24 +106,27 @@ public struct BPETraining: Sendable {
         }
     }
 
-    /// The words of a text, lower-cased.
-    private static func words(_ text: [UInt8], _ body: (ArraySlice<UInt8>) -> Void) {
+    /// The words of a text.
+    private static func words(_ text: [UInt8], _ style: Style, _ body: (ArraySlice<UInt8>) -> Void) {
         enum Kind { case space, letter, digit, other }
         func kind(_ byte: UInt8) -> Kind {
             switch byte {
             case 0x09...0x0D, 0x20: .space
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), 0x80...: .letter
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"), 0x80...: .letter
             case UInt8(ascii: "0")...UInt8(ascii: "9"): .digit
             default: .other
             }
         }
-        let lower = text.map { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) ? $0 + 32 : $0 }
+        let isCLIP = style == .clip
+        let text = isCLIP ? text.map { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) ? $0 + 32 : $0 } : text
         var start = 0
-        while start < lower.count {
-            let first = kind(lower[start])
-            var end = start + 1
-            if first != .digit { while end < lower.count, kind(lower[end]) == first { end += 1 } }
-            if first != .space { body(lower[start..<end]) }
+        while start < text.count {
+            // GPT-2's words carry the plain space before them.
+            let leads = !isCLIP && text[start] == 0x20 && start + 1 < text.count && kind(text[start + 1]) != .space
+            let first = kind(text[leads ? start + 1 : start])
+            var end = start + (leads ? 2 : 1)
+            if first != .digit || !isCLIP { while end < text.count, kind(text[end]) == first { end += 1 } }
+            if first != .space { body(text[start..<end]) }
             start = end
         }
     }

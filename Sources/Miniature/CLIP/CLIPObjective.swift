@@ -27,7 +27,8 @@ public final class CLIPObjective: Objective {
 
         init(_ data: SceneData, _ processor: CLIPProcessor) throws {
             self.data = data
-            let (ids, truncated) = try processor.tokens(data.captions, folder: "the vocabulary learnt from the captions")
+            let (ids, truncated) = try processor.tokens(
+                data.captions, folder: "the vocabulary learnt from the captions")
             if let row = truncated.first {
                 throw MiniatureError.captionTooLong(
                     caption: data.captions[row], limit: processor.contextLength, what: "the CLIP")
@@ -119,7 +120,10 @@ extension Module {
     /// Writes the weights in another precision than that of training.
     func saveWeights(to path: String, dtype: DType, prefix: String = "") throws {
         let tensors = namedTensors(prefix: prefix).filter { $0.kind != .derived }.map { entry in
-            (key: entry.key, tensor: entry.tensor.dtype.isFloatingPoint ? entry.tensor.detached().to(dtype) : entry.tensor)
+            (
+                key: entry.key,
+                tensor: entry.tensor.dtype.isFloatingPoint ? entry.tensor.detached().to(dtype) : entry.tensor
+            )
         }
         try Weights.save(tensors, metadata: ["format": "pt"], to: path)
     }

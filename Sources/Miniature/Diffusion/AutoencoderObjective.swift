@@ -39,7 +39,7 @@ public final class AutoencoderObjective: Objective {
     }
 
     public func loss(_ batch: SceneBatch, step: Int) -> (loss: Tensor, metrics: [Metric]) {
-        let pictures = train.pictures(batch.indices)  // [B, 3, S, S]
+        let pictures = cropped(train.pictures(batch.indices), step)  // [B, 3, S, S]
         let (mean, logVariance) = model.encode(pictures)
         let latents = model.sample(mean: mean, logVariance: logVariance, generator: draws.noise(step))
         let error = model.decode(latents) - pictures
@@ -50,6 +50,16 @@ public final class AutoencoderObjective: Objective {
             loss,
             [Metric("absolute_error", absolute.item()), Metric("divergence", divergence.item())]
         )
+    }
+
+    /// In the first steps the same part of every picture, another one in each step.
+    private func cropped(_ pictures: Tensor, _ step: Int) -> Tensor {
+        let side = recipe.loss.cropSide
+        guard step < recipe.loss.cropSteps else { return pictures }
+        var random = draws.choices(step)
+        let top = random.integer(below: pictures.size(2) - side + 1)
+        let left = random.integer(below: pictures.size(3) - side + 1)
+        return pictures.slice(2, top..<top + side).slice(3, left..<left + side).contiguous()
     }
 
     /// Peak signal-to-noise ratio (dB) of validation pictures coded and decoded, without noise.
@@ -82,6 +92,6 @@ public final class AutoencoderObjective: Objective {
         configuration.scalingFactor = 1 / (all - all.mean()).square().mean().sqrt().item()
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         try AtomicFile.write(configuration.diffusersJSON, to: "\(folder)/config.json")
-        try model.saveWeights(to: "\(folder)/\(DiffusersFolder.weights)", dtype: dtype)
+        try model.saveWeights(to: "\(folder)/\(DiffusionFiles.weights)", dtype: dtype)
     }
 }

@@ -15,8 +15,7 @@ public final class UNetObjective: Objective {
     private let recipe: UNetRecipe
     private let clipFolder: String
     private let autoencoderFolder: String
-    private let text: CLIPTextTower
-    private let startID: Int
+    private let text: DiffusionTextEncoder
     private let noise: NoiseSchedule
     private let train: Latents
     private let validation: Latents
@@ -60,19 +59,23 @@ public final class UNetObjective: Objective {
     /// - Parameters:
     ///   - clip: folder of the trained CLIP, whose text tower conditions.
     ///   - autoencoder: folder of the trained autoencoder.
-    public init(_ recipe: UNetRecipe, train: SceneData, validation: SceneData, clip: String, autoencoder: String) throws {
+    public init(_ recipe: UNetRecipe, train: SceneData, validation: SceneData, clip: String, autoencoder: String) throws
+    {
         self.recipe = recipe
         clipFolder = clip
         autoencoderFolder = autoencoder
         draws = Draws(seed: recipe.training.seed)
-        text = try DiffusersFolder.textEncoder(of: clip)
-        let processor = try CLIPProcessor(folder: clip, configuration: CLIPConfiguration(folder: clip))
-        let coder = try DiffusersFolder.autoencoder(autoencoder)
+        let encoder = try CLIPModel(folder: clip, dtype: .float32, memory: .owned)
+        // As Stable Diffusion 2: without the last layer.
+        text = try DiffusionTextEncoder(of: encoder)
+        text.setRequiresGrad(false)
+        let processor = try CLIPProcessor(folder: clip, configuration: encoder.configuration)
+        let coder = try AutoencoderKL(folder: autoencoder)
+        coder.to(dtype: .float32)
         scale = coder.configuration.scalingFactor
-        noise = try NoiseSchedule(DiffusersFolder.schedule(recipe.loss.type))
+        noise = try NoiseSchedule(DiffusionFiles.schedule(recipe.loss.type))
         self.train = try Latents(train, coder, processor, clip)
         self.validation = try Latents(validation, coder, processor, clip)
-        startID = Int(self.train.ids[0, 0].item())
         let configuration = Self.configuration(
             recipe.model, latentChannels: coder.configuration.latentChannels, side: self.train.mean.size(2),
             textWidth: text.configuration.hiddenSize)
@@ -117,7 +120,7 @@ public final class UNetObjective: Objective {
         let (states, clean): (Tensor, Tensor) = withoutGradients {
             let mean = latents.mean.indexSelect(0, rows)
             let jitter = Tensor.randn(mean.shape, generator: generator) * latents.deviation.indexSelect(0, rows)
-            return (text.hiddenState(latents.ids.indexSelect(0, Tensor(captions))), (mean + jitter) * scale)
+            return (text(latents.ids.indexSelect(0, Tensor(captions))), (mean + jitter) * scale)
         }
         let timesteps = (Tensor.rand([scenes.count], generator: generator) * Double(noise.trainSteps)).to(.int64)
         let drawn = Tensor.randn(clean.shape, generator: generator)
@@ -144,18 +147,14 @@ public final class UNetObjective: Objective {
             try FileManager.default.createDirectory(atPath: "\(folder)/\(part)", withIntermediateDirectories: true)
         }
         try AtomicFile.write(model.configuration.diffusersJSON, to: "\(folder)/unet/config.json")
-        try model.saveWeights(to: "\(folder)/unet/\(DiffusersFolder.weights)", dtype: dtype)
-        for name in ["config.json", DiffusersFolder.weights] {
-            try DiffusersFolder.copy("\(autoencoderFolder)/\(name)", to: "\(folder)/vae/\(name)")
+        try model.saveWeights(to: "\(folder)/unet/\(DiffusionFiles.weights)", dtype: dtype)
+        for name in ["config.json", DiffusionFiles.weights] {
+            try DiffusionFiles.copy("\(autoencoderFolder)/\(name)", to: "\(folder)/vae/\(name)")
         }
+        try text.save(folder: "\(folder)/text_encoder")
+        try DiffusionFiles.copyTokenizer(from: clipFolder, to: "\(folder)/tokenizer")
         try AtomicFile.write(
-            DiffusersFolder.textEncoder(text.configuration, startID: startID, dtype: .float32),
-            to: "\(folder)/text_encoder/config.json")
-        try text.saveWeights(
-            to: "\(folder)/text_encoder/model.safetensors", dtype: .float32, prefix: "text_model")
-        try DiffusersFolder.copyTokenizer(from: clipFolder, to: "\(folder)/tokenizer")
-        try AtomicFile.write(
-            DiffusersFolder.scheduler(recipe.loss.type), to: "\(folder)/scheduler/scheduler_config.json")
-        try AtomicFile.write(DiffusersFolder.index, to: "\(folder)/model_index.json")
+            DiffusionFiles.scheduler(recipe.loss.type), to: "\(folder)/scheduler/scheduler_config.json")
+        try DiffusersFolder.writeIndex(to: folder, scheduler: .dpmSolver)
     }
 }

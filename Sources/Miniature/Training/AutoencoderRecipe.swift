@@ -17,6 +17,9 @@ public struct AutoencoderRecipe: MiniatureRecipe {
         public var squared = 0.5
         /// Weight of the KL divergence of the latents from a standard normal, in nats per latent number.
         public var divergence = 1e-4
+        /// Side of the part of a picture that the first `cropSteps` steps look at: more of them for the same work.
+        public var cropSide = 32
+        public var cropSteps = 0
 
         public init() {}
     }
@@ -42,6 +45,8 @@ public struct AutoencoderRecipe: MiniatureRecipe {
             RecipeField("model.normGroups", \.model.normGroups),
             RecipeField("loss.squared", \.loss.squared),
             RecipeField("loss.divergence", \.loss.divergence),
+            RecipeField("loss.cropSide", \.loss.cropSide),
+            RecipeField("loss.cropSteps", \.loss.cropSteps),
         ]
     }
 
@@ -58,5 +63,10 @@ public struct AutoencoderRecipe: MiniatureRecipe {
         try check(model.latentChannels >= 1, "model.latentChannels", "at least 1", model.latentChannels)
         try check(loss.squared >= 0, "loss.squared", "0 or more", loss.squared)
         try check(loss.divergence >= 0, "loss.divergence", "0 or more", loss.divergence)
+        let (side, factor) = (MiniatureCLIP.imageSize, 1 << (model.channels.count - 1))
+        try check(
+            (factor...side).contains(loss.cropSide) && loss.cropSide % factor == 0, "loss.cropSide",
+            "a multiple of \(factor), which a latent stands for, up to \(side)", loss.cropSide)
+        try check(loss.cropSteps >= 0, "loss.cropSteps", "0 or more", loss.cropSteps)
     }
 }

@@ -91,42 +91,27 @@ public protocol MiniatureRecipe: Recipe {
 extension MiniatureRecipe {
     public static var fields: [RecipeField<Self>] {
         [
-            RecipeField("name", String.self, { $0.name }, { $0.name = $1 }),
-            RecipeField("description", String.self, { $0.description }, { $0.description = $1 }),
-            RecipeField("data.seed", Int.self, { $0.data.seed }, { $0.data.seed = $1 }),
-            RecipeField("data.scenes", Int.self, { $0.data.scenes }, { $0.data.scenes = $1 }),
-            RecipeField(
-                "data.validationScenes", Int.self, { $0.data.validationScenes }, { $0.data.validationScenes = $1 }),
+            RecipeField("name", \.name),
+            RecipeField("description", \.description),
+            RecipeField("data.seed", \.data.seed),
+            RecipeField("data.scenes", \.data.scenes),
+            RecipeField("data.validationScenes", \.data.validationScenes),
         ] + ownFields + [
-            RecipeField("training.steps", Int.self, { $0.training.steps }, { $0.training.steps = $1 }),
-            RecipeField("training.batchSize", Int.self, { $0.training.batchSize }, { $0.training.batchSize = $1 }),
-            RecipeField(
-                "training.learningRate", Double.self, { $0.training.learningRate }, { $0.training.learningRate = $1 }),
-            RecipeField(
-                choice: "training.schedule", TrainingSettings.ScheduleKind.self, { $0.training.schedule },
-                { $0.training.schedule = $1 }),
-            RecipeField(
-                "training.warmupSteps", Int.self, { $0.training.warmupSteps }, { $0.training.warmupSteps = $1 }),
-            RecipeField(
-                "training.weightDecay", Double.self, { $0.training.weightDecay }, { $0.training.weightDecay = $1 }),
-            RecipeField("training.beta2", Double.self, { $0.training.beta2 }, { $0.training.beta2 = $1 }),
-            RecipeField("training.clipNorm", Double.self, { $0.training.clipNorm }, { $0.training.clipNorm = $1 }),
-            RecipeField(
-                "training.averageDecay", Double.self, { $0.training.averageDecay }, { $0.training.averageDecay = $1 }),
-            RecipeField("training.seed", Int.self, { $0.training.seed }, { $0.training.seed = $1 }),
-            RecipeField("training.logEvery", Int.self, { $0.training.logEvery }, { $0.training.logEvery = $1 }),
-            RecipeField(
-                "training.validationEvery", Int.self, { $0.training.validationEvery },
-                { $0.training.validationEvery = $1 }),
-            RecipeField(
-                "training.checkpointEvery", Int.self, { $0.training.checkpointEvery },
-                { $0.training.checkpointEvery = $1 }),
-            RecipeField(
-                "training.keepCheckpoints", Int.self, { $0.training.keepCheckpoints },
-                { $0.training.keepCheckpoints = $1 }),
-            RecipeField(
-                choice: "export.precision", ExportSettings.Precision.self, { $0.export.precision },
-                { $0.export.precision = $1 }),
+            RecipeField("training.steps", \.training.steps),
+            RecipeField("training.batchSize", \.training.batchSize),
+            RecipeField("training.learningRate", \.training.learningRate),
+            RecipeField(choice: "training.schedule", \.training.schedule),
+            RecipeField("training.warmupSteps", \.training.warmupSteps),
+            RecipeField("training.weightDecay", \.training.weightDecay),
+            RecipeField("training.beta2", \.training.beta2),
+            RecipeField("training.clipNorm", \.training.clipNorm),
+            RecipeField("training.averageDecay", \.training.averageDecay),
+            RecipeField("training.seed", \.training.seed),
+            RecipeField("training.logEvery", \.training.logEvery),
+            RecipeField("training.validationEvery", \.training.validationEvery),
+            RecipeField("training.checkpointEvery", \.training.checkpointEvery),
+            RecipeField("training.keepCheckpoints", \.training.keepCheckpoints),
+            RecipeField(choice: "export.precision", \.export.precision),
         ]
     }
 
@@ -165,15 +150,5 @@ extension MiniatureRecipe {
         try check(training.checkpointEvery >= 1, "training.checkpointEvery", "at least 1", training.checkpointEvery)
         try check(training.keepCheckpoints >= 1, "training.keepCheckpoints", "at least 1", training.keepCheckpoints)
         try validateOwn(source: source)
-    }
-}
-
-extension RecipeField {
-    /// As `init(choice:_:)`, by closures: key paths through a protocol are not sendable.
-    init<Value>(
-        choice key: String, _ type: Value.Type, _ get: @escaping @Sendable (R) -> Value,
-        _ set: @escaping @Sendable (inout R, Value) -> Void
-    ) where Value: RawRepresentable & CaseIterable & Sendable, Value.RawValue == String {
-        self.init(key, Choice<Value>.self, { Choice(value: get($0)) }, { set(&$0, $1.value) })
     }
 }

@@ -164,7 +164,8 @@ public final class ObjectiveTask: TrainingTask {
     public func restoreGenerators(_ states: [String: [UInt8]]) {}
 
     /// Copies weights over tensors, strictly: nothing is changed unless keys and shapes are the same.
-    private static func overwrite(_ slots: [(key: String, tensor: Tensor)], from weights: Weights, _ what: String) throws
+    private static func overwrite(_ slots: [(key: String, tensor: Tensor)], from weights: Weights, _ what: String)
+        throws
     {
         var mismatch = StateMismatch(source: weights.source, model: what)
         mismatch.missing = slots.filter { weights[$0.key] == nil }.map { .init(key: $0.key, shape: $0.tensor.shape) }

@@ -89,6 +89,26 @@ public struct SceneDataset: Sendable {
         return try encode(coco)
     }
 
+    private struct Line: Encodable {
+        let id: String
+        let caption: String
+        let real: String
+    }
+
+    /// The captions as JSON Lines, one object each: `id`, `caption`, and as `real` the picture's path below the data folder.
+    public func captionLines() throws -> [UInt8] {
+        let perScene = captions.count / max(1, scenes.count)
+        let names = imageNames
+        var lines: [UInt8] = []
+        for (index, caption) in captions.enumerated() {
+            let (scene, number) = (index / perScene, index % perScene)
+            let id = "\(split.rawValue)-\(scene)-\(number)"
+            lines += try encode(Line(id: id, caption: caption, real: "\(imageFolder)/\(names[scene])"))
+            lines.append(UInt8(ascii: "\n"))
+        }
+        return lines
+    }
+
     private struct Graph: Encodable {
         let image: String
         let hash: String

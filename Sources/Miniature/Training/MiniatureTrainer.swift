@@ -1,0 +1,203 @@
+import Datasets
+import Foundation
+import Safetensors
+import Torch
+import TorchNN
+import Training
+
+/// Trains a small model as a recipe says: what `gmail miniature train` runs.
+///
+///     RUN/recipe.yaml  manifest.json  metrics.jsonl  timings.jsonl  events…  checkpoints/  sessions.jsonl  model/
+///
+/// `model/` is the finished model's folder. `sessions.jsonl` has one line for each time the program ran: steps, seconds,
+/// machine.
+public struct MiniatureTrainer<R: MiniatureRecipe> {
+    /// A file that the run reads besides the renders.
+    public struct Input: Sendable {
+        public var role: String
+        public var path: String
+
+        public init(role: String, path: String) {
+            self.role = role
+            self.path = path
+        }
+    }
+
+    /// What is told while the scenes are rendered.
+    public typealias RenderReport = (_ done: Int, _ total: Int) -> Void
+
+    public let recipe: R
+    public let path: String
+    private let inputs: [Input]
+    private let makeObjective:
+        (R, _ train: SceneData, _ validation: SceneData, _ scratch: String) throws -> any Objective
+
+    /// - Parameters:
+    ///   - path: of the run's folder.
+    ///   - inputs: files of models that the training reads.
+    ///   - objective: makes the model and its loss; `scratch` is a folder for files in between.
+    public init(
+        _ recipe: R, path: String, inputs: [Input] = [],
+        objective: @escaping (R, _ train: SceneData, _ validation: SceneData, _ scratch: String) throws -> any Objective
+    ) {
+        self.recipe = recipe
+        self.path = path
+        self.inputs = inputs
+        makeObjective = objective
+    }
+
+    public var modelFolder: String { "\(path)/model" }
+
+    /// Runs from the latest checkpoint, or from the beginning, and writes the model when the last step is done.
+    /// - Parameters:
+    ///   - resume: whether `path` holds a run to go on with.
+    ///   - versions: for the manifest.
+    ///   - progress: makes the loop's reporter.
+    /// - Throws: `TrainingError`, `MiniatureError`, and what models and files throw.
+    public func run(
+        resume: Bool, versions: [String: String] = [:], stop: StopSignal = StopSignal(),
+        progress: ProgressReporter? = nil, rendering: RenderReport = { _, _ in }
+    ) throws -> LoopOutcome {
+        if resume { try checkLength() }
+        let run = try resume ? RunFolder.resume(path, recipe: recipe) : RunFolder.create(path, recipe: recipe)
+        let start = ContinuousClock.now
+        let world = World(seed: UInt64(recipe.data.seed))
+        let total = recipe.data.scenes + recipe.data.validationScenes
+        var done = 0
+        func report(_ count: Int) {
+            done += count
+            rendering(done, total)
+        }
+        let train = SceneData(world: world, split: .train, count: recipe.data.scenes, report: report)
+        let validation = SceneData(
+            world: world, split: .validation, count: recipe.data.validationScenes, report: report)
+        let task = try ObjectiveTask(
+            makeObjective(recipe, train, validation, "\(path)/files"), settings: recipe.training)
+        try run.write(manifest(task, train, validation, versions))
+        let settings = LoopSettings(
+            totalSteps: recipe.training.steps, logEvery: recipe.training.logEvery,
+            validationEvery: recipe.training.validationEvery, checkpointEvery: recipe.training.checkpointEvery,
+            keepCheckpoints: recipe.training.keepCheckpoints)
+        let first = try run.checkpoints.latest()?.step ?? 0
+        let loop = TrainingLoop(task: task, run: run, settings: settings, stop: stop, progress: progress) {
+            position, _ in
+            try SceneBatches(
+                count: train.count, batchSize: recipe.training.batchSize, seed: UInt64(recipe.training.seed),
+                position: position)
+        }
+        let outcome = try loop.run()
+        let last: Int
+        switch outcome {
+        case .finished(let step):
+            last = step
+            try export(task)
+        case .interrupted(let step, _): last = step
+        }
+        try record(Session(from: first, to: last, since: start, versions: versions))
+        return outcome
+    }
+
+    /// A cosine ends with the last step: its length cannot change on the way.
+    private func checkLength() throws {
+        let begun = try RunFolder.open(path).recipe(of: R.self)
+        guard recipe.training.schedule == .cosine, begun.training.steps != recipe.training.steps else { return }
+        throw MiniatureError.fixedLength(
+            key: "training.steps", got: recipe.training.steps, begun: begun.training.steps)
+    }
+
+    private func manifest(
+        _ task: ObjectiveTask, _ train: SceneData, _ validation: SceneData, _ versions: [String: String]
+    ) throws -> RunManifest {
+        var sources = [
+            RunManifest.Source(
+                role: "train scenes", path: "world \(recipe.data.seed), train", sha256: train.contentHash,
+                count: train.count),
+            RunManifest.Source(
+                role: "validation scenes", path: "world \(recipe.data.seed), validation",
+                sha256: validation.contentHash, count: validation.count),
+        ]
+        for input in inputs {
+            sources.append(
+                .init(role: input.role, path: input.path, sha256: try ContentHash.sha256(ofFile: input.path)))
+        }
+        return RunManifest(
+            sources: sources,
+            parameterGroups: task.optimizer.groups.map {
+                .init(
+                    name: $0.name, tensors: $0.parameters.count, elements: $0.elementCount,
+                    learningRate: $0.learningRate, weightDecay: $0.weightDecay)
+            },
+            frozenElements: 0, seed: recipe.training.seed, device: "cpu", dtype: "float32", versions: versions,
+            steps: recipe.training.steps)
+    }
+
+    /// The model folder, complete or absent.
+    private func export(_ task: ObjectiveTask) throws {
+        let partial = modelFolder + ".partial"
+        let manager = FileManager.default
+        if manager.fileExists(atPath: partial) { try manager.removeItem(atPath: partial) }
+        try manager.createDirectory(atPath: partial, withIntermediateDirectories: true)
+        try task.export(to: partial, dtype: recipe.export.dtype)
+        if manager.fileExists(atPath: modelFolder) { try manager.removeItem(atPath: modelFolder) }
+        try manager.moveItem(atPath: partial, toPath: modelFolder)
+    }
+
+    // MARK: Sessions
+
+    /// One run of the program.
+    private struct Session: Encodable {
+        let fromStep: Int
+        let toStep: Int
+        /// Rendering, encoding and validation included.
+        let seconds: Double
+        let machine: String
+        let threads: Int
+        let versions: [String: String]
+
+        init(from first: Int, to last: Int, since start: ContinuousClock.Instant, versions: [String: String]) {
+            fromStep = first
+            toStep = last
+            let elapsed = (ContinuousClock.now - start).components
+            seconds = Double(elapsed.seconds) + (Double(elapsed.attoseconds) * 1e-15).rounded() / 1e3
+            machine = Machine.description
+            threads = TorchRuntime.threadCount
+            self.versions = versions
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case seconds, machine, threads, versions
+            case fromStep = "from_step"
+            case toStep = "to_step"
+        }
+    }
+
+    private func record(_ session: Session) throws {
+        let file = "\(path)/sessions.jsonl"
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let before = FileManager.default.contents(atPath: file) ?? Data()
+        try AtomicFile.write([UInt8](before) + [UInt8](encoder.encode(session)) + [0x0A], to: file)
+    }
+}
+
+extension SceneData {
+    /// SHA-256 of the pixels and captions.
+    var contentHash: String {
+        let pixels = pixels.withUnsafeBytes { ContentHash.sha256(of: $0) }
+        return ContentHash.sha256(of: pixels + "\n" + captions.joined(separator: "\n"))
+    }
+}
+
+/// The machine, in the words of its kernel.
+enum Machine {
+    static var description: String {
+        let cores = ProcessInfo.processInfo.activeProcessorCount
+        let lines =
+            (FileManager.default.contents(atPath: "/proc/cpuinfo").map { String(decoding: $0, as: UTF8.self) } ?? "")
+            .split(separator: "\n")
+        let name = lines.first { $0.hasPrefix("model name") }?.split(separator: ":").last.map {
+            $0.trimmingCharacters(in: .whitespaces)
+        }
+        return "\(name ?? "unknown processor"), \(cores) cores"
+    }
+}

@@ -1,0 +1,69 @@
+import ArgumentParser
+import Datasets
+import Foundation
+import Images
+import Miniature
+import Safetensors
+import StrictJSON
+
+/// `gmail miniature render`: scenes of a split as files.
+struct MiniatureRender: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "render",
+        abstract: "Render scenes of a split, with five captions and the scene graph of each.",
+        discussion: """
+            Writes DIR/<split>/000000.png …, captions_<split>.json (COCO's format), captions_<split>.jsonl (one line per \
+            caption: id, caption, real), scenes_<split>.jsonl (the scene graphs) and contact_sheet_<split>.png. Scenes are \
+            the same for the same seed on every machine; a larger --count begins with the same scenes. Train, validation \
+            and test are disjoint; some combinations of colour and shape occur in the test alone.
+
+              gmail miniature render --split train --count 2000 --out world
+            """)
+
+    @Option(help: "train, validation or test.")
+    var split: World.Split
+
+    @Option(help: "How many scenes.")
+    var count: Int
+
+    @Option(help: "The folder to write into.", completion: .directory)
+    var out: String
+
+    @Option(help: "Seed of the world.")
+    var seed: UInt64 = 0
+
+    @Flag(help: "No progress.")
+    var quiet = false
+
+    func validate() throws {
+        guard count >= 1 else { throw ValidationError("--count is \(count), expected 1 or more") }
+    }
+
+    func run() async throws {
+        let dataset = SceneDataset(world: World(seed: seed), split: split, count: count)
+        let target = "\(out)/\(dataset.imageFolder)"
+        guard !FileManager.default.fileExists(atPath: target) else {
+            throw CommandError("'\(target)' exists already; give another --out, or remove it")
+        }
+        let partial = "\(out)/.rendering-\(split.rawValue)"
+        if FileManager.default.fileExists(atPath: partial) { try FileManager.default.removeItem(atPath: partial) }
+        let progress = Progress("rendering", total: count, unit: "scenes", quiet: quiet)
+        let pictures = try dataset.write(to: partial) { progress.advance(by: $0) }
+        let sheet = try ContactSheet.make(Array(pictures.prefix(48)), columns: 8, scale: 2)
+        try AtomicFile.write(ImageEncoder.png(sheet), to: "\(partial)/contact_sheet_\(split.rawValue).png")
+        try AtomicFile.write(dataset.captionLines(), to: "\(partial)/captions_\(split.rawValue).jsonl")
+        // The pictures last: they say that the rest is there.
+        let names = try FileManager.default.contentsOfDirectory(atPath: partial)
+        for name in names.sorted(by: {
+            ($0 == dataset.imageFolder ? 1 : 0, $0) < ($1 == dataset.imageFolder ? 1 : 0, $1)
+        }) {
+            let path = "\(out)/\(name)"
+            if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
+            try FileManager.default.moveItem(atPath: "\(partial)/\(name)", toPath: path)
+        }
+        try FileManager.default.removeItem(atPath: partial)
+        print("\(target): \(count) scenes, \(dataset.captions.count) captions")
+    }
+}
+
+extension World.Split: ExpressibleByArgument {}

@@ -1,0 +1,138 @@
+import ArgumentParser
+import Foundation
+import Miniature
+import Torch
+import Training
+
+/// What the trainings of the small models take.
+struct MiniatureTrainOptions: ParsableArguments {
+    @Option(help: "The run's folder.", completion: .directory)
+    var out: String
+
+    @Option(help: "Name of a shipped recipe, or a YAML file; default: the model's own.")
+    var recipe: String?
+
+    @Option(
+        name: .customLong("set"),
+        help: ArgumentHelp("Change a setting of the recipe; may be repeated.", valueName: "key=value"))
+    var overrides: [String] = []
+
+    @Flag(help: "Go on with the run in --out where its last checkpoint stands.")
+    var resume = false
+
+    @Option(help: "CPU threads of one operation; 0 is one per core.")
+    var threads = 0
+
+    @Flag(help: "No progress.")
+    var quiet = false
+
+    func validate() throws {
+        guard threads >= 0 else { throw ValidationError("--threads is \(threads), expected 0 or more") }
+    }
+
+    /// Trains; leaves with the exit code of a signal that stopped it.
+    /// - Parameter name: of the recipe to take without --recipe.
+    func train<R: MiniatureRecipe>(
+        _ type: R.Type, _ name: String, inputs: [MiniatureTrainer<R>.Input] = [],
+        objective: @escaping (R, SceneData, SceneData, String) throws -> any Objective
+    ) throws {
+        let recipe = try R(recipe ?? name, overrides: overrides)
+        let stop = StopSignal()
+        stop.listen()
+        try TorchRuntime.load()
+        if threads > 0 { TorchRuntime.threadCount = threads }
+        try TorchRuntime.keepFreedMemory()
+        let trainer = MiniatureTrainer(recipe, path: out, inputs: inputs, objective: objective)
+        let versions = [
+            "gmail": Gmail.configuration.version, "libtorch": try TorchRuntime.version(),
+            "cpu_kernels": try TorchRuntime.cpuCapability(),
+        ]
+        let bar = Progress(
+            "rendering", total: recipe.data.scenes + recipe.data.validationScenes, unit: "scenes", quiet: quiet)
+        var rendered = 0
+        let outcome = try trainer.run(
+            resume: resume, versions: versions, stop: stop,
+            progress: ProgressReporter(style: .automatic(quiet: quiet), total: recipe.training.steps)
+        ) { done, _ in
+            bar.advance(by: done - rendered)
+            rendered = done
+        }
+        switch outcome {
+        case .finished(let step): print("\(trainer.modelFolder) written (\(step) steps)")
+        case .interrupted(let step, _): print("\(out): stopped at step \(step); go on with --resume")
+        }
+        if outcome.exitCode != 0 { throw ExitCode(outcome.exitCode) }
+    }
+}
+
+/// `gmail miniature train clip`
+struct MiniatureTrainCLIP: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "clip", abstract: "Train the small CLIP: the encoder of real images, f_r.")
+
+    @OptionGroup var options: MiniatureTrainOptions
+
+    func run() throws {
+        try options.train(CLIPRecipe.self, "clip") {
+            try CLIPObjective($0, train: $1, validation: $2, scratch: $3)
+        }
+    }
+}
+
+/// `gmail miniature train autoencoder`
+struct MiniatureTrainAutoencoder: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "autoencoder", abstract: "Train the small autoencoder between pictures and latents.")
+
+    @OptionGroup var options: MiniatureTrainOptions
+
+    func run() throws {
+        try options.train(AutoencoderRecipe.self, "autoencoder") { recipe, train, validation, _ in
+            AutoencoderObjective(recipe, train: train, validation: validation)
+        }
+    }
+}
+
+/// `gmail miniature train unet`
+struct MiniatureTrainUNet: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "unet",
+        abstract: "Train the small denoiser; RUN/model is then a complete Stable Diffusion folder.")
+
+    @Option(help: "Folder of the small CLIP, whose text tower conditions.", completion: .directory)
+    var clip: String
+
+    @Option(help: "Folder of the small autoencoder.", completion: .directory)
+    var autoencoder: String
+
+    @OptionGroup var options: MiniatureTrainOptions
+
+    func run() throws {
+        let inputs: [MiniatureTrainer<UNetRecipe>.Input] = [
+            .init(role: "clip", path: "\(clip)/model.safetensors"),
+            .init(role: "autoencoder", path: "\(autoencoder)/diffusion_pytorch_model.safetensors"),
+        ]
+        for input in inputs where !FileManager.default.fileExists(atPath: input.path) {
+            throw CommandError(
+                "--\(input.role): '\(input.path)' does not exist; give the folder that `gmail miniature train \(input.role)` wrote (RUN/model)"
+            )
+        }
+        try options.train(UNetRecipe.self, "unet", inputs: inputs) { recipe, train, validation, _ in
+            try UNetObjective(recipe, train: train, validation: validation, clip: clip, autoencoder: autoencoder)
+        }
+    }
+}
+
+/// `gmail miniature train language-model`
+struct MiniatureTrainLanguageModel: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "language-model", abstract: "Train the small GPT-2 on captions.")
+
+    @OptionGroup var options: MiniatureTrainOptions
+
+    func run() throws {
+        try options.train(LanguageModelRecipe.self, "language-model") {
+            try LanguageModelObjective($0, train: $1, validation: $2, scratch: $3)
+        }
+    }
+}
