@@ -109,6 +109,27 @@ public struct SceneDataset: Sendable {
         return lines
     }
 
+    private struct Prompt: Encodable {
+        let id: String
+        let caption: String
+        let image: String
+    }
+
+    /// One caption of each scene as JSON Lines for `gmail generate`: `id`, `caption`, and as `image` the picture's path below
+    /// the data folder. The five ways to tell a scene take turns.
+    public func promptLines() throws -> [UInt8] {
+        let perScene = captions.count / max(1, scenes.count)
+        var lines: [UInt8] = []
+        for (scene, name) in imageNames.enumerated() {
+            lines += try encode(
+                Prompt(
+                    id: "\(split.rawValue)-\(scene)", caption: captions[scene * perScene + scene % perScene],
+                    image: "\(imageFolder)/\(name)"))
+            lines.append(UInt8(ascii: "\n"))
+        }
+        return lines
+    }
+
     private struct Graph: Encodable {
         let image: String
         let hash: String

@@ -14,14 +14,20 @@ struct DemoStages {
     }
 
     private var training: [DemoStage] {
-        [
-            ("clip", models.clip), ("autoencoder", models.stableDiffusion + "-autoencoder"),
-            ("unet", models.stableDiffusion), ("language-model", models.languageModel),
-        ].map { kind, folder in
-            DemoStage(
-                "train-\(kind)", "training the small models: \(kind)", makes: folder, continuation: .resumeFlag,
-                ["miniature", "train", kind, "--out", folder])
+        func stage(_ kind: String, _ title: String, _ inputs: [String] = []) -> DemoStage {
+            let run = models.run(of: kind)
+            return DemoStage(
+                "train-\(kind)", "training \(title)", makes: run, continuation: .resumeFlag,
+                ["miniature", "train", kind, "--out", run] + inputs)
         }
+        return [
+            stage("clip", "the small CLIP"), stage("autoencoder", "the small autoencoder"),
+            stage(
+                "unet", "the small denoiser",
+                ["--clip", models.clip, "--autoencoder", "\(models.run(of: "autoencoder"))/model"]
+            ),
+            stage("language-model", "the small GPT-2"),
+        ]
     }
 
     /// Scenes of the demo come from a world of its own, so that none was seen when the small models were trained.
@@ -33,7 +39,7 @@ struct DemoStages {
                 "render-\(split)", "rendering \(count) \(split) scenes", makes: "\(layout.world)/\(split)",
                 [
                     "miniature", "render", "--split", split, "--count", "\(count)", "--seed", "\(1000 + settings.seed)",
-                    "--out", "\(layout.world)/\(split)",
+                    "--out", layout.world,
                 ])
         }
     }
@@ -46,7 +52,7 @@ struct DemoStages {
                 makes: layout.generated(split), continuation: .automatic,
                 [
                     "generate", "--model", models.stableDiffusion, "--captions",
-                    "\(layout.world)/\(split)/prompts.jsonl",
+                    "\(layout.world)/prompts_\(split).jsonl",
                     "--out", layout.generated(split), "--limit", "\(count)", "--steps", "\(settings.generationSteps)",
                     "--guidance", "\(settings.guidance)", "--scheduler", "dpm++", "--seed", "\(settings.seed)",
                     "--image-format", "png",
@@ -100,8 +106,8 @@ struct DemoStages {
             "evaluate-\(kind.rawValue)", "captioning \(settings.testScenes) held-out real scenes: \(kind.title)",
             makes: "\(run)/metrics.json",
             [
-                "evaluate", "captioning", "--run", run, "--captions", "\(layout.world)/test/captions.json", "--images",
-                "\(layout.world)/test/images", "--out", "\(run)/metrics.json", "--metrics", "bleu,rouge,cider",
+                "evaluate", "captioning", "--run", run, "--captions", "\(layout.world)/captions_test.json", "--images",
+                "\(layout.world)/test", "--out", "\(run)/metrics.json", "--metrics", "bleu,rouge,cider",
             ])
     }
 
@@ -121,8 +127,8 @@ struct DemoStages {
             "retrieval on held-out real scenes\(aligned ? ", aligned" : "")",
             makes: file,
             [
-                "evaluate", "retrieval", "--model", models.clip, "--captions", "\(layout.world)/test/captions.json",
-                "--images", "\(layout.world)/test/images", "--out", file,
+                "evaluate", "retrieval", "--model", models.clip, "--captions", "\(layout.world)/captions_test.json",
+                "--images", "\(layout.world)/test", "--out", file,
             ] + (aligned ? ["--run", layout.alignment] : []))
     }
 

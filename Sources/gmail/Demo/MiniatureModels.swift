@@ -4,16 +4,15 @@ import Safetensors
 /// The small models that come with the program: a CLIP, a Stable Diffusion and a GPT-2, in the folders of the big ones.
 struct MiniatureModels {
     let folder: String
-
-    var clip: String { "\(folder)/clip" }
-    var stableDiffusion: String { "\(folder)/stable-diffusion" }
-    var languageModel: String { "\(folder)/gpt2" }
+    let clip: String
+    let stableDiffusion: String
+    let languageModel: String
 
     /// Looks in `given`, else in GMAIL_MINIATURE, else in `Models/miniature` beside the program or above it.
     /// - Throws: `CommandError` naming where it looked.
     init(given: String?) throws {
         if let path = given ?? ProcessInfo.processInfo.environment["GMAIL_MINIATURE"] {
-            folder = path
+            self.init(shippedIn: path)
             try check()
             return
         }
@@ -22,7 +21,7 @@ struct MiniatureModels {
         while true {
             let candidate = place.appendingPathComponent("Models/miniature").path
             if FileManager.default.fileExists(atPath: candidate) {
-                folder = candidate
+                self.init(shippedIn: candidate)
                 try check()
                 return
             }
@@ -35,7 +34,22 @@ struct MiniatureModels {
     }
 
     /// Of models that `gmail miniature train` has made, or will make, in `folder`.
-    init(trainedIn folder: String) { self.folder = folder }
+    init(trainedIn folder: String) {
+        self.folder = folder
+        clip = "\(folder)/clip/model"
+        stableDiffusion = "\(folder)/unet/model"
+        languageModel = "\(folder)/language-model/model"
+    }
+
+    private init(shippedIn folder: String) {
+        self.folder = folder
+        clip = "\(folder)/clip"
+        stableDiffusion = "\(folder)/stable-diffusion"
+        languageModel = "\(folder)/gpt2"
+    }
+
+    /// Where `gmail miniature train KIND` puts its run.
+    func run(of kind: String) -> String { "\(folder)/\(kind)" }
 
     private func check() throws {
         for model in [clip, stableDiffusion, languageModel] where !FileManager.default.fileExists(atPath: model) {
