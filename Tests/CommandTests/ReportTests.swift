@@ -88,7 +88,7 @@ import Testing
             (["plain", "./plain"], 1, "error: run './plain' is given twice"),
             (["plain", "wide"], 1, "error: 'wide/metrics.jsonl', line 2 is not valid JSON"),
             (["plain", "--images", "nowhere"], 1, "error: --images 'nowhere' is not a folder"),
-            (["plain", "--gallery", "-1"], 2, "--gallery is -1, expected 0 to 1000"),
+            (["plain", "--gallery", "1001"], 2, "--gallery is 1001, expected 0 to 1000"),
             ([], 2, "Missing expected argument '<runs> ...'"),
         ]
         for (arguments, status, text) in cases {

@@ -46,7 +46,7 @@ extension RunScore {
                 tag?["metric"]?.string, tag?["variant"]?.string, tag?["tokenizer"]?.string.map { "tokenizer \($0)" },
             ].compactMap { $0 }
             if let images { words.append("\(images) images") }
-            let hashes =
+            let hashes: [(String, String)] =
                 (tag?["sha256"]?.members ?? []).compactMap { member in
                     member.value.string.map { (member.key, $0) }
                 } + references.map { ($0.key, $0.value) }
