@@ -131,20 +131,20 @@ private let tolerance = 1e-5
         let rows = (0..<4).map { batch.tokens($0..<$0 + 1) }
         let single = rows.enumerated().map { row, tokens in
             task.model.loss(features: batch.features[row..<row + 1], captions: tokens)!.item()
-                * Double(tokens.targets.count)
+                * Double(tokens.countedTokens)
         }
         let whole = task.model.loss(features: batch.features, captions: batch.tokens(0..<4))!.item()
-        let count = rows.reduce(0) { $0 + $1.targets.count }
+        let count = rows.reduce(0) { $0 + $1.countedTokens }
         #expect(abs(whole - single.reduce(0, +) / Double(count)) < tolerance)
     }
 
     @Test func tokenZeroCountsUnlessTheAuthorsWayIsAskedFor() {
         let rows = [[3, 0, 5], [0]]
-        #expect(CaptionTokens(rows).targets == [3, 0, 5, 0])
-        #expect(CaptionTokens(rows, ignoring: 0).targets == [3, 5])
-        #expect(CaptionTokens([[0], [0, 0]], ignoring: 0).targets.isEmpty)
-        // [B, P + T - 1] with P = 4, T = 3.
-        #expect(CaptionTokens(rows).positions(prefixLength: 4).array(of: Int.self) == [3, 4, 5, 9])
+        #expect(CaptionTokens(rows).targets.array(of: Int.self) == [3, 0, 5, 0, -100, -100])
+        #expect(CaptionTokens(rows, ignoring: 0).targets.array(of: Int.self) == [3, -100, 5, -100, -100, -100])
+        #expect(CaptionTokens(rows).inputs.array(of: Int.self) == [3, 0, 0, 0])
+        #expect(CaptionTokens(rows).countedTokens == 4)
+        #expect(CaptionTokens([[0], [0, 0]], ignoring: 0).countedTokens == 0)
     }
 
     @Test func aLossThatIsNotFiniteChangesNoWeight() throws {
