@@ -97,29 +97,40 @@ private let tolerance = 1e-5
             let report = try task.step(example.batch(step), step: step)
             #expect(abs(report.loss - losses[step]) < tolerance, "step \(step)")
         }
+        var largest = 0.0
         for parameter in task.optimizer.groups.flatMap(\.parameters) {
             let want = try #require(expected["trained.\(parameter.key)"], "\(parameter.key)").tensor()
-            // AdamW divides by the root of a squared gradient: where that is near 0, rounding grows to a part of a step.
-            #expect(maximumDifference(parameter.tensor, want) < 2e-4, "\(parameter.key)")
-            let mean = withoutGradients { (parameter.tensor - want).abs().mean().item() }
-            #expect(mean < tolerance, "\(parameter.key)")
+            for part in Self.determined(parameter.key, width: want.size(0)) {
+                largest = max(largest, maximumDifference(parameter.tensor[part], want[part]))
+            }
         }
+        print("\(example): largest difference of a parameter after three steps \(largest)")
+        #expect(largest < tolerance)
+    }
+
+    /// Rows of a parameter whose gradient is not 0 by construction. A bias of all keys shifts every score of a query alike,
+    /// so the softmax does not see it: its gradient is rounding, which AdamW scales up to whole steps.
+    private static func determined(_ key: String, width: Int) -> [Range<Int>] {
+        key.hasSuffix("attn.c_attn.bias") ? [0..<width / 3, 2 * width / 3..<width] : [0..<width]
     }
 
     /// A batch in parts has the gradient of the whole, though its parts have other numbers of tokens.
     @Test(arguments: Case.allCases)
     func partsHaveTheGradientOfTheWhole(of example: Case) throws {
-        func train(_ size: Int?) throws -> (losses: [Double], weights: [Tensor]) {
+        func train(_ size: Int?) throws -> (losses: [Double], keys: [String], weights: [Tensor]) {
             let task = try example.task { $0.training.microBatchSize = size }
             let losses = try (0..<3).map { try task.step(example.batch($0), step: $0).loss }
-            return (losses, task.optimizer.parameters)
+            let parameters = task.optimizer.groups.flatMap(\.parameters)
+            return (losses, parameters.map(\.key), parameters.map(\.tensor))
         }
         let whole = try train(nil)
         for size in [1, 3] {
             let parts = try train(size)
             for (a, b) in zip(whole.losses, parts.losses) { #expect(abs(a - b) < tolerance) }
-            for (a, b) in zip(whole.weights, parts.weights) {
-                #expect(withoutGradients { (a - b).abs().mean().item() } < tolerance)
+            for (key, (a, b)) in zip(whole.keys, zip(whole.weights, parts.weights)) {
+                for part in Self.determined(key, width: a.size(0)) {
+                    #expect(maximumDifference(a[part], b[part]) < tolerance, "\(key), parts of \(size)")
+                }
             }
         }
     }
