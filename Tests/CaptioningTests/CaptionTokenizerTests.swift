@@ -18,6 +18,11 @@ import Training
         return try CaptionTokenizer(words, settings, room: room, count: captions.count) { captions[$0] }
     }
 
+    /// The ids that count in the loss.
+    private func counted(_ tokenizer: CaptionTokenizer, _ caption: String) -> [Int] {
+        tokenizer([caption]).targets.array(of: Int.self).filter { $0 != CaptionTokens.uncounted }
+    }
+
     /// min(int(mean + 10 std), int(max)) with torch's unbiased std.
     @Test func theLimitIsTheAuthors() {
         let lengths = CaptionLengths([8, 9, 10, 11, 12, 9, 11, 10, 10, 90])
@@ -35,12 +40,12 @@ import Training
         let caption = "  A red dog stands on a beach.\n"
         let ids = words.encode("A red dog stands on a beach.").map(Int.init)
         let corrected = try tokenizer([caption])
-        #expect(corrected([caption]).targets == ids + [words.endID])
+        #expect(counted(corrected, caption) == ids + [words.endID])
         let original = try tokenizer([caption]) {
             $0.ending = .period
             $0.trim = false
         }
-        #expect(original([caption]).targets == words.encode(caption).map(Int.init))
+        #expect(counted(original, caption) == words.encode(caption).map(Int.init))
     }
 
     /// A caption that was cut did not end, so it has no end token.
@@ -48,7 +53,7 @@ import Training
         let caption = "A red dog stands on a beach."
         let ids = words.encode(caption).map(Int.init)
         let short = try tokenizer([caption]) { $0.maximumTokens = 3 }
-        #expect(short([caption]).targets == Array(ids.prefix(3)))
+        #expect(counted(short, caption) == Array(ids.prefix(3)))
         #expect(short.cutCount() == 1)
         // Room for 4 positions is room for 3 tokens and the end.
         let crammed = try tokenizer([caption], room: 4)
@@ -59,7 +64,7 @@ import Training
         let caption = "A dog!"
         #expect(words.encode("!") == [0])
         let original = try tokenizer([caption]) { $0.ignoreTokenZero = true }
-        #expect(!original([caption]).targets.contains(0))
-        #expect(try tokenizer([caption])([caption]).targets.contains(0))
+        #expect(!counted(original, caption).contains(0))
+        #expect(try counted(tokenizer([caption]), caption).contains(0))
     }
 }

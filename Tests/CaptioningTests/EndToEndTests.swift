@@ -34,7 +34,7 @@ import Training
             recipe(steps: 400, ["training.batchSize=32", "languageModel.dropout=false", "training.warmupSteps=20"]),
             to: "run")
         let captioner = try world.captioner("run")
-        let texts = try world.captions(captioner, captioner.decoding)
+        let texts = try world.said(by: captioner, captioner.decoding)
         let tokenized = try TokenizedCaptions(
             imageIDs: texts.indices.map { .number($0) }, rawReferences: world.captions.map { [$0] },
             rawCandidates: texts,
@@ -48,18 +48,18 @@ import Training
         for method in [CaptionDecoding.Method.greedy, .beam, .clipcapBeam] {
             var decoding = captioner.decoding
             decoding.method = method
-            let again = try world.captions(captioner, decoding)
+            let again = try world.said(by: captioner, decoding)
             #expect(zip(again, world.captions).filter { $0 == $1 }.count >= 29, "\(method)")
         }
         var sampled = captioner.decoding
         sampled.method = .sample
         sampled.temperature = 1.5
-        let first = try world.captions(captioner, sampled)
-        #expect(try world.captions(captioner, sampled) == first)
+        let first = try world.said(by: captioner, sampled)
+        #expect(try world.said(by: captioner, sampled) == first)
         sampled.seed = 1
-        #expect(try world.captions(captioner, sampled) != first)
+        #expect(try world.said(by: captioner, sampled) != first)
         // A run reopened says the same.
-        #expect(try world.captions(world.captioner("run"), captioner.decoding) == texts)
+        #expect(try world.said(by: world.captioner("run"), captioner.decoding) == texts)
     }
 
     @Test(arguments: ["mlp", "transformer"])
@@ -206,7 +206,7 @@ import Training
         let world = try World(pairs: 10)
         func reason(_ overrides: [String], _ source: CaptionSource = .real) throws -> String {
             let recipe = try recipe(source, steps: 1, overrides)
-            return try message { _ = try CaptionerTrainer(recipe, world.inputs()) }
+            return message { _ = try CaptionerTrainer(recipe, world.inputs()) }
         }
         #expect(
             try reason(["mapper.prefixLength=40"])

@@ -146,7 +146,7 @@ final class World {
     }
 
     /// Captions of all real images.
-    func captions(_ captioner: Captioner, _ decoding: CaptionDecoding) throws -> [String] {
+    func said(by captioner: Captioner, _ decoding: CaptionDecoding) throws -> [String] {
         let feed = try ImageFeed(
             paths: captions.indices.map { folder("real/\($0).png") }, preprocessing: captioner.reader.preprocessing,
             batchSize: 7)

@@ -97,29 +97,40 @@ private let tolerance = 1e-5
             let report = try task.step(example.batch(step), step: step)
             #expect(abs(report.loss - losses[step]) < tolerance, "step \(step)")
         }
+        var largest = 0.0
         for parameter in task.optimizer.groups.flatMap(\.parameters) {
             let want = try #require(expected["trained.\(parameter.key)"], "\(parameter.key)").tensor()
-            // AdamW divides by the root of a squared gradient: where that is near 0, rounding grows to a part of a step.
-            #expect(maximumDifference(parameter.tensor, want) < 2e-4, "\(parameter.key)")
-            let mean = withoutGradients { (parameter.tensor - want).abs().mean().item() }
-            #expect(mean < tolerance, "\(parameter.key)")
+            for part in Self.determined(parameter.key, width: want.size(0)) {
+                largest = max(largest, maximumDifference(parameter.tensor[part], want[part]))
+            }
         }
+        print("\(example): largest difference of a parameter after three steps \(largest)")
+        #expect(largest < tolerance)
+    }
+
+    /// Rows of a parameter whose gradient is not 0 by construction. A bias of all keys shifts every score of a query alike,
+    /// so the softmax does not see it: its gradient is rounding, which AdamW scales up to whole steps.
+    private static func determined(_ key: String, width: Int) -> [Range<Int>] {
+        key.hasSuffix("attn.c_attn.bias") ? [0..<width / 3, 2 * width / 3..<width] : [0..<width]
     }
 
     /// A batch in parts has the gradient of the whole, though its parts have other numbers of tokens.
     @Test(arguments: Case.allCases)
     func partsHaveTheGradientOfTheWhole(of example: Case) throws {
-        func train(_ size: Int?) throws -> (losses: [Double], weights: [Tensor]) {
+        func train(_ size: Int?) throws -> (losses: [Double], keys: [String], weights: [Tensor]) {
             let task = try example.task { $0.training.microBatchSize = size }
             let losses = try (0..<3).map { try task.step(example.batch($0), step: $0).loss }
-            return (losses, task.optimizer.parameters)
+            let parameters = task.optimizer.groups.flatMap(\.parameters)
+            return (losses, parameters.map(\.key), parameters.map(\.tensor))
         }
         let whole = try train(nil)
         for size in [1, 3] {
             let parts = try train(size)
             for (a, b) in zip(whole.losses, parts.losses) { #expect(abs(a - b) < tolerance) }
-            for (a, b) in zip(whole.weights, parts.weights) {
-                #expect(withoutGradients { (a - b).abs().mean().item() } < tolerance)
+            for (key, (a, b)) in zip(whole.keys, zip(whole.weights, parts.weights)) {
+                for part in Self.determined(key, width: a.size(0)) {
+                    #expect(maximumDifference(a[part], b[part]) < tolerance, "\(key), parts of \(size)")
+                }
             }
         }
     }
@@ -131,20 +142,20 @@ private let tolerance = 1e-5
         let rows = (0..<4).map { batch.tokens($0..<$0 + 1) }
         let single = rows.enumerated().map { row, tokens in
             task.model.loss(features: batch.features[row..<row + 1], captions: tokens)!.item()
-                * Double(tokens.targets.count)
+                * Double(tokens.countedTokens)
         }
         let whole = task.model.loss(features: batch.features, captions: batch.tokens(0..<4))!.item()
-        let count = rows.reduce(0) { $0 + $1.targets.count }
+        let count = rows.reduce(0) { $0 + $1.countedTokens }
         #expect(abs(whole - single.reduce(0, +) / Double(count)) < tolerance)
     }
 
     @Test func tokenZeroCountsUnlessTheAuthorsWayIsAskedFor() {
         let rows = [[3, 0, 5], [0]]
-        #expect(CaptionTokens(rows).targets == [3, 0, 5, 0])
-        #expect(CaptionTokens(rows, ignoring: 0).targets == [3, 5])
-        #expect(CaptionTokens([[0], [0, 0]], ignoring: 0).targets.isEmpty)
-        // [B, P + T - 1] with P = 4, T = 3.
-        #expect(CaptionTokens(rows).positions(prefixLength: 4).array(of: Int.self) == [3, 4, 5, 9])
+        #expect(CaptionTokens(rows).targets.array(of: Int.self) == [3, 0, 5, 0, -100, -100])
+        #expect(CaptionTokens(rows, ignoring: 0).targets.array(of: Int.self) == [3, -100, 5, -100, -100, -100])
+        #expect(CaptionTokens(rows).inputs.array(of: Int.self) == [3, 0, 0, 0])
+        #expect(CaptionTokens(rows).countedTokens == 4)
+        #expect(CaptionTokens([[0], [0, 0]], ignoring: 0).countedTokens == 0)
     }
 
     @Test func aLossThatIsNotFiniteChangesNoWeight() throws {

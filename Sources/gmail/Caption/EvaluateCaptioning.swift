@@ -81,10 +81,10 @@ struct EvaluateCaptioning: ParsableCommand {
         let pairing = try CaptionPairing(
             references: CaptionFile(
                 entries: set.images.flatMap { image in
-                    image.captions.map { .init(imageID: .number(image.id), caption: $0) }
+                    image.captions.map { CaptionFile.Entry(imageID: .number(image.id), caption: $0) }
                 }, hash: set.contentHash),
             candidates: CaptionFile(
-                entries: lines.map { .init(imageID: .number($0.imageID), caption: $0.caption) },
+                entries: lines.map { CaptionFile.Entry(imageID: .number($0.imageID), caption: $0.caption) },
                 hash: try ContentHash.sha256(ofFile: path)))
         let (results, report) = try CaptionScoring(selection: selection, quiet: quiet).score(pairing, tags: tags)
         try CaptionScoring.write(report, to: out)
