@@ -14,6 +14,12 @@ let package = Package(
                 .product(name: "Encoders", package: "gmail"), .product(name: "Adapters", package: "gmail"),
                 .product(name: "Alignment", package: "gmail"),
             ]),
+        .executableTarget(
+            name: "LanguageModelBench",
+            dependencies: [
+                .product(name: "Torch", package: "gmail"), .product(name: "TorchNN", package: "gmail"),
+                .product(name: "TorchOptim", package: "gmail"), .product(name: "LanguageModels", package: "gmail"),
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )
