@@ -21,7 +21,7 @@ using namespace shim;
 
 namespace {
 
-constexpr int64_t kMostRows = 8;
+[[maybe_unused]] constexpr int64_t kMostRows = 8;
 
 #if defined(__x86_64__)
 #define SHIM_AVX2 __attribute__((target("avx2,fma")))
@@ -227,22 +227,20 @@ SHIM_AVX2 void row_best(const float *v, int64_t n, int64_t count, const uint8_t 
     const float norm = static_cast<float>(std::log(sum));
     for (int64_t j = 0; j < found; j++) values[j] = (values[j] - high) - norm;
 }
-#else
-bool has_avx2() { return false; }
 #endif
 
-bool needs_gradient(const at::Tensor &t) { return at::GradMode::is_enabled() && t.requires_grad(); }
+[[maybe_unused]] bool needs_gradient(const at::Tensor &t) { return at::GradMode::is_enabled() && t.requires_grad(); }
 
-bool is_plain(const at::Tensor &t) {
+[[maybe_unused]] bool is_plain(const at::Tensor &t) {
     return t.device().is_cpu() && t.scalar_type() == at::kFloat && t.is_contiguous() && !needs_gradient(t);
 }
 
 /// Mean cross entropy of x·Wᵀ, in pieces of rows: logits and their gradient share one buffer that is used again.
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     static at::Tensor forward(torch::autograd::AutogradContext *context, const at::Tensor &x, const at::Tensor &weight,
-                              const at::Tensor &targets, int64_t piece) {
+                              const at::Tensor &targets, int64_t piece, bool records) {
         auto count = x.size(0);
-        bool x_grad = x.requires_grad(), weight_grad = weight.requires_grad();
+        bool x_grad = records && x.requires_grad(), weight_grad = records && weight.requires_grad();
         auto dx = x_grad ? at::empty_like(x) : at::Tensor();
         auto dweight = weight_grad ? at::zeros_like(weight) : at::Tensor();
         auto loss = at::zeros({}, x.options().dtype(at::kDouble));
@@ -266,7 +264,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context,
                                                    torch::autograd::variable_list gradients) {
         auto saved = context->get_saved_variables();
-        torch::autograd::variable_list result(4);
+        torch::autograd::variable_list result(5);
         // The loss is most often what backward begins with, and its gradient 1.
         bool is_one = gradients[0].device().is_cpu() && gradients[0].item<double>() == 1;
         for (int i = 0; i < 2; i++) {
@@ -355,10 +353,10 @@ CTStatus ct_linear_cross_entropy(CTTensor x, CTTensor weight, CTTensor targets, 
         if (auto dtype = autocast_dtype(input)) {
             // In one piece: sums of narrow numbers over several would lose more than the buffer saves.
             give(out, LinearCrossEntropy::apply(input.to(*dtype), cast_weight(w, *dtype), get(targets),
-                                                std::max<int64_t>(1, input.size(0))));
+                                                std::max<int64_t>(1, input.size(0)), at::GradMode::is_enabled()));
             return;
         }
-        give(out, LinearCrossEntropy::apply(input, w, get(targets), piece));
+        give(out, LinearCrossEntropy::apply(input, w, get(targets), piece, at::GradMode::is_enabled()));
     });
 }
 
