@@ -21,6 +21,12 @@ let package = Package(
                 .product(name: "Alignment", package: "gmail"), .product(name: "Captioning", package: "gmail"),
                 .product(name: "LanguageModels", package: "gmail"),
             ]),
+        .executableTarget(
+            name: "LanguageModelBench",
+            dependencies: [
+                .product(name: "Torch", package: "gmail"), .product(name: "TorchNN", package: "gmail"),
+                .product(name: "TorchOptim", package: "gmail"), .product(name: "LanguageModels", package: "gmail"),
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )

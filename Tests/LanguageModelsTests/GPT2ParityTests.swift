@@ -50,6 +50,56 @@ private let tolerance = 1e-4
         }
     }
 
+    @Test func packedLayersEqualPlainOnes() throws {
+        let model = try GPT2LanguageModel(folder: fixture("tiny"))
+        let ids = Tensor((0..<5 * 9).map { Int64($0 * 37 % 101) }, shape: [5, 9])
+        inferenceMode {
+            let plain = model(ids)
+            model.useKernel(.packed)
+            #expect(maximumDifference(model(ids), plain) < tolerance)
+            model.useKernel(.plain)
+            #expect(maximumDifference(model(ids), plain) == 0)
+        }
+    }
+
+    /// The kernels for few rows, in both layouts and for every count of rows that they take, and one more.
+    @Test func fewRowsEqualLinear() {
+        let generator = Generator(seed: 8)
+        for (inputs, outputs) in [(301, 523), (768, 2304), (130, 1031)] {
+            let weight = Tensor.randn([inputs, outputs], generator: generator)
+            let bias = Tensor.randn([outputs], generator: generator)
+            for rows in 1...9 {
+                let x = Tensor.randn([rows, inputs], generator: generator)
+                let wanted = x.to(.float64).matmul(weight.to(.float64)) + bias.to(.float64)
+                for isInputFirst in [true, false] {
+                    let stored = isInputFirst ? weight : weight.transposed(0, 1).contiguous()
+                    let got = Functional.fewRowsLinear(
+                        x.reshaped(1, rows, inputs), weight: stored, isInputFirst: isInputFirst, bias: bias)
+                    #expect(maximumDifference(got[0], wanted) < 1e-4 * Double(inputs).squareRoot())
+                }
+            }
+        }
+    }
+
+    @Test func bestTokensEqualLogSoftmaxAndTopK() {
+        let generator = Generator(seed: 9)
+        for (rows, width, count) in [(3, 101, 10), (2, 5003, 17), (1, 8, 8), (4, 50257, 10)] {
+            let logits = Tensor.randn([rows, width], generator: generator) * 4
+            for excluded in [[], count < width ? [0, width - 1].prefix(width - count).map { $0 } : []] {
+                var scores = logits.to(.float64).logSoftmax(1)
+                for id in excluded { scores = scores.maskedFill(Tensor.arange(0, width) .== Double(id), -.infinity) }
+                let wanted = scores.topK(count, dim: 1)
+                let got = logits.bestTokens(count, excluding: excluded)
+                #expect(got.ids.array(of: Int64.self) == wanted.indices.array(of: Int64.self))
+                #expect(maximumDifference(got.logProbabilities, wanted.values) < 1e-5)
+            }
+        }
+        // Among equals the smaller id.
+        let flat = Tensor([Float](repeating: 1, count: 40), shape: [1, 40]).bestTokens(9)
+        #expect(flat.ids.array(of: Int64.self) == Array(0..<9))
+        #expect(abs(flat.logProbabilities[0][8].item() + log(40)) < 1e-6)
+    }
+
     /// Prompt at once, then tokens singly and in pairs, over a cache that has to grow, equals all at once.
     @Test(arguments: [false, true]) func cacheEqualsNoCache(isPadded: Bool) throws {
         let model = try GPT2LanguageModel(folder: fixture("tiny"))
@@ -130,9 +180,9 @@ private let tolerance = 1e-4
                     loss = Functional.crossEntropy(logits.reshaped(-1, 101), ids.reshaped(-1), ignoring: 7)
                 }
                 loss.backward()
-                gradients.append(
-                    [loss, try #require(input.grad)]
-                        + (isTrained ? try model.namedParameters().map { try #require($0.tensor.grad) } : []))
+                var found = [loss, try #require(input.grad)]
+                if isTrained { found += try model.namedParameters().map { try #require($0.tensor.grad) } }
+                gradients.append(found)
             }
             for (fused, plain) in zip(gradients[0], gradients[1]) { #expect(maximumDifference(fused, plain) < 1e-5) }
         }
@@ -209,6 +259,8 @@ private let tolerance = 1e-4
                 let keys = try Weights(path: "\(folder)/model.safetensors").entries.keys
                 #expect(keys.contains("lm_head.weight") == !model.configuration.tiesHead)
                 #expect(keys.contains("transformer.h.1.mlp.c_proj.weight"))
+                // transformers wrote the fixture: the same names, no more and no fewer.
+                if name != "base-layout" { #expect(Set(keys) == Set(try Weights(path: fixture(name)).entries.keys)) }
                 let ids = Tensor([Int64(1), 5, 3], shape: [1, 3])
                 #expect(maximumDifference(again(ids), model(ids)) == 0)
             }

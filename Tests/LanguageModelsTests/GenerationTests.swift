@@ -110,8 +110,9 @@ private let caseNames = [
             try model.generate(prompts, settings, draws: UniformDraws(Generator(seed: seed)))
         }
         let first = try run(1)
-        #expect(first.allSatisfy { $0.count == 3 } && first == (try run(1)))
-        #expect(first != (try run(2)))
+        let (again, other) = (try run(1), try run(2))
+        #expect(first.allSatisfy { $0.count == 3 } && first == again)
+        #expect(first != other)
         #expect(Set(first[0].map(\.tokens)).count == 3)
     }
 
@@ -140,16 +141,18 @@ private let caseNames = [
         let stop = try Self.fixtureData.get().cases[1].stops[0]
         let settings = GenerationSettings(.greedy, maximumNewTokens: 10, stopTokens: [stop])
         var streamed = prompts.map { _ in [StreamedToken]() }
-        let result = try model.generate(prompts, settings) { token in
-            streamed[token.prompt].append(token)
-            return .more
-        }
+        let result = try model.generate(
+            prompts, settings,
+            onToken: { token in
+                streamed[token.prompt].append(token)
+                return .more
+            })
         for (tokens, sequence) in zip(streamed, result) {
             #expect(tokens.map(\.token) == sequence[0].tokens)
             #expect(tokens.map(\.index) == Array(0..<tokens.count))
             #expect(tokens.map(\.ending) == Array(repeating: nil, count: tokens.count - 1) + [sequence[0].ending])
         }
-        let cut = try model.generate(prompts, settings) { $0.index == 2 ? .stop : .more }
+        let cut = try model.generate(prompts, settings, onToken: { $0.index == 2 ? .stop : .more })
         #expect(cut[0][0].tokens == Array(result[0][0].tokens.prefix(3)))
         #expect(cut[1][0].ending == .cancelled && cut[1][0].tokens.count == 2)
     }

@@ -117,7 +117,7 @@ import TorchNN
     @Test func requests() throws {
         let model = try GPT2LanguageModel(folder: fixture("tiny"))
         func failure(
-            _ prompt: Prompt = Prompt(tokens: [1]), _ settings: GenerationSettings, draws: UniformDraws? = nil,
+            _ prompt: Prompt, _ settings: GenerationSettings, draws: UniformDraws? = nil,
             onToken: ((StreamedToken) -> StreamingDecision)? = nil
         ) -> String {
             message { _ = try model.generate([prompt], settings, draws: draws, onToken: onToken) }
@@ -145,57 +145,61 @@ import TorchNN
                 "prompt 0: the prefix embeddings have shape [2, 31], expected [length, 30]"
             ),
             (
-                failure(GenerationSettings(maximumNewTokens: 0)),
+                failure(Prompt(tokens: [1]), GenerationSettings(maximumNewTokens: 0)),
                 "generation setting 'maximumNewTokens' is 0, expected at least 1"
             ),
             (
-                failure(GenerationSettings(maximumNewTokens: 4, minimumNewTokens: 5)),
+                failure(Prompt(tokens: [1]), GenerationSettings(maximumNewTokens: 4, minimumNewTokens: 5)),
                 "generation setting 'minimumNewTokens' is 5, expected 0 to maximumNewTokens (4)"
             ),
             (
-                failure(GenerationSettings(maximumNewTokens: 4, stopTokens: [101])),
+                failure(Prompt(tokens: [1]), GenerationSettings(maximumNewTokens: 4, stopTokens: [101])),
                 "generation setting 'stopTokens' is 101, expected ids from 0 to 100"
             ),
             (
-                failure(GenerationSettings(maximumNewTokens: 4, stopStrings: [""])),
+                failure(Prompt(tokens: [1]), GenerationSettings(maximumNewTokens: 4, stopStrings: [""])),
                 "generation setting 'stopStrings' is \"\", expected texts that are not empty"
             ),
             (
-                failure(GenerationSettings(maximumNewTokens: 4, stopStrings: ["."])),
+                failure(Prompt(tokens: [1]), GenerationSettings(maximumNewTokens: 4, stopStrings: ["."])),
                 "stop strings [\".\"] were given without a tokenizer; pass the bytes of its tokens (GPT2Tokenizer.bytes(of:))"
             ),
             (
-                failure(GenerationSettings(.sampling(.init(temperature: 0)), maximumNewTokens: 4)),
+                failure(Prompt(tokens: [1]), GenerationSettings(.sampling(.init(temperature: 0)), maximumNewTokens: 4)),
                 "generation setting 'temperature' is 0.0, expected a number above 0"
             ),
             (
-                failure(GenerationSettings(.sampling(.init(topP: 1.1)), maximumNewTokens: 4)),
+                failure(Prompt(tokens: [1]), GenerationSettings(.sampling(.init(topP: 1.1)), maximumNewTokens: 4)),
                 "generation setting 'topP' is 1.1, expected above 0 and at most 1"
             ),
             (
-                failure(GenerationSettings(.sampling(.init(topK: 0)), maximumNewTokens: 4)),
+                failure(Prompt(tokens: [1]), GenerationSettings(.sampling(.init(topK: 0)), maximumNewTokens: 4)),
                 "generation setting 'topK' is 0, expected at least 1"
             ),
             (
-                failure(GenerationSettings(.sampling(.init()), maximumNewTokens: 4)),
+                failure(Prompt(tokens: [1]), GenerationSettings(.sampling(.init()), maximumNewTokens: 4)),
                 "generation setting 'draws' is none, expected uniform draws for sampling"
             ),
             (
                 failure(
-                    GenerationSettings(.sampling(.init(sequenceCount: 2)), maximumNewTokens: 4),
+                    Prompt(tokens: [1]), GenerationSettings(.sampling(.init(sequenceCount: 2)), maximumNewTokens: 4),
                     draws: UniformDraws([[0.1, 0.2, 0.3, 0.4], [0.5]])),
                 "sequence 1 needs up to 4 uniform numbers, 1 were given"
             ),
             (
-                failure(GenerationSettings(.beams(.init(beamCount: 51)), maximumNewTokens: 4)),
+                failure(Prompt(tokens: [1]), GenerationSettings(.beams(.init(beamCount: 51)), maximumNewTokens: 4)),
                 "generation setting 'beamCount' is 51, expected so few that its 102 candidates fit the vocabulary of 101"
             ),
             (
-                failure(GenerationSettings(.beams(.init(beamCount: 3, sequenceCount: 4)), maximumNewTokens: 4)),
+                failure(
+                    Prompt(tokens: [1]),
+                    GenerationSettings(.beams(.init(beamCount: 3, sequenceCount: 4)), maximumNewTokens: 4)),
                 "generation setting 'sequenceCount' is 4, expected 1 to beamCount (3)"
             ),
             (
-                failure(GenerationSettings(.beams(.init()), maximumNewTokens: 4), onToken: { _ in .more }),
+                failure(
+                    Prompt(tokens: [1]), GenerationSettings(.beams(.init()), maximumNewTokens: 4),
+                    onToken: { _ in .more }),
                 "tokens cannot be streamed from a search over 5 beams, which knows them only at its end; stream with greedy or sampled generation"
             ),
             (

@@ -44,6 +44,8 @@ public final class GPT2LanguageModel: Module, CausalLanguageModel {
     public var embeddingSize: Int { configuration.hiddenSize }
     public var device: Device { decoder.tokens.weight.device }
 
+    public var headWeight: Tensor { head ?? decoder.tokens.weight }
+
     public func embed(_ tokens: Tensor) -> Tensor { decoder.tokens(tokens) }
 
     public func hiddenStates(
@@ -70,8 +72,41 @@ public final class GPT2LanguageModel: Module, CausalLanguageModel {
         return decoder.finalNorm(states)
     }
 
+    private var packedHead: PackedLinear?
+    private var kernel = LinearKernel.plain
+
+    public override func dropDerivedWeights() { packedHead = nil }
+
+    /// Measures which way linear layers run faster for batches on this CPU and takes it from now on; does nothing on other
+    /// devices. Packed weights are copies that cost the weights' size once a batch of 32 rows or more has run, so a
+    /// program that captions single images does better without.
+    /// - Returns: the measurement, for logs; nil when there was nothing to choose.
+    @discardableResult
+    public func prepareForBatches() throws -> LinearKernel.Choice? {
+        guard device == .cpu else { return nil }
+        let choice = try LinearKernel.choose(
+            dtype: headWeight.dtype, rows: PackedRows.typical, width: configuration.hiddenSize)
+        useKernel(choice.kernel)
+        return choice
+    }
+
+    func useKernel(_ kernel: LinearKernel) {
+        self.kernel = kernel
+        for block in decoder.blocks {
+            for layer in [block.attention.queryKeyValue, block.attention.output, block.mlp.up, block.mlp.down] {
+                layer.kernel = kernel
+            }
+        }
+        weightsDidChange()
+    }
+
     public func logits(_ states: Tensor) -> Tensor {
-        Functional.linear(states, weight: head ?? decoder.tokens.weight)
+        if kernel == .packed, PackedRows.areWorthIt(states), !states.requiresGrad, !headWeight.requiresGrad {
+            let layer = packedHead ?? PackedLinear(weight: headWeight, bias: nil, rows: PackedRows.typical)
+            packedHead = layer
+            return layer(states)
+        }
+        return Functional.fewRowsLinear(states, weight: headWeight, isInputFirst: false)
     }
 
     public func makeCache() -> KeyValueCache {

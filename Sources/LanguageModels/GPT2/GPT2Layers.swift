@@ -14,14 +14,39 @@ public final class Conv1D: Module {
     @Parameter("weight") public var weight: Tensor  // [in, out]
     @Parameter("bias") public var bias: Tensor  // [out]
 
+    /// How batches of rows are multiplied at inference; set by `GPT2LanguageModel.prepareForBatches`.
+    var kernel = LinearKernel.plain
+    private var packed: PackedLinear?
+
     public init(_ inputSize: Int, _ outputSize: Int) {
         super.init()
         weight = .empty([inputSize, outputSize])
         bias = .empty([outputSize])
     }
 
+    public override func dropDerivedWeights() { packed = nil }
+
     public func callAsFunction(_ x: Tensor) -> Tensor {
-        Functional.linear(x, weight: weight.transposed(0, 1), bias: bias)
+        guard kernel == .packed, PackedRows.areWorthIt(x), !x.requiresGrad, !weight.requiresGrad else {
+            return Functional.fewRowsLinear(x, weight: weight, isInputFirst: true, bias: bias)
+        }
+        let layer =
+            packed
+            ?? PackedLinear(
+                weight: weight.transposed(0, 1).contiguous(), bias: bias, rows: PackedRows.typical)
+        packed = layer
+        return layer(x)
+    }
+}
+
+/// When oneDNN's packed weights are used: for batches, on the CPU. A few rows read the plain weight faster.
+enum PackedRows {
+    /// The rows that weights are laid out for: 64 images, 5 beams.
+    static let typical = 320
+
+    static func areWorthIt(_ x: Tensor) -> Bool {
+        let shape = x.shape
+        return shape.dropLast().reduce(1, *) >= 32 && x.device == .cpu
     }
 }
 

@@ -128,7 +128,7 @@ extension CausalLanguageModel {
         var rows = prompts.indices.map { (prompt: $0, beam: 0) }
         for index in 0..<settings.maximumNewTokens {
             let excluded = index < settings.minimumNewTokens ? settings.stopTokens : []
-            let best = logits.bestTokens(count, excluding: excluded)
+            let best = logits.likeliest(count, excluding: excluded)
             var first = 0
             var next: [(source: Int, prompt: Int, beam: Int, token: Int)] = []
             while first < rows.count {
@@ -163,13 +163,13 @@ extension CausalLanguageModel {
 
 extension Tensor {
     /// The `count` likeliest tokens of each row of logits `[rows, V]`, in descending order, with their log-probabilities.
-    func bestTokens(_ count: Int, excluding excluded: [Int]) -> [[(id: Int, logProbability: Float)]] {
-        let rows = size(0)
-        // Excluded tokens count in the normalisation, as transformers' processors leave it.
-        let (values, ids) = logSoftmax(1).excluding(excluded).topK(count, dim: 1)
+    ///
+    /// Excluded tokens count in the normalisation, as transformers' processors leave it.
+    fileprivate func likeliest(_ count: Int, excluding excluded: [Int]) -> [[(id: Int, logProbability: Float)]] {
+        let (values, ids) = bestTokens(count, excluding: excluded)
         let numbers = values.array(of: Float.self)
         let tokens = ids.array(of: Int64.self)
-        return (0..<rows).map { row in
+        return (0..<size(0)).map { row in
             (row * count..<(row + 1) * count).map { (Int(tokens[$0]), numbers[$0]) }
         }
     }

@@ -26,7 +26,8 @@ extension CausalLanguageModel {
         let counted = ids.indices.filter { ids[$0] != Int64(ignored) }
         let places = counted.map { Int64($0 / shape[1] * width + start + $0 % shape[1]) }
         let rows = states.reshaped(-1, states.size(2)).indexSelect(0, Tensor(places).to(states.device))  // [N, C]
-        return crossEntropy(rows, Tensor(counted.map { ids[$0] }).to(states.device))
+        return Functional.linearCrossEntropy(
+            rows, weight: headWeight, targets: Tensor(counted.map { ids[$0] }).to(states.device))
     }
 
     /// The loss of every token given those before it, as transformers' `labels` argument defines it.
@@ -34,13 +35,6 @@ extension CausalLanguageModel {
     public func loss(embeddings: Tensor, labels: Tensor, attentionMask: Tensor? = nil) -> Tensor {
         loss(
             embeddings: embeddings, targets: labels.slice(1, 1..<labels.size(1)), from: 0, attentionMask: attentionMask)
-    }
-
-    /// - Parameters:
-    ///   - rows: states `[N, C]`.
-    ///   - targets: int64 `[N]`.
-    private func crossEntropy(_ rows: Tensor, _ targets: Tensor) -> Tensor {
-        Functional.crossEntropy(logits(rows).to(.float32), targets)
     }
 
     /// Checks that every id of a tokenizer has an embedding; models may have more, as padding.

@@ -31,6 +31,9 @@ public protocol CausalLanguageModel: AnyObject {
         embeddings: Tensor, attentionMask: Tensor?, positions: Tensor?, cache: KeyValueCache?
     ) -> Tensor
 
+    /// The output layer `[V, C]`, which has no bias.
+    var headWeight: Tensor { get }
+
     /// Unnormalised scores of the next token: states `[..., C]` give `[..., V]`.
     func logits(_ states: Tensor) -> Tensor
 

@@ -1,0 +1,363 @@
+// What language models do at every token: products of few rows, the likeliest tokens of a row, and the training loss.
+//
+// A decoding step multiplies a handful of rows with every weight of the model, so it runs at the speed at which memory
+// delivers weights. General matrix products copy the weight into their own layout first, which costs more than the
+// product; the kernels here read it once, as it lies.
+#include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "protect.h"
+
+using namespace shim;
+
+namespace {
+
+[[maybe_unused]] constexpr int64_t kMostRows = 8;
+
+#if defined(__x86_64__)
+#define SHIM_AVX2 __attribute__((target("avx2,fma")))
+
+bool has_avx2() {
+    static const bool found = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return found;
+}
+
+/// y[m][0..<n] += x[m][0..<k] · w[0..<k][0..<n], w with rows of `stride` floats. M rows of x (stride ldx) and y (ldy).
+template <int M>
+SHIM_AVX2 void add_products(const float *x, int64_t ldx, const float *w, int64_t stride, float *y, int64_t ldy, int64_t k,
+                            int64_t n) {
+    int64_t i = 0;
+    for (; i + 4 <= k; i += 4) {
+        const float *w0 = w + i * stride, *w1 = w0 + stride, *w2 = w1 + stride, *w3 = w2 + stride;
+        float f[M][4];
+        for (int m = 0; m < M; m++) {
+            for (int j = 0; j < 4; j++) f[m][j] = x[m * ldx + i + j];
+        }
+        int64_t c = 0;
+        for (; c + 8 <= n; c += 8) {
+            __m256 a = _mm256_loadu_ps(w0 + c), b = _mm256_loadu_ps(w1 + c), d = _mm256_loadu_ps(w2 + c),
+                   e = _mm256_loadu_ps(w3 + c);
+            for (int m = 0; m < M; m++) {
+                __m256 sum = _mm256_loadu_ps(y + m * ldy + c);
+                sum = _mm256_fmadd_ps(_mm256_broadcast_ss(&f[m][0]), a, sum);
+                sum = _mm256_fmadd_ps(_mm256_broadcast_ss(&f[m][1]), b, sum);
+                sum = _mm256_fmadd_ps(_mm256_broadcast_ss(&f[m][2]), d, sum);
+                sum = _mm256_fmadd_ps(_mm256_broadcast_ss(&f[m][3]), e, sum);
+                _mm256_storeu_ps(y + m * ldy + c, sum);
+            }
+        }
+        for (; c < n; c++) {
+            for (int m = 0; m < M; m++) {
+                y[m * ldy + c] += f[m][0] * w0[c] + f[m][1] * w1[c] + f[m][2] * w2[c] + f[m][3] * w3[c];
+            }
+        }
+    }
+    for (; i < k; i++) {
+        for (int m = 0; m < M; m++) {
+            for (int64_t c = 0; c < n; c++) y[m * ldy + c] += x[m * ldx + i] * w[i * stride + c];
+        }
+    }
+}
+
+SHIM_AVX2 inline float total(__m256 v) {
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
+}
+
+/// y[m][r] = x[m] · w[r] for `count` rows of w, each of k floats.
+template <int M>
+SHIM_AVX2 void dot_rows(const float *x, int64_t ldx, const float *w, float *y, int64_t ldy, int64_t k, int64_t count) {
+    for (int64_t r = 0; r < count; r++) {
+        const float *row = w + r * k;
+        __m256 sums[M];
+        for (int m = 0; m < M; m++) sums[m] = _mm256_setzero_ps();
+        int64_t i = 0;
+        for (; i + 8 <= k; i += 8) {
+            __m256 v = _mm256_loadu_ps(row + i);
+            for (int m = 0; m < M; m++) sums[m] = _mm256_fmadd_ps(v, _mm256_loadu_ps(x + m * ldx + i), sums[m]);
+        }
+        for (int m = 0; m < M; m++) {
+            float sum = total(sums[m]);
+            for (int64_t j = i; j < k; j++) sum += row[j] * x[m * ldx + j];
+            y[m * ldy + r] = sum;
+        }
+    }
+}
+
+template <template <int> class Kernel, typename... Arguments>
+void with_rows(int64_t rows, Arguments... arguments) {
+    switch (rows) {
+        case 1: return Kernel<1>::run(arguments...);
+        case 2: return Kernel<2>::run(arguments...);
+        case 3: return Kernel<3>::run(arguments...);
+        case 4: return Kernel<4>::run(arguments...);
+        case 5: return Kernel<5>::run(arguments...);
+        case 6: return Kernel<6>::run(arguments...);
+        case 7: return Kernel<7>::run(arguments...);
+        case 8: return Kernel<8>::run(arguments...);
+    }
+}
+
+template <int M>
+struct AddProducts {
+    template <typename... A>
+    static void run(A... a) {
+        add_products<M>(a...);
+    }
+};
+
+template <int M>
+struct DotRows {
+    template <typename... A>
+    static void run(A... a) {
+        dot_rows<M>(a...);
+    }
+};
+
+/// x [M, k] · w [k, n] + bias. Threads share the rows of w, each reading its part from end to end.
+at::Tensor product_in_out(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &bias) {
+    auto rows = x.size(0), k = w.size(0), n = w.size(1);
+    auto threads = std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), k * n / 65536));
+    auto part = ((k + threads - 1) / threads + 3) / 4 * 4;
+    threads = (k + part - 1) / part;
+    auto partial = at::zeros({threads, rows, n}, x.options());
+    auto *sums = partial.mutable_data_ptr<float>();
+    const auto *xs = x.const_data_ptr<float>(), *ws = w.const_data_ptr<float>();
+    // Sums of one block of columns stay in the first cache while rows of w stream past.
+    const int64_t columns = std::max<int64_t>(256, 4096 / rows / 8 * 8);
+    at::parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {
+        for (auto t = first; t < last; t++) {
+            auto begin = t * part, end = std::min(k, begin + part);
+            for (int64_t c = 0; c < n; c += columns) {
+                with_rows<AddProducts>(rows, xs + begin, k, ws + begin * n + c, n, sums + t * rows * n + c, n, end - begin,
+                                       std::min(columns, n - c));
+            }
+        }
+    });
+    auto y = partial[0];
+    for (int64_t t = 1; t < threads; t++) y.add_(partial[t]);
+    if (bias) y.add_(*bias);
+    return y;
+}
+
+/// x [M, k] · w [n, k]ᵀ + bias.
+at::Tensor product_out_in(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &bias) {
+    auto rows = x.size(0), n = w.size(0), k = w.size(1);
+    auto y = at::empty({rows, n}, x.options());
+    auto *ys = y.mutable_data_ptr<float>();
+    const auto *xs = x.const_data_ptr<float>(), *ws = w.const_data_ptr<float>();
+    at::parallel_for(0, n, std::max<int64_t>(1, 65536 / k), [&](int64_t first, int64_t last) {
+        with_rows<DotRows>(rows, xs, k, ws + first * k, ys + first, n, k, last - first);
+    });
+    if (bias) y.add_(*bias);
+    return y;
+}
+
+/// e^x of eight numbers up to 0 (Cephes' polynomial): a relative error of 2e-7, and 0 below -87.
+SHIM_AVX2 inline __m256 exponential(__m256 x) {
+    x = _mm256_max_ps(x, _mm256_set1_ps(-87.3f));
+    __m256 n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504088896341f)),
+                               _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    x = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375f), x);
+    x = _mm256_fnmadd_ps(n, _mm256_set1_ps(-2.12194440e-4f), x);
+    __m256 p = _mm256_set1_ps(1.9875691500e-4f);
+    for (float c : {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f}) {
+        p = _mm256_fmadd_ps(p, x, _mm256_set1_ps(c));
+    }
+    p = _mm256_add_ps(_mm256_fmadd_ps(p, _mm256_mul_ps(x, x), x), _mm256_set1_ps(1));
+    __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+    return _mm256_mul_ps(p, _mm256_castsi256_ps(power));
+}
+
+/// log Σ e^v and the `count` largest of a row, in descending order, the smaller id among equals.
+SHIM_AVX2 void row_best(const float *v, int64_t n, int64_t count, const uint8_t *excluded, float *values, int64_t *ids) {
+    __m256 highs = _mm256_set1_ps(-std::numeric_limits<float>::infinity());
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) highs = _mm256_max_ps(highs, _mm256_loadu_ps(v + i));
+    float lanes[8];
+    _mm256_storeu_ps(lanes, highs);
+    float high = *std::max_element(lanes, lanes + 8);
+    for (; i < n; i++) high = std::max(high, v[i]);
+
+    const __m256 shift = _mm256_set1_ps(high);
+    double sum = 0;
+    int64_t found = 0;
+    float least = -std::numeric_limits<float>::infinity();
+    auto offer = [&](int64_t id) {
+        if (excluded && excluded[id]) return;
+        float value = v[id];
+        if (found == count && !(value > least)) return;
+        auto place = found < count ? found++ : count - 1;
+        for (; place > 0 && values[place - 1] < value; place--) {
+            values[place] = values[place - 1];
+            ids[place] = ids[place - 1];
+        }
+        values[place] = value;
+        ids[place] = id;
+        if (found == count) least = values[count - 1];
+    };
+    i = 0;
+    while (i + 8 <= n) {
+        // Partial sums in float32 over stretches, then in double: as accurate as libtorch's.
+        __m256 part = _mm256_setzero_ps();
+        const int64_t end = std::min(n, i + 1024);
+        for (; i + 8 <= end; i += 8) {
+            __m256 x = _mm256_loadu_ps(v + i);
+            part = _mm256_add_ps(part, exponential(_mm256_sub_ps(x, shift)));
+            if (found < count || _mm256_movemask_ps(_mm256_cmp_ps(x, _mm256_set1_ps(least), _CMP_GT_OQ))) {
+                for (int64_t j = i; j < i + 8; j++) offer(j);
+            }
+        }
+        sum += total(part);
+    }
+    for (; i < n; i++) {
+        sum += std::exp(v[i] - high);
+        offer(i);
+    }
+    const float norm = static_cast<float>(std::log(sum));
+    for (int64_t j = 0; j < found; j++) values[j] = (values[j] - high) - norm;
+}
+#endif
+
+[[maybe_unused]] bool needs_gradient(const at::Tensor &t) { return at::GradMode::is_enabled() && t.requires_grad(); }
+
+[[maybe_unused]] bool is_plain(const at::Tensor &t) {
+    return t.device().is_cpu() && t.scalar_type() == at::kFloat && t.is_contiguous() && !needs_gradient(t);
+}
+
+/// Mean cross entropy of x·Wᵀ, in pieces of rows: logits and their gradient share one buffer that is used again.
+struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
+    static at::Tensor forward(torch::autograd::AutogradContext *context, const at::Tensor &x, const at::Tensor &weight,
+                              const at::Tensor &targets, int64_t piece, bool records) {
+        auto count = x.size(0);
+        bool x_grad = records && x.requires_grad(), weight_grad = records && weight.requires_grad();
+        auto dx = x_grad ? at::empty_like(x) : at::Tensor();
+        auto dweight = weight_grad ? at::zeros_like(weight) : at::Tensor();
+        auto loss = at::zeros({}, x.options().dtype(at::kDouble));
+        for (int64_t first = 0; first < count; first += piece) {
+            auto rows = std::min(piece, count - first);
+            auto part = x.narrow(0, first, rows);
+            auto wanted = targets.narrow(0, first, rows).unsqueeze(1);          // [rows, 1]
+            auto scores = part.matmul(weight.t()).to(at::kFloat);               // [rows, V]
+            auto chosen = scores.gather(1, wanted);                             // [rows, 1]
+            auto norm = at::logsumexp(scores, {1}, true);                       // [rows, 1]
+            loss.add_((norm - chosen).sum(at::kDouble));
+            if (!x_grad && !weight_grad) continue;
+            auto d = scores.sub_(norm).exp_().scatter_add_(1, wanted, at::full_like(chosen, -1)).mul_(1.0 / count).to(x.scalar_type());
+            if (x_grad) dx.narrow(0, first, rows).copy_(d.matmul(weight));
+            if (weight_grad) dweight.addmm_(d.t(), part);
+        }
+        context->save_for_backward({dx, dweight});
+        return loss.div_(count).to(at::kFloat);
+    }
+
+    static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context,
+                                                   torch::autograd::variable_list gradients) {
+        auto saved = context->get_saved_variables();
+        torch::autograd::variable_list result(5);
+        // The loss is most often what backward begins with, and its gradient 1.
+        bool is_one = gradients[0].device().is_cpu() && gradients[0].item<double>() == 1;
+        for (int i = 0; i < 2; i++) {
+            if (saved[i].defined()) result[i] = is_one ? saved[i] : saved[i] * gradients[0].to(saved[i].scalar_type());
+        }
+        return result;
+    }
+};
+
+}  // namespace
+
+extern "C" {
+
+CTStatus ct_few_rows_linear(CTTensor x, CTTensor weight, bool in_out, CTTensor bias, CTTensor *out) {
+    return protect([&] {
+        const auto &w = get(weight);
+        auto b = optional(bias);
+        const auto &input = get(x);
+        auto k = input.size(-1);
+        auto rows = k > 0 ? input.numel() / k : 0;
+#if defined(__x86_64__)
+        if (rows >= 1 && rows <= kMostRows && w.numel() >= 65536 && has_avx2() && is_plain(input) && is_plain(w) &&
+            (!b || is_plain(*b)) && w.size(in_out ? 0 : 1) == k && !at::autocast::is_autocast_enabled(at::kCPU)) {
+            auto shape = input.sizes().vec();
+            shape.back() = w.size(in_out ? 1 : 0);
+            auto flat = input.view({rows, k});
+            give(out, (in_out ? product_in_out(flat, w, b) : product_out_in(flat, w, b)).view(shape));
+            return;
+        }
+#endif
+        auto dtype = autocast_dtype(input);
+        if (!dtype) {
+            give(out, at::linear(input, in_out ? w.t() : w, b));
+            return;
+        }
+        if (b) b = cast_weight(*b, *dtype);
+        auto cast = cast_weight(w, *dtype);
+        give(out, at::linear(input, in_out ? cast.t() : cast, b));
+    });
+}
+
+CTStatus ct_best_tokens(CTTensor logits, int64_t count, const int64_t *excluded, int64_t excluded_count, CTTensor *values,
+                        CTTensor *ids) {
+    return protect([&] {
+        const auto &x = get(logits);
+        auto rows = x.size(0), n = x.size(1);
+        for (int64_t i = 0; i < excluded_count; i++) {
+            TORCH_CHECK(excluded[i] >= 0 && excluded[i] < n, "excluded token ", excluded[i], " of ", n);
+        }
+        TORCH_CHECK(count >= 1 && count <= n - excluded_count, count, " tokens of ", n - excluded_count);
+#if defined(__x86_64__)
+        if (has_avx2() && is_plain(x)) {
+            auto best = at::empty({rows, count}, x.options());
+            auto places = at::empty({rows, count}, x.options().dtype(at::kLong));
+            std::vector<uint8_t> marks(excluded_count > 0 ? n : 0);
+            for (int64_t i = 0; i < excluded_count; i++) marks[excluded[i]] = 1;
+            const auto *xs = x.const_data_ptr<float>();
+            auto *vs = best.mutable_data_ptr<float>();
+            auto *is = places.mutable_data_ptr<int64_t>();
+            at::parallel_for(0, rows, 1, [&](int64_t first, int64_t last) {
+                for (auto row = first; row < last; row++) {
+                    row_best(xs + row * n, n, count, marks.empty() ? nullptr : marks.data(), vs + row * count,
+                             is + row * count);
+                }
+            });
+            give(values, best);
+            give(ids, places);
+            return;
+        }
+#endif
+        auto scores = at::log_softmax(x, 1);
+        for (int64_t i = 0; i < excluded_count; i++) {
+            scores.select(1, excluded[i]).fill_(-std::numeric_limits<double>::infinity());
+        }
+        auto [best, places] = scores.topk(count, 1);
+        give(values, best);
+        give(ids, places);
+    });
+}
+
+CTStatus ct_linear_cross_entropy(CTTensor x, CTTensor weight, CTTensor targets, int64_t piece, CTTensor *out) {
+    return protect([&] {
+        const auto &input = get(x), &w = get(weight);
+        TORCH_CHECK(input.dim() == 2 && get(targets).dim() == 1 && get(targets).size(0) == input.size(0), "states ",
+                    input.sizes(), " and targets ", get(targets).sizes());
+        if (auto dtype = autocast_dtype(input)) {
+            // In one piece: sums of narrow numbers over several would lose more than the buffer saves.
+            give(out, LinearCrossEntropy::apply(input.to(*dtype), cast_weight(w, *dtype), get(targets),
+                                                std::max<int64_t>(1, input.size(0)), at::GradMode::is_enabled()));
+            return;
+        }
+        give(out, LinearCrossEntropy::apply(input, w, get(targets), piece, at::GradMode::is_enabled()));
+    });
+}
+
+}  // extern "C"
