@@ -36,11 +36,12 @@ let package = Package(
             linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("webp")]),
         // The C face of libtorch: headers and the loader. shim/ is compiled against libtorch by scripts/build-torch-shim.sh.
         .target(name: "CTorch", exclude: ["shim"]),
+        .target(name: "CHash"),
         // Ranks inside a matrix product, for Evaluation.
         .target(name: "CScores"),
         .target(name: "Randomness"),
         .target(name: "StrictJSON"),
-        .target(name: "Safetensors", dependencies: ["StrictJSON"]),
+        .target(name: "Safetensors", dependencies: ["CHash", "StrictJSON"]),
         // F1
         .target(name: "Torch", dependencies: ["CTorch"]),
         .target(name: "TorchNN", dependencies: ["Torch", "Safetensors"]),

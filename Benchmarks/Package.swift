@@ -8,6 +8,9 @@ let package = Package(
     targets: [
         .executableTarget(name: "PreprocessBench", dependencies: [.product(name: "Images", package: "gmail")]),
         .executableTarget(
+            name: "EvaluationBench",
+            dependencies: [.product(name: "Evaluation", package: "gmail"), .product(name: "Torch", package: "gmail")]),
+        .executableTarget(
             name: "ModelBench",
             dependencies: [
                 .product(name: "Torch", package: "gmail"), .product(name: "TorchNN", package: "gmail"),

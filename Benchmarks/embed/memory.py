@@ -70,12 +70,11 @@ def main():
             command = [a.gmail, "embed", "--model", f"{root}/model", "--images", images, "--out", f"{root}/f.safetensors",
                        "--json", "--quiet"]
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            start, samples = time.monotonic(), []
+            samples = []
             while process.poll() is None:
-                try:
-                    samples.append((time.monotonic() - start, resident(process.pid)))
-                except (FileNotFoundError, ProcessLookupError):
-                    break
+                size = resident(process.pid)
+                if size:  # 0 once it has ended
+                    samples.append(size)
                 time.sleep(0.25)
             out, errors = process.communicate()
             if process.returncode:
@@ -83,7 +82,7 @@ def main():
             summary = json.loads(out)
             peaks[count] = summary["peak_memory_mib"]
             shares = [0.1, 0.5, 1.0]
-            at = [samples[min(len(samples) - 1, int(share * (len(samples) - 1)))][1] for share in shares]
+            at = [samples[int(share * (len(samples) - 1))] for share in shares]
             print(f"{count:6d} images: peak {peaks[count]:7.1f} MiB, resident after a tenth, half and all of the time "
                   f"{at[0]:.0f}, {at[1]:.0f}, {at[2]:.0f} MiB; {summary['images_per_second']:.0f} images/s", flush=True)
         first, last = a.counts[0], a.counts[-1]

@@ -15,7 +15,8 @@ extension Module {
     /// - Parameters:
     ///   - weights: keys as this module names them, below `prefix`.
     ///   - prefix: path of this module inside the file.
-    ///   - dtype: converts floating-point tensors; nil keeps the file's dtype.
+    ///   - dtype: converts floating-point tensors; nil keeps the file's dtype, or widens to float32 when the file mixes
+    ///     several (OpenAI's checkpoints have products in float16, norms in float32), since operations need one.
     ///   - device: where the tensors go.
     ///   - memory: `.mapped` shares the file's pages, `.owned` copies.
     ///   - ignoring: keys of the file that may be left unused, each a named and listed exception.
@@ -52,6 +53,8 @@ extension Module {
         mismatch.unused = unused.sorted()
         guard mismatch.isEmpty else { throw mismatch }
 
+        let kinds = Set(assignments.map(\.1.dtype).filter(\.isFloatingPoint))
+        let dtype = dtype ?? (kinds.count > 1 ? .float32 : nil)
         for (slot, entry) in assignments {
             let source = entry.tensor()
             var tensor = source

@@ -38,6 +38,10 @@ import Testing
                 start = end
             }
             #expect(ContentHash.hexadecimal(hasher.finish()) == ContentHash.sha256(of: bytes))
+            var portable = SHA256()
+            portable.usesInstructions = false
+            portable.update(bytes)
+            #expect(portable.finish() == hasher.finish())
         }
     }
 }

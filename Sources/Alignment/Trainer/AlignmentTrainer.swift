@@ -173,9 +173,14 @@ public final class AlignmentTrainer {
         let trainsOnReal = recipe.data.images == .real
         // Who lacks features of the real image is asked for its pixels, so that the loader finds and counts what is broken.
         let unreadable = needsReal ? features.unreadable : []
+        // Two batches ahead, but of very large ones (gradient caching) only one: their pixels are what memory goes to.
+        let pixels = processor.preprocessing.outputSize.map { 3 * $0.width * $0.height } ?? 0
+        let batchBytes = recipe.training.batchSize * pixels * MemoryLayout<Float>.stride * (needsRealPixels ? 2 : 1)
+        let prefetched = 2 * batchBytes > 512 << 20 ? 1 : 2
         return try ImageBatchLoader(
             batches, sampleCount: manifest.count, streams: 2, preprocessing: processor.preprocessing,
-            options: .init(maximumSkippedShare: recipe.data.maximumSkippedShare), skipped: skipped
+            options: .init(prefetchedBatches: prefetched, maximumSkippedShare: recipe.data.maximumSkippedShare),
+            skipped: skipped
         ) { index in
             let pair = try manifest.pair(at: index)
             let real = pair.real.map { ImageSource.file(manifest.resolve($0)) }
