@@ -14,6 +14,12 @@ let package = Package(
                 .product(name: "Encoders", package: "gmail"), .product(name: "Adapters", package: "gmail"),
                 .product(name: "Alignment", package: "gmail"),
             ]),
+        .executableTarget(
+            name: "DiffusionBench",
+            dependencies: [
+                .product(name: "Torch", package: "gmail"), .product(name: "TorchNN", package: "gmail"),
+                .product(name: "Diffusion", package: "gmail"),
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )
