@@ -30,6 +30,12 @@ let package = Package(
                 .product(name: "Torch", package: "gmail"), .product(name: "TorchNN", package: "gmail"),
                 .product(name: "TorchOptim", package: "gmail"), .product(name: "LanguageModels", package: "gmail"),
             ]),
+        .executableTarget(
+            name: "DiffusionBench",
+            dependencies: [
+                .product(name: "Torch", package: "gmail"), .product(name: "TorchNN", package: "gmail"),
+                .product(name: "Diffusion", package: "gmail"),
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -15,3 +15,53 @@ extension Functional {
         Tensor.make("gatedGELU", file, line) { ct_gated_gelu(x.handle, $0) }
     }
 }
+
+extension Functional {
+    /// Group normalisation of `x`, or of `x + added`, with SiLU after it: `x` `[B, C, H, W]`, `added` `[B, C]` or `[1, C]`.
+    ///
+    /// In float32 on the CPU, with channels last in memory and no gradient to record, three passes over memory where the
+    /// operations one by one need seven; elsewhere those operations.
+    public static func groupNormSiLU(
+        _ x: Tensor, adding added: Tensor? = nil, groups: Int, weight: Tensor, bias: Tensor, eps: Double,
+        file: StaticString = #fileID, line: UInt = #line
+    ) -> Tensor {
+        Tensor.make("groupNormSiLU", file, line) {
+            ct_group_norm_silu(
+                x.handle, added?.handle, Int64(groups), weight.handle, bias.handle, eps, true, $0)
+        }
+    }
+}
+
+/// A 3x3 convolution with padding 1 by Winograd's method (Lavin & Gray 2016): float32 on the CPU, inference only.
+///
+/// Tiles of 2x2 outputs need 4/9 of the products of the plain sum, tiles of 4x4 a quarter, and the transformed filters take
+/// 16/9 or 4 times the memory of the plain ones. The sums are reordered: results differ from the plain ones in the last
+/// digits, for tiles of 4x4 by some 1e-6 of the largest value.
+public final class WinogradConvolution {
+    private let filters: Tensor  // [t², in, out]
+    private let bias: Tensor  // [out]
+
+    /// - Parameters:
+    ///   - weight: `[out, in, 3, 3]`, float32 on the CPU; `in` and `out` multiples of 16.
+    ///   - tile: sides of a tile of outputs, 2 or 4.
+    public init(weight: Tensor, bias: Tensor?, tile: Int, file: StaticString = #fileID, line: UInt = #line) {
+        filters = Tensor.make("WinogradConvolution", file, line) { ct_winograd_pack(weight.handle, Int32(tile), $0) }
+        self.bias = bias ?? .zeros([weight.size(0)])
+    }
+
+    /// Whether a convolution of these channels can be computed so.
+    public static func fits(weight: Tensor) -> Bool {
+        let shape = weight.shape
+        return weight.dtype == .float32 && weight.device == .cpu && shape[2...] == [3, 3] && shape[0] % 16 == 0
+            && shape[1] % 16 == 0
+    }
+
+    /// The convolution of `x` `[B, in, H, W]`, plus `other` `[B, out, H, W]` where it is given; channels last in memory.
+    public func callAsFunction(
+        _ x: Tensor, adding other: Tensor? = nil, file: StaticString = #fileID, line: UInt = #line
+    ) -> Tensor {
+        Tensor.make("WinogradConvolution", file, line) {
+            ct_winograd_conv2d(x.handle, filters.handle, bias.handle, other?.handle, $0)
+        }
+    }
+}

@@ -28,7 +28,7 @@ public final class AutoencoderAttention: Module {
         let tokens = norm(x).permuted(0, 2, 3, 1).reshaped(shape[0], 1, shape[2] * shape[3], shape[1])  // [B, 1, P, C]
         let projected = query(tokens, with: [key, value])
         let mixed = output(Functional.attention(projected[0], projected[1], projected[2]))  // [B, 1, P, C]
-        return x + mixed.reshaped(shape[0], shape[2], shape[3], shape[1]).permuted(0, 3, 1, 2)
+        return x.adding(mixed.reshaped(shape[0], shape[2], shape[3], shape[1]).permuted(0, 3, 1, 2))
     }
 }
 
@@ -179,6 +179,26 @@ public final class AutoencoderKL: Module {
     public func decode(_ latents: Tensor) -> Tensor {
         let hidden = latents.to(decoder.input.weight.dtype).channelsLast()
         return decoder(postQuant?(hidden) ?? hidden).contiguous()
+    }
+
+    /// Lays the weights out for inference in float32 on the CPU, as `UNet2DConditionModel.prepareForInference` does.
+    public func prepareForInference() {
+        let last = configuration.blockChannels.count - 1
+        func prepare(_ residuals: [ResidualBlock], _ side: Int) {
+            for residual in residuals {
+                residual.convolution1.prepare(side: side)
+                residual.convolution2.prepare(side: side)
+            }
+        }
+        for (level, stage) in encoder.stages.enumerated() {
+            prepare(stage.residuals, configuration.sampleSize >> level)
+        }
+        for (index, stage) in decoder.stages.enumerated() {
+            let side = configuration.sampleSize >> (last - index)
+            prepare(stage.residuals, side)
+            for upsampler in stage.upsamplers { upsampler.convolution.prepare(side: 2 * side) }
+        }
+        for middle in [encoder.middle, decoder.middle] { prepare(middle.residuals, configuration.sampleSize >> last) }
     }
 
     /// Fresh weights as PyTorch and diffusers draw them (the same distributions, other numbers).

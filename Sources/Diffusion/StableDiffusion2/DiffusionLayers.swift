@@ -27,8 +27,43 @@ public final class GroupNorm: Module {
         Functional.groupNorm(x, groups: groups, weight: weight, bias: bias, eps: eps)
     }
 
-    /// The norm followed by SiLU.
-    func silu(_ x: Tensor) -> Tensor { self(x).silu() }
+    /// SiLU of the norm of `x`, or of `x + added` with `added` `[B, C]` or `[1, C]`.
+    func silu(_ x: Tensor, adding added: Tensor? = nil) -> Tensor {
+        Functional.groupNormSiLU(x, adding: added, groups: groups, weight: weight, bias: bias, eps: eps)
+    }
+}
+
+/// A 3x3 convolution that keeps the sides: `[B, in, H, W]` gives `[B, out, H, W]`.
+public final class SameConvolution: Module {
+    @Parameter("weight") public var weight: Tensor  // [out, in, 3, 3]
+    @Parameter("bias") public var bias: Tensor  // [out]
+
+    private var prepared: WinogradConvolution?
+
+    init(_ inputs: Int, _ outputs: Int) {
+        super.init()
+        weight = .empty([outputs, inputs, 3, 3])
+        bias = .empty([outputs])
+    }
+
+    public override func dropDerivedWeights() { prepared = nil }
+
+    /// Lays the weights out for pictures of about `side`, where that makes the convolution faster.
+    func prepare(side: Int) {
+        guard side >= 8, WinogradConvolution.fits(weight: weight) else { return }
+        // Filters for tiles of 4x4 are four times the plain ones: where pictures are small and channels many, reading them
+        // would take longer than the products they save.
+        let bytes = 36 * weight.size(0) * weight.size(1) * 4
+        prepared = WinogradConvolution(weight: weight, bias: bias, tile: side >= 32 || bytes < 16 << 20 ? 4 : 2)
+    }
+
+    /// - Parameter other: added to the result, of its shape.
+    func callAsFunction(_ x: Tensor, adding other: Tensor? = nil) -> Tensor {
+        // What is trained changes under the prepared copy, and no gradient passes through it.
+        if let prepared, !weight.requiresGrad, !x.requiresGrad { return prepared(x, adding: other) }
+        let result = Functional.conv2d(x, weight: weight, bias: bias, padding: 1)
+        return other.map { $0.adding(result) } ?? result
+    }
 }
 
 /// What the UNet knows of a timestep: sines and cosines of it, through two linear layers. `[B]` gives `[B, E]`.
@@ -66,31 +101,45 @@ public final class TimeEmbedding: Module {
 /// Two convolutions with norms around a shortcut: `[B, in, H, W]` gives `[B, out, H, W]`.
 public final class ResidualBlock: Module {
     @Child("norm1") var norm1: GroupNorm
-    @Child("conv1") var convolution1: Conv2d
+    @Child("conv1") var convolution1: SameConvolution
     @OptionalChild("time_emb_proj") var time: Linear?  // [out, E]
     @Child("norm2") var norm2: GroupNorm
-    @Child("conv2") var convolution2: Conv2d
-    @OptionalChild("conv_shortcut") var shortcut: Conv2d?  // 1x1, where the channels change
+    @Child("conv2") var convolution2: SameConvolution
+    @OptionalChild("conv_shortcut") var shortcut: PixelLinear?  // where the channels change
 
     /// - Parameter timeWidth: E; nil in the autoencoder, which knows no time.
     init(_ inputs: Int, _ outputs: Int, timeWidth: Int?, groups: Int, eps: Double) {
         super.init()
         norm1 = GroupNorm(groups: groups, channels: inputs, eps: eps)
-        convolution1 = Conv2d(inputs, outputs, kernel: 3, padding: 1)
+        convolution1 = SameConvolution(inputs, outputs)
         time = timeWidth.map { Linear($0, outputs) }
         norm2 = GroupNorm(groups: groups, channels: outputs, eps: eps)
-        convolution2 = Conv2d(outputs, outputs, kernel: 3, padding: 1)
-        shortcut = inputs == outputs ? nil : Conv2d(inputs, outputs, kernel: 1)
+        convolution2 = SameConvolution(outputs, outputs)
+        shortcut = inputs == outputs ? nil : PixelLinear(inputs, outputs)
     }
 
     /// - Parameter time: `[B, E]` after SiLU, which all blocks share.
     func callAsFunction(_ x: Tensor, time activated: Tensor? = nil) -> Tensor {
-        var hidden = convolution1(norm1.silu(x))  // [B, out, H, W]
-        if let time, let activated {
-            hidden = hidden + time(activated).unsqueezed(2).unsqueezed(3)  // [B, out, 1, 1]
-        }
-        hidden = convolution2(norm2.silu(hidden))
-        return (shortcut?(x) ?? x) + hidden
+        let hidden = convolution1(norm1.silu(x))  // [B, out, H, W]
+        let shift = activated.flatMap { time?($0) }  // [B, out]
+        return convolution2(norm2.silu(hidden, adding: shift), adding: shortcut?(x) ?? x)
+    }
+}
+
+/// A 1x1 convolution: the same linear layer at every pixel, `[B, in, H, W]` to `[B, out, H, W]`.
+public final class PixelLinear: Module {
+    @Parameter("weight") public var weight: Tensor  // [out, in, 1, 1]
+    @Parameter("bias") public var bias: Tensor  // [out]
+
+    init(_ inputs: Int, _ outputs: Int) {
+        super.init()
+        weight = .empty([outputs, inputs, 1, 1])
+        bias = .empty([outputs])
+    }
+
+    func callAsFunction(_ x: Tensor) -> Tensor {
+        let matrix = weight.reshaped(weight.size(0), -1)
+        return Functional.linear(x.permuted(0, 2, 3, 1), weight: matrix, bias: bias).permuted(0, 3, 1, 2)
     }
 }
 
@@ -114,11 +163,11 @@ public final class Downsampler: Module {
 
 /// Doubles the sides, or brings them to the given ones: nearest neighbours, then a convolution.
 public final class Upsampler: Module {
-    @Child("conv") var convolution: Conv2d
+    @Child("conv") var convolution: SameConvolution
 
     init(_ channels: Int) {
         super.init()
-        convolution = Conv2d(channels, channels, kernel: 3, padding: 1)
+        convolution = SameConvolution(channels, channels)
     }
 
     /// - Parameter size: height and width wanted; nil doubles.
@@ -132,6 +181,13 @@ extension Tensor {
     /// Images `[B, C, H, W]` with the channels of a pixel side by side in memory: what oneDNN's convolutions read fastest,
     /// and a view as the tokens `[B, H W, C]` of a transformer.
     func channelsLast() -> Tensor { permuted(0, 2, 3, 1).contiguous().permuted(0, 3, 1, 2) }
+
+    /// `self + other`, in the memory of `other` when no gradient needs it.
+    func adding(_ other: Tensor) -> Tensor {
+        guard !other.requiresGrad, !requiresGrad, dtype == other.dtype else { return self + other }
+        other.addInPlace(self)
+        return other
+    }
 }
 
 extension Module {
@@ -147,6 +203,14 @@ extension Module {
                     let bound = 1 / Double(layer.weight.shape.dropFirst().reduce(1, *)).squareRoot()
                     layer.weight.uniformInPlace(-bound, bound, generator: generator)
                     layer.bias?.uniformInPlace(-bound, bound, generator: generator)
+                case let layer as SameConvolution:
+                    let bound = 1 / Double(layer.weight.shape.dropFirst().reduce(1, *)).squareRoot()
+                    layer.weight.uniformInPlace(-bound, bound, generator: generator)
+                    layer.bias.uniformInPlace(-bound, bound, generator: generator)
+                case let layer as PixelLinear:
+                    let bound = 1 / Double(layer.weight.size(1)).squareRoot()
+                    layer.weight.uniformInPlace(-bound, bound, generator: generator)
+                    layer.bias.uniformInPlace(-bound, bound, generator: generator)
                 case let norm as GroupNorm:
                     norm.weight.fillInPlace(1)
                     norm.bias.fillInPlace(0)

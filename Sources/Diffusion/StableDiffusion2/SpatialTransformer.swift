@@ -118,9 +118,9 @@ public final class DiffusionTransformerBlock: Module {
     }
 
     func callAsFunction(_ x: Tensor, text: DiffusionTextContext) -> Tensor {
-        var hidden = x + selfAttention(norm1(x))
-        hidden = hidden + textAttention(norm2(hidden), text: text)
-        return hidden + feedForward(norm3(hidden))
+        var hidden = x.adding(selfAttention(norm1(x)))
+        hidden = hidden.adding(textAttention(norm2(hidden), text: text))
+        return hidden.adding(feedForward(norm3(hidden)))
     }
 }
 
@@ -149,7 +149,7 @@ public final class SpatialTransformer: Module {
         let tokens = norm(x).permuted(0, 2, 3, 1).reshaped(shape[0], shape[2] * shape[3], shape[1])  // [B, P, C]
         let mixed = blocks.reduce(input(tokens)) { $1($0, text: text) }
         let image = output(mixed).reshaped(shape[0], shape[2], shape[3], shape[1]).permuted(0, 3, 1, 2)  // [B, C, H, W]
-        return x + image
+        return x.adding(image)
     }
 }
 

@@ -73,6 +73,20 @@ public final class UNet2DConditionModel: Module {
     /// Fresh weights as PyTorch and diffusers draw them (the same distributions, other numbers).
     public func initialize(generator: Generator) { initializeAsPyTorch(generator: generator) }
 
+    /// Lays the weights out for inference in float32 on the CPU; does nothing elsewhere. The results differ in the last digits,
+    /// the memory of the weights grows two to threefold. Loading and moving drop the copies; after training, call it again.
+    /// - Parameter sampleSize: side of the latents to be made; nil is the configuration's.
+    public func prepareForInference(sampleSize: Int? = nil) {
+        let side = sampleSize ?? configuration.sampleSize
+        let last = configuration.blockChannels.count - 1
+        for (level, stage) in downStages.enumerated() { stage.prepare(side: side >> level) }
+        middleStage.prepare(side: side >> last)
+        for (index, stage) in upStages.enumerated() {
+            stage.prepare(side: side >> (last - index))
+            for upsampler in stage.upsamplers { upsampler.convolution.prepare(side: side >> (last - index - 1)) }
+        }
+    }
+
     /// Whether attention scores are computed in float32 whatever the dtype; starts as the configuration says.
     public var upcastsAttention: Bool {
         get {

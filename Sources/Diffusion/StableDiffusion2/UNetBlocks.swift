@@ -8,6 +8,13 @@ public class UNetStage: Module {
     @Children("attentions") public final var transformers: [SpatialTransformer]
     @Children("resnets") public final var residuals: [ResidualBlock]
 
+    final func prepare(side: Int) {
+        for residual in residuals {
+            residual.convolution1.prepare(side: side)
+            residual.convolution2.prepare(side: side)
+        }
+    }
+
     fileprivate final func step(_ index: Int, _ x: Tensor, time: Tensor, text: DiffusionTextContext) -> Tensor {
         let hidden = residuals[index](x, time: time)
         return transformers.isEmpty ? hidden : transformers[index](hidden, text: text)

@@ -1,0 +1,129 @@
+import Testing
+import Torch
+import TorchNN
+
+@testable import Diffusion
+
+@Suite struct FastKernelTests {
+    /// Of the largest value: sums in another order, and for tiles of 4x4 factors up to 8 on the way.
+    private let tolerance = 2e-5
+
+    @Test(arguments: [(2, 9, 7), (4, 9, 7), (2, 4, 6), (4, 5, 8), (4, 33, 47), (2, 1, 3), (4, 2, 1)])
+    func winogradEqualsThePlainConvolution(_ tile: Int, _ height: Int, _ width: Int) {
+        let generator = Generator(seed: UInt64(tile + height + width))
+        let x = Tensor.randn([3, 32, height, width], generator: generator)
+        let weight = Tensor.randn([48, 32, 3, 3], generator: generator)
+        let bias = Tensor.randn([48], generator: generator)
+        let other = Tensor.randn([3, 48, height, width], generator: generator)
+        let expected = Functional.conv2d(
+            x.to(.float64), weight: weight.to(.float64), bias: bias.to(.float64), padding: 1)
+        let largest = expected.abs().max().item()
+        inferenceMode {
+            let convolution = WinogradConvolution(weight: weight, bias: bias, tile: tile)
+            #expect(largestDifference(convolution(x), expected) < tolerance * largest)
+            #expect(largestDifference(convolution(x.channelsLast()), expected) < tolerance * largest)
+            let sum = convolution(x, adding: other)
+            #expect(largestDifference(sum, expected + other.to(.float64)) < tolerance * largest)
+            let unbiased = WinogradConvolution(weight: weight, bias: nil, tile: tile)(x)
+            let shift = bias.to(.float64).reshaped(1, 48, 1, 1)
+            #expect(largestDifference(unbiased, expected - shift) < tolerance * largest)
+        }
+    }
+
+    @Test func winogradOfManyTilesEqualsThePlainConvolution() {
+        // More tiles than one chunk holds.
+        let generator = Generator(seed: 5)
+        let x = Tensor.randn([2, 16, 131, 127], generator: generator)
+        let weight = Tensor.randn([16, 16, 3, 3], generator: generator)
+        let expected = Functional.conv2d(x, weight: weight, padding: 1)
+        inferenceMode {
+            for tile in [2, 4] {
+                let got = WinogradConvolution(weight: weight, bias: nil, tile: tile)(x)
+                #expect(largestDifference(got, expected) < tolerance * expected.abs().max().item())
+            }
+        }
+    }
+
+    @Test func onlySomeConvolutionsFit() {
+        #expect(WinogradConvolution.fits(weight: .zeros([32, 16, 3, 3])))
+        #expect(!WinogradConvolution.fits(weight: .zeros([32, 16, 1, 1])))
+        #expect(!WinogradConvolution.fits(weight: .zeros([20, 16, 3, 3])))
+        #expect(!WinogradConvolution.fits(weight: .zeros([32, 16, 3, 3], dtype: .bfloat16)))
+    }
+
+    @Test(arguments: [nil, 1, 3])
+    func fusedGroupNormEqualsItsParts(_ rows: Int?) {
+        let generator = Generator(seed: 6)
+        let x = (Tensor.randn([3, 12, 70, 61], generator: generator) * 3 + 5).channelsLast()
+        let weight = Tensor.randn([12], generator: generator)
+        let bias = Tensor.randn([12], generator: generator)
+        let added = rows.map { Tensor.randn([$0, 12], generator: generator) }
+        let sum = added.map { x + $0.unsqueezed(2).unsqueezed(3) } ?? x
+        let expected = Functional.groupNorm(
+            sum.to(.float64), groups: 4, weight: weight.to(.float64), bias: bias.to(.float64), eps: 1e-5
+        ).silu()
+        func fused(_ x: Tensor) -> Tensor {
+            Functional.groupNormSiLU(x, adding: added, groups: 4, weight: weight, bias: bias, eps: 1e-5)
+        }
+        #expect(largestDifference(inferenceMode { fused(x) }, expected) < 1e-5)
+        #expect(largestDifference(withoutGradients { fused(x.contiguous()) }, expected) < 1e-5)
+        weight.requiresGrad = true
+        let recorded = fused(x)
+        #expect(recorded.requiresGrad)
+        #expect(largestDifference(recorded.detached(), expected) < 1e-5)
+    }
+
+    @Test func gatedGELUEqualsItsParts() {
+        let x = Tensor.randn([2, 700, 2 * 65], generator: Generator(seed: 7))
+        let expected = x.slice(2, 0..<65) * x.slice(2, 65..<130).gelu()
+        #expect(largestDifference(inferenceMode { Functional.gatedGELU(x) }, expected) < 1e-6)
+        x.requiresGrad = true
+        #expect(Functional.gatedGELU(x).requiresGrad)
+    }
+
+    @Test func preparedModelsEqualPlainOnes() throws {
+        var configuration = UNetConfiguration()
+        configuration.sampleSize = 16
+        configuration.blockChannels = [32, 48]
+        configuration.downBlocks = [.crossAttention, .plain]
+        configuration.upBlocks = [.plain, .crossAttention]
+        configuration.layersPerBlock = [1, 1]
+        configuration.transformerLayersPerBlock = [1, 1]
+        configuration.headCounts = [2, 3]
+        configuration.normGroups = 16
+        configuration.crossAttentionDimension = 24
+        let unet = UNet2DConditionModel(configuration)
+        unet.initialize(generator: Generator(seed: 8))
+        let generator = Generator(seed: 9)
+        let sample = Tensor.randn([2, 4, 16, 14], generator: generator)
+        let text = Tensor.randn([2, 5, 24], generator: generator)
+        func run() -> Tensor { inferenceMode { unet(sample, Tensor([30, 700]), text) } }
+        let plain = run()
+        unet.prepareForInference()
+        let prepared = run()
+        #expect(largestDifference(prepared, plain) > 0, "the prepared layers were not used")
+        #expect(largestDifference(prepared, plain) < 1e-4 * plain.abs().max().item())
+        // Trained parameters are never read from the copies.
+        unet.setRequiresGrad(true)
+        #expect(largestDifference(unet(sample, Tensor([30, 700]), text).detached(), plain) < 1e-5)
+        unet.setRequiresGrad(false)
+        unet.initialize(generator: Generator(seed: 10))
+        let again = run()
+        #expect(largestDifference(again, plain) > 0.01, "new weights drop the copies")
+
+        var pictures = AutoencoderConfiguration()
+        pictures.blockChannels = [16, 32]
+        pictures.layersPerBlock = 1
+        pictures.normGroups = 8
+        pictures.sampleSize = 32
+        let autoencoder = AutoencoderKL(pictures)
+        autoencoder.initialize(generator: Generator(seed: 11))
+        autoencoder.setRequiresGrad(false)
+        func decode() -> Tensor { inferenceMode { autoencoder.decode(sample) } }
+        let slow = decode()
+        autoencoder.prepareForInference()
+        let quick = decode()
+        #expect(largestDifference(quick, slow) > 0)
+        #expect(largestDifference(quick, slow) < 1e-4 * slow.abs().max().item())
+    }
+}

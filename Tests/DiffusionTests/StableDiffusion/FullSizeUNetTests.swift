@@ -1,0 +1,51 @@
+import Foundation
+import Testing
+import Torch
+import TorchNN
+
+@testable import Diffusion
+
+/// The UNet of Stable Diffusion 2 at its own size. Its weights cannot ship: `Fixtures/make_full_size_unet.py` makes random
+/// ones and diffusers' answers, and the environment variable GMAIL_SD2_UNET names their folder.
+@Suite(.serialized) struct FullSizeUNetTests {
+    private static func folder() -> String? {
+        let folder = ProcessInfo.processInfo.environment["GMAIL_SD2_UNET"]
+        if folder == nil {
+            print("FullSizeUNetTests did not run: GMAIL_SD2_UNET does not name a folder of make_full_size_unet.py")
+        }
+        return folder
+    }
+
+    @Test func theConfigurationHasItsParameters() {
+        let sizes = UNet2DConditionModel(.stableDiffusion2).parameterCount()
+        #expect(sizes.total == 865_910_724)
+    }
+
+    @Test(arguments: [(DType.float32, false), (.float32, true), (.bfloat16, false)])
+    func equalsTheReference(_ dtype: DType, isPrepared: Bool) throws {
+        guard let folder = Self.folder() else { return }
+        let answers = try Weights(path: "\(folder)/answers.safetensors")
+        guard let expected = answers[dtype.description]?.tensor().to(.float64) else {
+            print("FullSizeUNetTests: the folder has no answer in \(dtype)")
+            return
+        }
+        let unet = try UNet2DConditionModel(folder: folder, memory: .mapped)
+        #expect(unet.configuration.blockChannels == UNetConfiguration.stableDiffusion2.blockChannels)
+        unet.to(dtype: dtype)
+        if isPrepared { unet.prepareForInference() }
+        let (sample, text) = (try answers.tensor("sample"), try answers.tensor("text"))
+        let steps = try answers.tensor("steps")
+        let clock = ContinuousClock()
+        var output = sample
+        inferenceMode { output = unet(sample, steps, text) }
+        let time = clock.measure { inferenceMode { output = unet(sample, steps, text) } }
+        let got = output.to(.float64)
+        let difference = (got - expected).abs().max().item()
+        let relative = (got - expected).norm().item() / expected.norm().item()
+        print(
+            "full-size UNet, \(dtype), prepared \(isPrepared): largest difference \(difference) (largest value "
+                + "\(expected.abs().max().item())), relative error \(relative), \(time)")
+        // bfloat16 keeps 8 bits; some hundred roundings in a row leave two digits.
+        #expect(relative < (dtype == .float32 ? 1e-4 : 3e-2))
+    }
+}
