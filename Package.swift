@@ -79,7 +79,7 @@ let package = Package(
         .target(
             name: "Synthesis",
             dependencies: [
-                "Torch", "Safetensors", "StrictJSON", "Tokenizers", "Images", "Diffusion", "Datasets", "Training",
+                "Torch", "Safetensors", "StrictJSON", "Images", "Diffusion", "Datasets", "Training",
             ]),
         .target(
             name: "Miniature",

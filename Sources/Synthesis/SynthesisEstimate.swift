@@ -23,9 +23,9 @@ public struct SynthesisEstimate: Sendable, Hashable {
     public var text: String {
         let rate =
             imagesPerSecond < 10 ? String(format: "%.3g", imagesPerSecond) : String(format: "%.0f", imagesPerSecond)
-        let whole =
-            "\(total) images take \(Self.duration(totalSeconds)) of one such device and \(Self.size(totalBytes))"
-        return "estimate: \(rate) images/s; the whole set of \(whole)"
+        return
+            "estimate: \(rate) images/s; the whole set of \(total) images takes \(Self.duration(totalSeconds)) on one such "
+            + "device and \(Self.size(totalBytes)) on disk"
             + (shardCount > 1 ? "; this shard of \(shardCount) needs \(Self.duration(secondsLeft)) more" : "")
     }
 

@@ -69,6 +69,15 @@ struct SynthesisFolder {
         }
     }
 
+    /// Removes what a killed process of this shard left of writing images into a folder. Those of other shards, which may be
+    /// at work, are told by their row.
+    func removeLeftoverImages(in folder: String) throws {
+        for entry in try Self.entries(folder) where entry.hasPrefix(".") && entry.hasSuffix(".tmp") {
+            guard let row = Int(entry.dropFirst().prefix { $0.isASCII && $0.isNumber }) else { continue }
+            if row % shard.count == shard.index { try Self.remove("\(folder)/\(entry)") }
+        }
+    }
+
     /// Removes what a killed process left of writing `name`: the temporary files of ``AtomicFile``.
     static func removeLeftovers(of name: String, in folder: String) throws {
         guard FileManager.default.fileExists(atPath: folder) else { return }
@@ -95,7 +104,15 @@ struct SynthesisFolder {
 
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
-    /// `target` as a path from `folder`, both as this process can open them.
+    /// A path without symbolic links; itself where nothing is.
+    static func resolved(_ path: String) -> String {
+        guard let real = realpath(path.isEmpty ? "." : path, nil) else { return path }
+        defer { free(real) }
+        return String(cString: real)
+    }
+
+    /// `target` as a path from `folder`, both as this process can open them and free of symbolic links: after one, `..`
+    /// does not lead back.
     static func relativePath(of target: String, from folder: String) -> String {
         func parts(_ path: String) -> [Substring] {
             let absolute =

@@ -9,7 +9,7 @@ extension SynthesisRun {
         let row = plan.rows[image.row]
         return Pair(
             id: plan.id(of: image), caption: row.caption,
-            real: realPath(of: row).map { SynthesisFolder.relativePath(of: $0, from: folder.path) },
+            real: realPath(of: row).map { SynthesisFolder.relativePath(of: $0, from: resolvedFolder) },
             generated: generated,
             generator: GeneratorSettings(
                 model: settings.model,
@@ -22,7 +22,7 @@ extension SynthesisRun {
     /// The real image of a row as this process can open it.
     func realPath(of row: CaptionRow) -> String? {
         guard let realFolder, let image = row.image else { return nil }
-        return image.hasPrefix("/") || realFolder.isEmpty ? image : "\(realFolder)/\(image)"
+        return image.hasPrefix("/") ? image : "\(realFolder)/\(image)"
     }
 
     /// Ids that journal entries give up.

@@ -59,8 +59,9 @@ public final class SynthesisRun {
     private let generator: any ImageGenerator
     private let stop: StopSignal?
     private let report: (SynthesisEvent) -> Void
-    /// Where the captions file's real images lie.
+    /// Where the captions file's real images lie, and the folder that pairs name them from; free of symbolic links.
     let realFolder: String?
+    let resolvedFolder: String
     /// Called around everything that changes a file; a test crashes there.
     var onWrite: (String) throws -> Void = { _ in }
 
@@ -68,6 +69,8 @@ public final class SynthesisRun {
     private var packing: TarPacking?
     private var meter = SynthesisMeter()
     private var hasWarnedOfTruncation = false
+    /// Folders of images that are there and hold nothing of a killed process.
+    private var preparedFolders: Set<String> = []
 
     /// Opens or continues a run.
     /// - Parameters:
@@ -86,9 +89,10 @@ public final class SynthesisRun {
         self.generator = generator
         self.stop = stop
         self.report = report
-        self.realFolder = realFolder
+        self.realFolder = realFolder.map(SynthesisFolder.resolved)
         folder = SynthesisFolder(path: path, settings: settings, shard: plan.shard)
         try folder.prepare()
+        resolvedFolder = SynthesisFolder.resolved(path)
         journal = try SynthesisJournal(path: folder.journalPath)
         // Under the lock, and not among several shards, where such a file may be another's work of this moment.
         if plan.shard.count == 1 { try SynthesisFolder.removeLeftovers(of: "settings.json", in: path) }
@@ -235,8 +239,10 @@ public final class SynthesisRun {
 
     private func write(_ bytes: [UInt8], to path: String) throws {
         let parent = (path as NSString).deletingLastPathComponent
-        try SynthesisFolder.createFolder(parent)
-        try SynthesisFolder.removeLeftovers(of: (path as NSString).lastPathComponent, in: parent)
+        if preparedFolders.insert(parent).inserted {
+            try SynthesisFolder.createFolder(parent)
+            try folder.removeLeftoverImages(in: parent)
+        }
         try onWrite("image, before")
         try AtomicFile.write(bytes, to: path)
         meter.add(bytes: bytes.count)

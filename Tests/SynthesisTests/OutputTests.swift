@@ -43,6 +43,23 @@ import Testing
         #expect(image.size == ImageSize(width: 5, height: 4))
     }
 
+    /// `..` of a linked folder is where the link leads, so paths are worked out between the real places.
+    @Test func pathsHoldThroughSymbolicLinks() throws {
+        for name in ["photos", "disk/far/away"] {
+            try FileManager.default.createDirectory(atPath: folder.file(name), withIntermediateDirectories: true)
+        }
+        try folder.write("photo", to: "photos/a.jpg")
+        try FileManager.default.createSymbolicLink(
+            atPath: folder.file("out"), withDestinationPath: folder.file("disk/far/away"))
+        try FileManager.default.createSymbolicLink(
+            atPath: folder.file("disk/pictures"), withDestinationPath: folder.file("photos"))
+        let outcome = try run(
+            [CaptionRow(id: "a", caption: "a cat", image: "a.jpg")], real: folder.file("disk/pictures"))
+        let manifest = try PairsManifest(path: #require(outcome.pairs))
+        let real = try #require(try manifest.pair(at: 0).real)
+        #expect(FileManager.default.contents(atPath: manifest.resolve(real)) == Data("photo".utf8))
+    }
+
     @Test func tarsCarryRealAndGeneratedImages() throws {
         try folder.write("photo", to: "a.jpg")
         let rows = [CaptionRow(id: "a", caption: "a cat", image: "a.jpg"), CaptionRow(id: "b", caption: "a dog")]
@@ -120,8 +137,8 @@ import Testing
             imagesPerSecond: 1.2, bytesPerImage: 400_000, remaining: 40_000, total: 414_113, shardCount: 8)
         #expect(
             estimate.text
-                == "estimate: 1.2 images/s; the whole set of 414113 images take 96 hours of one such device and 165.6 GB; "
-                + "this shard of 8 needs 9.3 hours more")
+                == "estimate: 1.2 images/s; the whole set of 414113 images takes 96 hours on one such device and 165.6 GB on "
+                + "disk; this shard of 8 needs 9.3 hours more")
     }
 }
 

@@ -11,7 +11,7 @@ public struct NoiseSchedule: Sendable, Hashable {
 
     public var trainSteps: Int { betas.count }
 
-    /// - Throws: ``SchedulerError`` when the schedule leaves nothing to sample (ᾱ not falling).
+    /// - Throws: ``SchedulerError/invalidValue(file:key:expected:got:)`` for a variance outside of 0...1.
     public init(_ configuration: SchedulerConfiguration) throws {
         var betas = configuration.trainedBetas ?? Self.betas(configuration)
         if configuration.rescalesToZeroSNR { betas = Self.rescaledToZeroSNR(betas) }
