@@ -64,7 +64,7 @@ struct CaptionCommand: ParsableCommand {
                     try json
                         ? Self.json(paths[index], caption, modality)
                         : paths.count == 1 ? caption.text : "\(paths[index]): \(caption.text)")
-                fflush(stdout)
+                fflush(nil)
             case .failure(let error):
                 failed += 1
                 progress.say("error: \(error)")
