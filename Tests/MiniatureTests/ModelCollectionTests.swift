@@ -10,32 +10,34 @@ import Testing
         let files = [
             "recipe.yaml": recipe.yaml,
             "manifest.json": """
-                {"sources": [{"role": "train scenes", "path": "world 0, train", "sha256": "ab12", "count": 3}],
-                 "parameterGroups": [], "frozenElements": 0, "seed": 0, "device": "cpu", "dtype": "float32",
-                 "versions": {}, "steps": 5, "skipped": []}
-                """,
+            {"sources": [{"role": "train scenes", "path": "world 0, train", "sha256": "ab12", "count": 3}],
+             "parameterGroups": [], "frozenElements": 0, "seed": 0, "device": "cpu", "dtype": "float32",
+             "versions": {}, "steps": 5, "skipped": []}
+            """,
             "metrics.jsonl": """
-                {"step": 0, "validation/loss": 2.5}
-                {"step": 5, "loss": 1.5, "learning_rate": 0.1}
-                {"step": 5, "validation/loss": 1.25}
+            {"step": 0, "validation/loss": 2.5}
+            {"step": 5, "loss": 1.5, "learning_rate": 0.1}
+            {"step": 5, "validation/loss": 1.25}
 
-                """,
+            """,
             "sessions.jsonl": """
-                {"from_step": 0, "machine": "A, 2 cores", "seconds": 10.5, "threads": 1, "to_step": 3, "versions": {}}
-                {"from_step": 3, "machine": "A, 2 cores", "seconds": 4.25, "threads": 1, "to_step": 5, "versions": {}}
+            {"from_step": 0, "machine": "A, 2 cores", "seconds": 10.5, "threads": 1, "to_step": 3, "versions": {}}
+            {"from_step": 3, "machine": "A, 2 cores", "seconds": 4.25, "threads": 1, "to_step": 5, "versions": {}}
 
-                """,
+            """,
             "model/weights": "these are the weights of \(recipe.name)",
         ]
         for (name, text) in files { try Data(text.utf8).write(to: URL(fileURLWithPath: "\(path)/\(name)")) }
     }
 
     @Test func collectsAndChecks() throws {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("collection-\(UUID().uuidString)").path
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("collection-\(UUID().uuidString)")
+            .path
         defer { try? FileManager.default.removeItem(atPath: folder) }
         try run("\(folder)/clip", recipe: CLIPRecipe("clip"))
         try run("\(folder)/autoencoder", recipe: AutoencoderRecipe("autoencoder"))
-        try run("\(folder)/unet", recipe: UNetRecipe("unet", overrides: ["training.steps=5", "training.warmupSteps=1"]))
+        try run(
+            "\(folder)/unet", recipe: UNetRecipe("unet", overrides: ["training.steps=5", "training.warmupSteps=1"]))
         var runs: [ModelCollection.Model: String] = [
             .clip: "\(folder)/clip", .autoencoder: "\(folder)/autoencoder", .unet: "\(folder)/unet",
         ]

@@ -152,7 +152,9 @@ extension ModelCollection.Training {
         func lines(_ file: String) throws -> [Data] {
             try Data(contentsOf: URL(fileURLWithPath: file)).split(separator: 0x0A)
         }
-        let sessions = try lines("\(path)/sessions.jsonl").map { try JSONDecoder().decode(RecordedSession.self, from: $0) }
+        let sessions = try lines("\(path)/sessions.jsonl").map {
+            try JSONDecoder().decode(RecordedSession.self, from: $0)
+        }
         var validation: [String: Double] = [:]
         for line in try lines(run.metricsPath) {
             let numbers = try JSONDecoder().decode([String: Double].self, from: line)
