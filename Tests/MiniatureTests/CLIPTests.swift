@@ -20,6 +20,23 @@ private func temporaryFolder() throws -> String {
         #expect(training.merges.map { "\($0.left) \($0.right)" } == ["l o", "lo w</w>", "e w</w>", "n ew</w>"])
     }
 
+    @Test func gpt2WordsKeepTheirSpaceAndCase() throws {
+        let training = BPETraining(texts: ["A ball. A ball", "a ball"], mergeLimit: 5, style: .gpt2)
+        // Ġ is the space; " ball" comes three times, its pairs in the order of bytes.
+        #expect(
+            training.merges.map { "\($0.left) \($0.right)" } == ["a l", "al l", "b all", "Ġ ball", "Ġ A"])
+        #expect(training.vocabulary.count == 256 + 5 + 1 && training.vocabulary.last == "<|endoftext|>")
+        let folder = try temporaryFolder()
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try LanguageModelObjective.writeTokenizer(training, contextLength: 32, to: folder)
+        let tokenizer = try GPT2Tokenizer(folder: folder)
+        #expect(tokenizer.vocabularySize == 262 && tokenizer.endID == 261 && training.endID == 261)
+        #expect(tokenizer.encode(" ball").count == 1 && tokenizer.encode(" A ball").count == 2)
+        for text in ["A ball. A ball", "  Ein Café,\n3 Bälle & 12 €! "] {
+            #expect(try tokenizer.decode(tokenizer.encode(text).map(Int.init)) == text)
+        }
+    }
+
     @Test func tokenizerReadsItsFilesAndGoesThereAndBack() throws {
         let folder = try temporaryFolder()
         defer { try? FileManager.default.removeItem(atPath: folder) }

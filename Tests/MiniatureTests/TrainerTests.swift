@@ -68,7 +68,7 @@ private func unet(_ path: String, steps: Int, clip: String, autoencoder: String)
 
 private func languageModel(_ path: String, steps: Int) throws -> MiniatureTrainer<LanguageModelRecipe> {
     let recipe = try toy(LanguageModelRecipe.self, "language-model", steps: steps, smallLanguageModel)
-    return MiniatureTrainer(recipe, path: path) {
+    return MiniatureTrainer(recipe, path: path, hasPictures: false) {
         try LanguageModelObjective($0, train: $1, validation: $2, scratch: $3)
     }
 }
@@ -263,7 +263,7 @@ private func trainsAndResumes<R: MiniatureRecipe>(
         ("training.steps=0", "recipe key 'training.steps': expected at least 1, got 0"),
         (
             "training.batchSize=20000",
-            "recipe key 'training.batchSize': expected 1...12288, the number of scenes, got 20000"
+            "recipe key 'training.batchSize': expected 1...8192, the number of scenes, got 20000"
         ),
         ("training.warmupSteps=90000", "'training.warmupSteps': expected 0 up to but not"),
         ("training.averageDecay=1", "'training.averageDecay': expected 0 up to but not 1, got 1.0"),

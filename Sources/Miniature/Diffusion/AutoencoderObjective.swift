@@ -22,7 +22,20 @@ public final class AutoencoderObjective: Objective {
         self.validation = validation
         draws = Draws(seed: recipe.training.seed)
         model = AutoencoderKL(Self.configuration(recipe.model))
-        model.initialize(generator: draws.weights)
+        let generator = draws.weights
+        model.initialize(generator: generator)
+        model.startAsShortcuts(silencing: ["conv2"], generator: generator)
+        Self.quieten(model)
+    }
+
+    /// Starts with little noise in the latents, which would drown what the fresh encoder says.
+    private static func quieten(_ model: AutoencoderKL) {
+        let channels = model.configuration.latentChannels
+        withoutGradients {
+            for entry in model.namedTensors() where entry.key.hasPrefix("quant_conv.") {
+                entry.tensor.slice(0, channels..<2 * channels).fillInPlace(entry.key.hasSuffix("bias") ? -6 : 0)
+            }
+        }
     }
 
     static func configuration(_ model: AutoencoderRecipe.Model) -> AutoencoderConfiguration {

@@ -85,7 +85,9 @@ public final class UNetObjective: Objective {
                 folder: autoencoder, expected: "a multiple of \(halvings)", got: configuration.sampleSize)
         }
         model = UNet2DConditionModel(configuration)
-        model.initialize(generator: draws.weights)
+        let generator = draws.weights
+        model.initialize(generator: generator)
+        model.startAsShortcuts(silencing: ["conv2", "proj_out", "conv_out"], generator: generator)
     }
 
     static func configuration(_ model: UNetRecipe.Model, latentChannels: Int, side: Int, textWidth: Int)

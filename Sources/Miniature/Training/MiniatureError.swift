@@ -6,6 +6,7 @@ public enum MiniatureError: Error, Equatable, CustomStringConvertible, Localized
     case latentSize(folder: String, expected: String, got: Int)
     case fixedLength(key: String, got: Int, begun: Int)
     case folderExists(path: String)
+    case unfinishedRun(model: String, path: String)
 
     public var description: String {
         switch self {
@@ -17,6 +18,8 @@ public enum MiniatureError: Error, Equatable, CustomStringConvertible, Localized
             "\(key) is \(got), but the run was begun with \(begun) and its cosine schedule depends on it; resume with \(begun), or begin a run in another folder"
         case .folderExists(let path):
             "'\(path)' exists already; give another folder"
+        case .unfinishedRun(let model, let path):
+            "the run '\(path)' holds no finished model (no model/); expected one of `gmail miniature train \(model)`"
         }
     }
 

@@ -9,7 +9,7 @@ import Training
 public struct WorldSettings: Sendable, Equatable {
     /// Of the world.
     public var seed = 0
-    public var scenes = 12288
+    public var scenes = 8192
     public var validationScenes = 256
 
     public init() {}

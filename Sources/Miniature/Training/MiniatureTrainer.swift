@@ -29,20 +29,23 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
     public let recipe: R
     public let path: String
     private let inputs: [Input]
+    private let hasPictures: Bool
     private let makeObjective:
         (R, _ train: SceneData, _ validation: SceneData, _ scratch: String) throws -> any Objective
 
     /// - Parameters:
     ///   - path: of the run's folder.
     ///   - inputs: files of models that the training reads.
+    ///   - hasPictures: whether it looks at the pictures, or at the captions alone.
     ///   - objective: makes the model and its loss; `scratch` is a folder for files in between.
     public init(
-        _ recipe: R, path: String, inputs: [Input] = [],
+        _ recipe: R, path: String, inputs: [Input] = [], hasPictures: Bool = true,
         objective: @escaping (R, _ train: SceneData, _ validation: SceneData, _ scratch: String) throws -> any Objective
     ) {
         self.recipe = recipe
         self.path = path
         self.inputs = inputs
+        self.hasPictures = hasPictures
         makeObjective = objective
     }
 
@@ -68,9 +71,10 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
             done += count
             rendering(done, total)
         }
-        let train = SceneData(world: world, split: .train, count: recipe.data.scenes, report: report)
+        let train = SceneData(world: world, split: .train, count: recipe.data.scenes, hasPictures: hasPictures, report: report)
         let validation = SceneData(
-            world: world, split: .validation, count: recipe.data.validationScenes, report: report)
+            world: world, split: .validation, count: recipe.data.validationScenes, hasPictures: hasPictures,
+            report: report)
         let task = try ObjectiveTask(
             makeObjective(recipe, train, validation, "\(path)/files"), settings: recipe.training)
         try run.write(manifest(task, train, validation, versions))

@@ -9,18 +9,24 @@ import Training
 /// Renders of one split in memory.
 public struct SceneData {
     public let dataset: SceneDataset
-    /// `[N, 3, S, S]`, uint8.
+    /// `[N, 3, S, S]`, uint8; `[N, 3, 0, 0]` when only the captions are asked for.
     public let pixels: Tensor
     public let captionsPerScene: Int
 
     /// Renders the first `count` scenes of a split; the same ones every time.
-    /// - Parameter report: called as pictures get finished, with how many.
+    /// - Parameters:
+    ///   - hasPictures: false leaves the rendering out.
+    ///   - report: called as pictures get finished, with how many.
     public init(
-        world: World, split: World.Split, count: Int, renderer: SceneRenderer = SceneRenderer(),
-        report: (Int) -> Void = { _ in }
+        world: World, split: World.Split, count: Int, hasPictures: Bool = true,
+        renderer: SceneRenderer = SceneRenderer(), report: (Int) -> Void = { _ in }
     ) {
         dataset = SceneDataset(world: world, split: split, count: count)
         captionsPerScene = dataset.captions.count / count
+        guard hasPictures else {
+            pixels = .empty([count, 3, 0, 0], dtype: .uint8)
+            return
+        }
         let side = renderer.side
         let pixels = Tensor.empty([count, 3, side, side], dtype: .uint8)
         let area = side * side

@@ -92,10 +92,10 @@ public struct SceneDataset: Sendable {
     private struct Line: Encodable {
         let id: String
         let caption: String
-        let real: String
+        let image: String
     }
 
-    /// The captions as JSON Lines, one object each: `id`, `caption`, and as `real` the picture's path below the data folder.
+    /// The captions as JSON Lines, one object each: `id`, `caption`, and as `image` the picture's path below the data folder.
     public func captionLines() throws -> [UInt8] {
         let perScene = captions.count / max(1, scenes.count)
         let names = imageNames
@@ -103,7 +103,7 @@ public struct SceneDataset: Sendable {
         for (index, caption) in captions.enumerated() {
             let (scene, number) = (index / perScene, index % perScene)
             let id = "\(split.rawValue)-\(scene)-\(number)"
-            lines += try encode(Line(id: id, caption: caption, real: "\(imageFolder)/\(names[scene])"))
+            lines += try encode(Line(id: id, caption: caption, image: "\(imageFolder)/\(names[scene])"))
             lines.append(UInt8(ascii: "\n"))
         }
         return lines

@@ -5,7 +5,7 @@ struct MiniatureCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "miniature",
         abstract: "The small world that everything is tried on, and the small models trained on it.",
-        subcommands: [MiniatureRender.self, MiniatureTrain.self])
+        subcommands: [MiniatureRender.self, MiniatureTrain.self, MiniatureCollect.self])
 }
 
 /// `gmail miniature train …`

@@ -13,7 +13,7 @@ struct MiniatureRender: AsyncParsableCommand {
         abstract: "Render scenes of a split, with five captions and the scene graph of each.",
         discussion: """
             Writes DIR/<split>/000000.png …, captions_<split>.json (COCO's format), captions_<split>.jsonl (one line per \
-            caption: id, caption, real), scenes_<split>.jsonl (the scene graphs) and contact_sheet_<split>.png. Scenes are \
+            caption: id, caption, image), scenes_<split>.jsonl (the scene graphs) and contact_sheet_<split>.png. Scenes are \
             the same for the same seed on every machine; a larger --count begins with the same scenes. Train, validation \
             and test are disjoint; some combinations of colour and shape occur in the test alone.
 

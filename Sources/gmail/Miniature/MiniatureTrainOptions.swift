@@ -33,7 +33,7 @@ struct MiniatureTrainOptions: ParsableArguments {
     /// Trains; leaves with the exit code of a signal that stopped it.
     /// - Parameter name: of the recipe to take without --recipe.
     func train<R: MiniatureRecipe>(
-        _ type: R.Type, _ name: String, inputs: [MiniatureTrainer<R>.Input] = [],
+        _ type: R.Type, _ name: String, inputs: [MiniatureTrainer<R>.Input] = [], hasPictures: Bool = true,
         objective: @escaping (R, SceneData, SceneData, String) throws -> any Objective
     ) throws {
         let recipe = try R(recipe ?? name, overrides: overrides)
@@ -42,7 +42,7 @@ struct MiniatureTrainOptions: ParsableArguments {
         try TorchRuntime.load()
         if threads > 0 { TorchRuntime.threadCount = threads }
         try TorchRuntime.keepFreedMemory()
-        let trainer = MiniatureTrainer(recipe, path: out, inputs: inputs, objective: objective)
+        let trainer = MiniatureTrainer(recipe, path: out, inputs: inputs, hasPictures: hasPictures, objective: objective)
         let versions = [
             "gmail": Gmail.configuration.version, "libtorch": try TorchRuntime.version(),
             "cpu_kernels": try TorchRuntime.cpuCapability(),
@@ -131,7 +131,7 @@ struct MiniatureTrainLanguageModel: AsyncParsableCommand {
     @OptionGroup var options: MiniatureTrainOptions
 
     func run() throws {
-        try options.train(LanguageModelRecipe.self, "language-model") {
+        try options.train(LanguageModelRecipe.self, "language-model", hasPictures: false) {
             try LanguageModelObjective($0, train: $1, validation: $2, scratch: $3)
         }
     }

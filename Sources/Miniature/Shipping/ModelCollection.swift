@@ -1,0 +1,180 @@
+import Foundation
+import Safetensors
+import Training
+
+// The small models as they ship: model folders, how they were trained, and a manifest with hashes of both.
+//
+//     clip/  stable-diffusion/  gpt2/                        model folders
+//     training/<model>/recipe.yaml  manifest.json  metrics.jsonl  sessions.jsonl
+//     manifest.json
+
+/// `manifest.json` of a collection of small models.
+public struct ModelCollection: Codable, Sendable, Equatable {
+    /// The trainings that a collection is made of.
+    public enum Model: String, Codable, Sendable, CaseIterable, CodingKeyRepresentable {
+        case clip, autoencoder, unet
+        case languageModel = "language-model"
+
+        /// Folder of the finished model; nil for the autoencoder, which is part of the diffusion model.
+        public var folder: String? {
+            switch self {
+            case .clip: "clip"
+            case .autoencoder: nil
+            case .unet: "stable-diffusion"
+            case .languageModel: "gpt2"
+            }
+        }
+    }
+
+    /// A file and what it must be.
+    public struct File: Codable, Sendable, Equatable {
+        public var bytes: Int
+        public var sha256: String
+    }
+
+    /// How a model came about.
+    public struct Training: Codable, Sendable, Equatable {
+        public var recipe: String
+        /// Of the resolved `recipe.yaml`.
+        public var recipeSHA256: String
+        /// Of the world.
+        public var dataSeed: Int
+        public var seed: Int
+        public var steps: Int
+        /// Of all sessions that trained it.
+        public var seconds: Double
+        public var machines: [String]
+        /// What was read, by role: renders, models.
+        public var sources: [String: String]
+        /// The last validation.
+        public var validation: [String: Double]
+
+        enum CodingKeys: String, CodingKey {
+            case recipe, seed, steps, seconds, machines, sources, validation
+            case recipeSHA256 = "recipe_sha256"
+            case dataSeed = "data_seed"
+        }
+    }
+
+    public var version = 1
+    /// Of this project's code, as given.
+    public var commit: String
+    public var trainings: [Model: Training]
+    /// By path below the folder; all but this manifest.
+    public var files: [String: File]
+
+    public static let name = "manifest.json"
+
+    /// Bytes of all files.
+    public var totalBytes: Int { files.values.reduce(0) { $0 + $1.bytes } }
+
+    /// Reads the manifest of a folder.
+    public init(folder: String) throws {
+        self = try JSONDecoder().decode(
+            ModelCollection.self, from: Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(Self.name)")))
+    }
+
+    /// Copies finished runs into `folder`, which must not exist, and writes the manifest.
+    /// - Parameters:
+    ///   - runs: folders of `gmail miniature train`, one of each kind.
+    ///   - commit: of the code that trained.
+    /// - Throws: `MiniatureError`, `TrainingError`, errors of files.
+    public init(collecting runs: [Model: String], commit: String, to folder: String) throws {
+        let manager = FileManager.default
+        guard !manager.fileExists(atPath: folder) else { throw MiniatureError.folderExists(path: folder) }
+        let partial = folder + ".partial"
+        if manager.fileExists(atPath: partial) { try manager.removeItem(atPath: partial) }
+        var trainings: [Model: Training] = [:]
+        for model in Model.allCases {
+            guard let run = runs[model], manager.fileExists(atPath: "\(run)/model") else {
+                throw MiniatureError.unfinishedRun(model: model.rawValue, path: runs[model] ?? "none")
+            }
+            let records = "\(partial)/training/\(model.rawValue)"
+            try manager.createDirectory(atPath: records, withIntermediateDirectories: true)
+            for name in ["recipe.yaml", "manifest.json", "metrics.jsonl", "sessions.jsonl"] {
+                try manager.copyItem(atPath: "\(run)/\(name)", toPath: "\(records)/\(name)")
+            }
+            if let target = model.folder {
+                try manager.copyItem(atPath: "\(run)/model", toPath: "\(partial)/\(target)")
+            }
+            trainings[model] =
+                switch model {
+                case .clip: try Training(run, CLIPRecipe.self)
+                case .autoencoder: try Training(run, AutoencoderRecipe.self)
+                case .unet: try Training(run, UNetRecipe.self)
+                case .languageModel: try Training(run, LanguageModelRecipe.self)
+                }
+        }
+        self.commit = commit
+        self.trainings = trainings
+        files = try Self.files(in: partial)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        try AtomicFile.write([UInt8](encoder.encode(self)) + [0x0A], to: "\(partial)/\(Self.name)")
+        try manager.moveItem(atPath: partial, toPath: folder)
+    }
+
+    /// Compares a folder's files with this manifest.
+    /// - Returns: one line for each file that is missing, changed or not listed; README files may stand beside them.
+    public func differences(in folder: String) throws -> [String] {
+        let found = try Self.files(in: folder)
+        var lines: [String] = []
+        for (path, file) in files.sorted(by: { $0.key < $1.key }) {
+            if let got = found[path] {
+                if got != file { lines.append("\(path) has changed") }
+            } else {
+                lines.append("\(path) is missing")
+            }
+        }
+        return lines + found.keys.filter { files[$0] == nil }.sorted().map { "\($0) is not listed" }
+    }
+
+    private static func files(in folder: String) throws -> [String: File] {
+        var files: [String: File] = [:]
+        for path in try FileManager.default.subpathsOfDirectory(atPath: folder) {
+            let full = "\(folder)/\(path)"
+            var isFolder: ObjCBool = false
+            guard FileManager.default.fileExists(atPath: full, isDirectory: &isFolder), !isFolder.boolValue,
+                path != name, !path.hasSuffix(".md")
+            else { continue }
+            let size = try FileManager.default.attributesOfItem(atPath: full)[.size] as? Int
+            files[path] = File(bytes: size ?? 0, sha256: try ContentHash.sha256(ofFile: full))
+        }
+        return files
+    }
+}
+
+extension ModelCollection.Training {
+    fileprivate init<R: MiniatureRecipe>(_ path: String, _ type: R.Type) throws {
+        let run = try RunFolder.open(path)
+        let recipe = try run.recipe(of: R.self)
+        let manifest = try run.manifest()
+        func lines(_ file: String) throws -> [Data] {
+            try Data(contentsOf: URL(fileURLWithPath: file)).split(separator: 0x0A)
+        }
+        let sessions = try lines("\(path)/sessions.jsonl").map {
+            try JSONDecoder().decode(RecordedSession.self, from: $0)
+        }
+        var validation: [String: Double] = [:]
+        for line in try lines(run.metricsPath) {
+            let numbers = try JSONDecoder().decode([String: Double].self, from: line)
+            for (key, value) in numbers where key.hasPrefix("validation/") {
+                validation[String(key.dropFirst("validation/".count))] = value
+            }
+        }
+        self.init(
+            recipe: recipe.name, recipeSHA256: try ContentHash.sha256(ofFile: run.recipePath),
+            dataSeed: recipe.data.seed, seed: recipe.training.seed, steps: recipe.training.steps,
+            seconds: (sessions.reduce(0) { $0 + $1.seconds } * 10).rounded() / 10,
+            machines: Array(Set(sessions.map(\.machine))).sorted(),
+            sources: Dictionary(
+                manifest.sources.map { ($0.role, $0.sha256) }, uniquingKeysWith: { first, _ in first }),
+            validation: validation)
+    }
+}
+
+/// What is read of a line of `sessions.jsonl`.
+private struct RecordedSession: Decodable {
+    let seconds: Double
+    let machine: String
+}

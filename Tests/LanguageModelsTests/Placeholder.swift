@@ -1,0 +1,1 @@
+// The tests stand here once they are merged.
