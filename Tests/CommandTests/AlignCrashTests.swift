@@ -19,7 +19,7 @@ import Testing
         try folder.write(lines.joined(separator: "\n") + "\n", to: "pairs.jsonl")
         common = [
             "align", "--recipe", "gmail", "--model", folder.path("model"), "--pairs", folder.path("pairs.jsonl"),
-            "--cache", folder.path("cache"), "--quiet",
+            "--cache", folder.path("cache"), "--quiet", "--threads", "1",
         ]
     }
 
@@ -44,9 +44,9 @@ import Testing
     }
 
     @Test func killedTenTimesARunEndsWithTheSameBits() throws {
-        let steps = 240
+        let steps = 60
         let whole = try Gmail.run(
-            arguments(folder.path("whole"), steps: steps, checkpointEvery: 5, resume: false), environment: environment)
+            arguments(folder.path("whole"), steps: steps, checkpointEvery: 2, resume: false), environment: environment)
         #expect(whole.status == 0, "\(whole.stderr)")
 
         let run = folder.path("killed")
@@ -55,13 +55,13 @@ import Testing
         for life in 0..<10 {
             let process = Process()
             process.executableURL = Gmail.program
-            process.arguments = arguments(run, steps: steps, checkpointEvery: 5, resume: life > 0)
+            process.arguments = arguments(run, steps: steps, checkpointEvery: 2, resume: life > 0)
             process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
             process.standardOutput = FileHandle.nullDevice
             process.standardError = FileHandle.nullDevice
             try process.run()
             // Some steps further than the last life, then at any moment: in a step, in a checkpoint, between both.
-            let target = logged() + 3 + life
+            let target = logged() + 2 + life % 3
             let deadline = Date().addingTimeInterval(60)
             while logged() < target, process.isRunning, Date() < deadline { usleep(2000) }
             usleep(UInt32(life) * 1700)
@@ -72,10 +72,10 @@ import Testing
             let latest = checkpoints.filter { $0.hasPrefix("step-") }.max().flatMap { Int($0.dropFirst(5)) } ?? 0
             lost.append(logged() - latest)
         }
-        // What is lost is at most what came since the last checkpoint (and the one that was being written).
-        #expect(lost.allSatisfy { $0 <= 10 }, "\(lost)")
+        // What is lost is at most what came since the last checkpoint, or since the one before where that was being written.
+        #expect(lost.allSatisfy { $0 <= 4 }, "\(lost)")
         let last = try Gmail.run(
-            arguments(run, steps: steps, checkpointEvery: 5, resume: true), environment: environment)
+            arguments(run, steps: steps, checkpointEvery: 2, resume: true), environment: environment)
         #expect(last.status == 0, "\(last.stderr)")
         try expectSameBits(folder.path("whole"), run, step: steps)
     }

@@ -170,14 +170,16 @@ import Testing
             #expect(!FileManager.default.fileExists(atPath: folder.path("never.safetensors")))
         }
         let manager = FileManager.default
-        try fails("MODEL/model.safetensors") { model in
+        try fails("it is truncated, copy or download it again") { model in
             let weights = try FileHandle(forUpdating: URL(fileURLWithPath: "\(model)/model.safetensors"))
             let size = try weights.seekToEnd()
             try weights.truncate(atOffset: size / 2)
             try weights.close()
         }
-        try fails("model.safetensors") { try manager.removeItem(atPath: "\($0)/model.safetensors") }
-        try fails("expected config.json or open_clip_config.json") {
+        try fails("'MODEL' is no model folder: model.safetensors") {
+            try manager.removeItem(atPath: "\($0)/model.safetensors")
+        }
+        try fails("'MODEL' is no model folder: config.json or open_clip_config.json expected in it") {
             try manager.removeItem(atPath: "\($0)/config.json")
         }
         try fails("preprocessor_config.json") { try manager.removeItem(atPath: "\($0)/preprocessor_config.json") }

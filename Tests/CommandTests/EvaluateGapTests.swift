@@ -96,7 +96,7 @@ import Testing
         let trained = try Gmail.run(
             [
                 "align", "--recipe", "gmail", "--model", folder.path("model"), "--pairs", folder.path("pairs.jsonl"),
-                "--out", folder.path("run"), "--cache", folder.path("cache"), "--quiet", "--set",
+                "--out", folder.path("run"), "--cache", folder.path("cache"), "--quiet", "--threads", "1", "--set",
                 "training.batchSize=6",
                 "--set", "training.steps=60", "--set", "training.learningRate=1e-2",
             ], environment: environment)
