@@ -92,7 +92,7 @@ public final class AutoencoderObjective: Objective {
     }
 
     /// Writes `config.json` and `diffusion_pytorch_model.safetensors`; the scaling factor brings the latents of the first
-    /// 512 train scenes to unit variance (Rombach et al. 2022, appendix G).
+    /// 512 train scenes to unit variance (Rombach et al. 2022, appendix G), to three decimals.
     public func export(to folder: String, dtype: DType) throws {
         var latents: [Tensor] = []
         let generator = draws.noise(-1)
@@ -102,7 +102,8 @@ public final class AutoencoderObjective: Objective {
         }
         let all = Tensor.cat(latents)
         var configuration = model.configuration
-        configuration.scalingFactor = 1 / (all - all.mean()).square().mean().sqrt().item()
+        let deviation = (all - all.mean()).square().mean().sqrt().item()
+        configuration.scalingFactor = (1000 / deviation).rounded() / 1000
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         try AtomicFile.write(configuration.diffusersJSON, to: "\(folder)/config.json")
         try model.saveWeights(to: "\(folder)/\(DiffusionFiles.weights)", dtype: dtype)

@@ -118,8 +118,8 @@ extension MiniatureRecipe {
     /// The length is free where the schedule does not depend on it; `MiniatureRun` checks that.
     public static var freeKeys: Set<String> {
         [
-            "name", "description", "training.steps", "training.checkpointEvery", "training.keepCheckpoints",
-            "export.precision",
+            "name", "description", "training.steps", "training.validationEvery", "training.checkpointEvery",
+            "training.keepCheckpoints", "export.precision",
         ]
     }
 

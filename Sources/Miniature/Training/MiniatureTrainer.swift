@@ -71,7 +71,8 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
             done += count
             rendering(done, total)
         }
-        let train = SceneData(world: world, split: .train, count: recipe.data.scenes, hasPictures: hasPictures, report: report)
+        let train = SceneData(
+            world: world, split: .train, count: recipe.data.scenes, hasPictures: hasPictures, report: report)
         let validation = SceneData(
             world: world, split: .validation, count: recipe.data.validationScenes, hasPictures: hasPictures,
             report: report)

@@ -38,9 +38,9 @@ struct Draws {
     /// For choices of a step: which caption of a scene, which is left out.
     func choices(_ step: Int) -> SplitMix { SplitMix(seed: UInt64(seed) &+ 0x5EED, stream: UInt64(step)) }
 
-    /// For tensors of noise of a step.
+    /// For tensors of noise of a step; -1 is for what no step draws.
     func noise(_ step: Int) -> Generator {
-        Generator(seed: SplitMix(seed: UInt64(seed) &+ 0xA15E, stream: UInt64(step)).first)
+        Generator(seed: SplitMix(seed: UInt64(seed) &+ 0xA15E, stream: UInt64(bitPattern: Int64(step))).first)
     }
 }
 

@@ -42,7 +42,8 @@ struct MiniatureTrainOptions: ParsableArguments {
         try TorchRuntime.load()
         if threads > 0 { TorchRuntime.threadCount = threads }
         try TorchRuntime.keepFreedMemory()
-        let trainer = MiniatureTrainer(recipe, path: out, inputs: inputs, hasPictures: hasPictures, objective: objective)
+        let trainer = MiniatureTrainer(
+            recipe, path: out, inputs: inputs, hasPictures: hasPictures, objective: objective)
         let versions = [
             "gmail": Gmail.configuration.version, "libtorch": try TorchRuntime.version(),
             "cpu_kernels": try TorchRuntime.cpuCapability(),
