@@ -36,7 +36,8 @@ import Testing
         common = [
             "align", "--model", folder.path("model"), "--pairs", folder.path("pairs.jsonl"), "--cache",
             folder.path("cache"),
-            "--quiet", "--set", "training.batchSize=4", "--set", "training.checkpointEvery=2", "--set",
+            "--quiet", "--threads", "1", "--set", "training.batchSize=4", "--set", "training.checkpointEvery=2",
+            "--set",
             "training.validationEvery=3", "--set", "training.logEvery=1", "--set", "adapter.dropout=0.2", "--set",
             "training.learningRate=3e-3",
         ]

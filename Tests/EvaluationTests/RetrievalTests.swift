@@ -31,11 +31,9 @@ private func tensor(_ rows: [[Float]]) -> Tensor { Tensor(rows.flatMap { $0 }, s
 /// The definition: sort all candidates by score, equals by index; the place of the first positive.
 private func naiveRanks(_ images: [[Float]], _ texts: [[Float]], _ owner: [Int]) -> RetrievalRanks {
     let scores = images.map { image in
-        texts.map { text in
-            var sum: Float = 0
-            for k in image.indices where image[k] != 0 { sum += image[k] * text[k] }
-            return sum
-        }
+        // Zeros add nothing; there are four other entries.
+        let entries = image.indices.filter { image[$0] != 0 }
+        return texts.map { text in entries.reduce(Float(0)) { $0 + image[$1] * text[$1] } }
     }
     func order(_ scores: [Float]) -> [Int] {
         scores.indices.sorted { scores[$0] != scores[$1] ? scores[$0] > scores[$1] : $0 < $1 }
