@@ -172,10 +172,10 @@ struct EvaluationImages {
 
     /// - Throws: `DatasetError` for the file, `CommandError` for images that are not there.
     init(file: String, folder: String, split: String?, limit: Int?) throws {
-        var set = try Datasets.CaptionedImages(path: file, split: split)
+        var set = try CaptionedImages(path: file, split: split)
         // Karpathy's file holds the training images too; nobody means those.
         if split == nil, set.images.contains(where: { $0.split != nil }) {
-            set = try Datasets.CaptionedImages(path: file, split: "test")
+            set = try CaptionedImages(path: file, split: "test")
         }
         self.split = set.split
         contentHash = set.contentHash

@@ -54,13 +54,13 @@ struct Demo {
     /// Runs a command of this program in this process. What it would print on standard output goes to standard error,
     /// since the demo's own result is what standard output is for.
     private static func run(_ arguments: [String]) async throws {
-        fflush(stdout)
+        fflush(nil)
         let output = dup(STDOUT_FILENO)
         guard output >= 0, dup2(STDERR_FILENO, STDOUT_FILENO) >= 0 else {
             throw CommandError("standard output cannot be redirected: \(String(cString: strerror(errno)))")
         }
         defer {
-            fflush(stdout)
+            fflush(nil)
             dup2(output, STDOUT_FILENO)
             close(output)
         }

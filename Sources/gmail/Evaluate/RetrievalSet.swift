@@ -8,7 +8,7 @@ struct RetrievalSet {
     let captions: [String]
     /// Index into `images` for every caption.
     let imageOfCaption: [Int]
-    let format: Datasets.CaptionedImages.Format
+    let format: CaptionedImages.Format
     /// Karpathy's split, where the file has them.
     let split: String?
     /// SHA-256 of the captions file.
@@ -21,7 +21,7 @@ struct RetrievalSet {
     ///   - split: of Karpathy's file, `test` when nil; a COCO file has none.
     /// - Throws: `DatasetError`; missing images are counted, the first ten by name: recall over fewer would be another number.
     init(file: String, folder: String, split: String?) throws {
-        let data = try Datasets.CaptionedImages(path: file, split: split, defaultSplit: "test")
+        let data = try CaptionedImages(path: file, split: split, defaultSplit: "test")
         images = try data.fileNames(below: folder)
         captions = data.images.flatMap(\.captions)
         imageOfCaption = data.images.enumerated().flatMap { Array(repeating: $0, count: $1.captions.count) }
@@ -31,6 +31,3 @@ struct RetrievalSet {
         withoutCaption = data.withoutCaption
     }
 }
-
-/// The demo's name for it.
-typealias CaptionedImages = RetrievalSet
