@@ -58,6 +58,9 @@ final class World {
     /// - Parameters:
     ///   - width: of the language model; nil takes the fixture's model as it is.
     init(pairs count: Int, width: Int? = nil) throws {
+        try TorchRuntime.load()
+        // Models this small gain nothing from a second thread, and on a busy machine wait for it at every operation.
+        TorchRuntime.threadCount = 1
         folder = try TemporaryFolder()
         captions = Array(
             try JSONDecoder().decode(
@@ -75,7 +78,6 @@ final class World {
             var configuration = try GPT2Configuration(folder: languageModel)
             configuration.hiddenSize = width
             let language = GPT2LanguageModel(configuration)
-            try TorchRuntime.load()
             language.initialize(generator: Generator(seed: 3))
             try language.saveFolder(languageModel)
         }
