@@ -30,6 +30,13 @@ func maximumDifference(_ a: Tensor, _ b: Tensor) -> Double {
     return withoutGradients { (a.to(.float64) - b.to(.float64)).abs().max().item() }
 }
 
+/// What this thread has computed for so far, in seconds: the clock on the wall counts what else the machine does.
+func threadSeconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+}
+
 /// A folder that goes when its owner does.
 final class TemporaryFolder {
     let path: String
