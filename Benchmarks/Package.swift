@@ -14,6 +14,13 @@ let package = Package(
                 .product(name: "Encoders", package: "gmail"), .product(name: "Adapters", package: "gmail"),
                 .product(name: "Alignment", package: "gmail"),
             ]),
+        .executableTarget(
+            name: "CaptionBench",
+            dependencies: [
+                .product(name: "Torch", package: "gmail"), .product(name: "TorchNN", package: "gmail"),
+                .product(name: "Alignment", package: "gmail"), .product(name: "Captioning", package: "gmail"),
+                .product(name: "LanguageModels", package: "gmail"),
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )

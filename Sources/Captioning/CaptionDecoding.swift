@@ -112,8 +112,9 @@ extension ClipCapModel {
         // The period belongs to the caption, the end-of-text token does not.
         let content = configuration.ending == .endOfText && tokens.last == stop ? tokens.dropLast() : tokens[...]
         let text = try tokenizer.decode(content, skippingSpecial: true)
-        return Caption(
-            text: text.trimmingCharacters(in: .whitespacesAndNewlines), score: score, tokenCount: tokens.count)
+        // A caption is one line, whatever white space a model puts into it.
+        let words = text.split(whereSeparator: \.isWhitespace)
+        return Caption(text: words.joined(separator: " "), score: score, tokenCount: tokens.count)
     }
 }
 

@@ -27,8 +27,14 @@ public struct CaptionerRun {
 
     /// - Throws: `TrainingError` for a folder that is no captioner's run, `CaptioningError.noCheckpoint`, `.badFile`.
     public init(_ path: String) throws {
-        folder = try RunFolder.open(path)
-        recipe = try folder.recipe(of: CaptionerRecipe.self)
+        do {
+            folder = try RunFolder.open(path)
+            recipe = try folder.recipe(of: CaptionerRecipe.self)
+        } catch TrainingError.noRun {
+            throw CaptioningError.notARun(path: path, reason: "it has no recipe.yaml")
+        } catch TrainingError.unknownRecipeKey(_, let key, _) {
+            throw CaptioningError.notARun(path: path, reason: "its recipe is of another kind, with the key '\(key)'")
+        }
         guard let latest = try folder.checkpoints.latest() else { throw CaptioningError.noCheckpoint(run: path) }
         checkpoint = latest
         manifest = try folder.manifest()
@@ -196,10 +202,15 @@ public enum TokenizerFingerprint {
 public enum LanguageModelFiles {
     /// SHA-256 of `model.safetensors`, or over the index and its shards.
     /// - Parameter hash: of one file, which a caller may remember.
+    /// - Throws: `LanguageModelError` for a folder that holds no language model.
     public static func hash(folder: String, _ hash: (String) throws -> String) throws -> String {
+        _ = try GPT2Configuration(folder: folder)
         let single = "\(folder)/model.safetensors"
         if FileManager.default.fileExists(atPath: single) { return try hash(single) }
         let shards = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".safetensors") }
+        guard !shards.isEmpty else {
+            throw LanguageModelError.notAModelFolder(path: folder, expected: "model.safetensors or its shards")
+        }
         return ContentHash.sha256(
             of: try shards.sorted().map { "\($0) \(try hash("\(folder)/\($0)"))" }.joined(separator: "\n"))
     }

@@ -24,6 +24,7 @@ public enum CaptioningError: Error, Equatable, Sendable {
     // Files
     case badFile(path: String, reason: String)
     case missingFile(folder: String, name: String)
+    case notARun(path: String, reason: String)
     case noCheckpoint(run: String)
     case unknownStateDict(path: String, reason: String)
     case normalizationUnknown(path: String)
@@ -67,6 +68,8 @@ extension CaptioningError: CustomStringConvertible, LocalizedError {
             "'\(path)': \(reason)"
         case .missingFile(let folder, let name):
             "checkpoint '\(folder)' has no \(name); is it complete?"
+        case .notARun(let path, let reason):
+            "'\(path)' holds no run of gmail train captioner: \(reason)"
         case .noCheckpoint(let run):
             "run '\(run)' has no complete checkpoint yet; train it further with gmail train captioner --resume"
         case .unknownStateDict(let path, let reason):

@@ -60,58 +60,47 @@ public final class ClipCapModel {
     /// - Parameter features: `[B, d]`, row i is the image of caption i.
     /// - Returns: the loss (float32); nil when no token counts.
     public func loss(features: Tensor, captions: CaptionTokens) -> Tensor? {
-        guard !captions.targets.isEmpty else { return nil }
+        guard captions.countedTokens > 0 else { return nil }
         let prefix = prefix(features)  // [B, P, C]
-        let tokens = captions.inputs.to(device)  // [B, T - 1]
-        // Under autocast the prefix is bfloat16, the table is not.
-        let embedded = languageModel.embed(tokens).to(prefix.dtype)
-        let states = languageModel.hiddenStates(
-            embeddings: Tensor.cat([prefix, embedded], dim: 1))  // [B, P + T - 1, C]
-        let rows = captions.positions(prefixLength: configuration.prefixLength).to(device)
-        let predicting = states.reshaped(-1, configuration.embeddingSize).indexSelect(0, rows)  // [N, C]
-        let logits = languageModel.logits(predicting).to(.float32)  // [N, V]
-        return Functional.crossEntropy(logits, Tensor(captions.targets).to(device))
+        let embedded = languageModel.embed(captions.inputs.to(device))  // [B, T - 1, C]
+        // Under autocast the prefix is bfloat16; the residual stream begins as the table is, in float32.
+        return languageModel.loss(
+            embeddings: Tensor.cat([prefix.to(embedded.dtype), embedded], dim: 1),  // [B, P + T - 1, C]
+            targets: captions.targets, from: configuration.prefixLength - 1, ignoring: CaptionTokens.uncounted)
     }
 }
 
 /// Captions as token ids, and which of them count in the loss.
 public struct CaptionTokens {
-    public let count: Int
+    /// Stands for a target that does not count.
+    static let uncounted = -100
+
+    /// Tokens that count in the loss.
+    public let countedTokens: Int
     /// `[B, T - 1]` int64: every row without its last token, filled up with 0. What fills up is never seen by a counted
     /// token, which attends only to what stands before it; so no mask is needed.
     let inputs: Tensor
-    /// The ids that count, row by row.
-    let targets: [Int]
-    private let places: [(row: Int, column: Int)]
-    private let length: Int
+    /// `[B, T]` int64: the ids that count, ``uncounted`` elsewhere; target k is predicted by position `P - 1 + k`.
+    let targets: Tensor
 
     /// - Parameters:
     ///   - rows: ids of every caption, its end token included.
     ///   - ignored: an id that never counts.
     public init(_ rows: [[Int]], ignoring ignored: Int? = nil) {
-        count = rows.count
-        let inputLength = max(0, (rows.map(\.count).max() ?? 0) - 1)
-        length = inputLength
-        var inputs = [Int](repeating: 0, count: rows.count * inputLength)
-        var targets: [Int] = []
-        var places: [(row: Int, column: Int)] = []
+        let length = max(1, rows.map(\.count).max() ?? 0)
+        var inputs = [Int](repeating: 0, count: rows.count * (length - 1))
+        var targets = [Int](repeating: Self.uncounted, count: rows.count * length)
+        var counted = 0
         for (row, ids) in rows.enumerated() {
             for (column, id) in ids.enumerated() {
-                if column < ids.count - 1 { inputs[row * inputLength + column] = id }
-                if id != ignored {
-                    targets.append(id)
-                    places.append((row, column))
-                }
+                if column < ids.count - 1 { inputs[row * (length - 1) + column] = id }
+                guard id != ignored else { continue }
+                targets[row * length + column] = id
+                counted += 1
             }
         }
-        self.inputs = Tensor(inputs, shape: [rows.count, inputLength])
-        self.targets = targets
-        self.places = places
-    }
-
-    /// Where the states stand that predict the targets, among `B · (P + T - 1)`: the last position of the prefix predicts
-    /// the first token.
-    func positions(prefixLength: Int) -> Tensor {
-        Tensor(places.map { $0.row * (prefixLength + length) + prefixLength - 1 + $0.column })
+        self.inputs = Tensor(inputs, shape: [rows.count, length - 1])
+        self.targets = Tensor(targets, shape: [rows.count, length])
+        countedTokens = counted
     }
 }

@@ -275,6 +275,7 @@ extension CaptionerTrainer: TrainingTask {
     public func validate() throws -> [Metric] {
         try validationSets().map { name, set in
             let readable = try (0..<set.count).filter { features.contains(try set[$0].image) }
+            guard !readable.isEmpty else { throw CaptioningError.nothingToTrainOn(manifest: set.manifest.path) }
             let size = recipe.training.microBatchSize ?? recipe.training.batchSize
             var batches: [[Int]] = []
             for start in stride(from: 0, to: readable.count, by: size) {

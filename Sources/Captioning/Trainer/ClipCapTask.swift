@@ -97,10 +97,10 @@ public final class ClipCapTask {
         let parts = stride(from: 0, to: batch.ids.count, by: size).map {
             $0..<min($0 + size, batch.ids.count)
         }.map { (range: $0, tokens: batch.tokens($0)) }
-        let total = parts.reduce(0) { $0 + $1.tokens.targets.count }
+        let total = parts.reduce(0) { $0 + $1.tokens.countedTokens }
         var sum = 0.0
         for part in parts {
-            let share = Double(part.tokens.targets.count) / Double(max(1, total))
+            let share = Double(part.tokens.countedTokens) / Double(max(1, total))
             let mean = computing { model.loss(features: batch.features[part.range], captions: part.tokens) }
             guard let mean else { continue }
             let loss = parts.count == 1 ? mean : mean * share
@@ -116,8 +116,8 @@ public final class ClipCapTask {
         for batch in batches {
             let tokens = batch.tokens(0..<batch.ids.count)
             let mean = withoutGradients { computing { model.loss(features: batch.features, captions: tokens)?.item() } }
-            sum += (mean ?? 0) * Double(tokens.targets.count)
-            count += tokens.targets.count
+            sum += (mean ?? 0) * Double(tokens.countedTokens)
+            count += tokens.countedTokens
         }
         return sum / Double(max(1, count))
     }

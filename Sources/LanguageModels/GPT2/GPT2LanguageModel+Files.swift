@@ -35,7 +35,8 @@ enum GPT2Checkpoint {
             guard weights["wte.weight"] != nil else {
                 throw .unknownLayout(
                     file: weights.source,
-                    expected: "GPT-2's (transformer.wte.weight, transformer.h.0.attn.c_attn.weight, … or the same without 'transformer.')"
+                    expected:
+                        "GPT-2's (transformer.wte.weight, transformer.h.0.attn.c_attn.weight, … or the same without 'transformer.')"
                 )
             }
             weights.renameKeys { $0.hasPrefix("lm_head.") ? nil : "transformer.\($0)" }

@@ -46,7 +46,9 @@ public final class KeyValueCache {
             shape[0] == rowCount && Array(shape[2...]) == [2, headCount, headSize],
             "keys and values \(shape) for a cache of \(rowCount) rows, \(headCount) heads of \(headSize)")
         if layer == 0 { grow(to: end) }
-        if layers[layer].rank == 1 || layers[layer].size(1) != capacity || (length == 0 && layers[layer].size(0) != rowCount) {
+        if layers[layer].rank == 1 || layers[layer].size(1) != capacity
+            || (length == 0 && layers[layer].size(0) != rowCount)
+        {
             let larger = Tensor.empty(
                 [rowCount, capacity, 2, headCount, headSize], dtype: new.dtype, device: new.device)
             if length > 0 { larger.slice(1, 0..<length).copy(from: layers[layer].slice(1, 0..<length)) }

@@ -55,20 +55,22 @@ struct CaptionCommand: ParsableCommand {
         let wanted = decoding.apply(to: open.captioner.decoding)
         let runner = CaptionRunner(
             captioner: open.captioner, modality: modality, decoding: wanted, batchSize: batchSize)
-        let progress = Progress("captioning", total: paths.count, unit: "images", quiet: quiet || paths.count < 2)
+        let isSilent = quiet || paths.count < 2
+        let progress = Progress("captioning", total: paths.count, unit: "images", quiet: isSilent)
         var failed = 0
         try runner.run(paths) { index, result in
             switch result {
             case .success(let caption):
-                print(
+                let line =
                     try json
-                        ? Self.json(paths[index], caption, modality)
-                        : paths.count == 1 ? caption.text : "\(paths[index]): \(caption.text)")
-                fflush(nil)
+                    ? Self.json(paths[index], caption, modality)
+                    : paths.count == 1 ? caption.text : "\(paths[index]): \(caption.text)"
+                // Written through, so that a reader of the pipe sees each batch when it is done.
+                try FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))
             case .failure(let error):
                 failed += 1
                 progress.say("error: \(error)")
-                if quiet { FileHandle.standardError.write(Data("error: \(error)\n".utf8)) }
+                if isSilent { FileHandle.standardError.write(Data("error: \(error)\n".utf8)) }
             }
             progress.advance(by: 1)
         }

@@ -72,10 +72,8 @@ struct EvaluateCaptioning: ParsableCommand {
         let open = try options.open(compute)
         let wanted = decoding.apply(to: open.captioner.decoding)
         let tags = try tags(open, wanted, set)
-        let path =
-            predictions
-            ?? URL(fileURLWithPath: out).deletingLastPathComponent()
-            .appendingPathComponent("predictions.jsonl").relativePath
+        let beside = (out as NSString).deletingLastPathComponent
+        let path = predictions ?? (beside.isEmpty ? "predictions.jsonl" : "\(beside)/predictions.jsonl")
         let written = try PredictionsFile(path: path, tags: tags)
         try predict(set, open, wanted, written)
         let lines = try written.finish(set)
@@ -83,10 +81,10 @@ struct EvaluateCaptioning: ParsableCommand {
         let pairing = try CaptionPairing(
             references: CaptionFile(
                 entries: set.images.flatMap { image in
-                    image.captions.map { .init(imageID: .number(image.id), caption: $0) }
+                    image.captions.map { CaptionFile.Entry(imageID: .number(image.id), caption: $0) }
                 }, hash: set.contentHash),
             candidates: CaptionFile(
-                entries: lines.map { .init(imageID: .number($0.imageID), caption: $0.caption) },
+                entries: lines.map { CaptionFile.Entry(imageID: .number($0.imageID), caption: $0.caption) },
                 hash: try ContentHash.sha256(ofFile: path)))
         let (results, report) = try CaptionScoring(selection: selection, quiet: quiet).score(pairing, tags: tags)
         try CaptionScoring.write(report, to: out)
@@ -223,11 +221,11 @@ final class PredictionsFile {
     private var partial: String { path + ".partial" }
     private let handle: FileHandle
 
-    private static let encoder: JSONEncoder = {
+    private static var encoder: JSONEncoder {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return encoder
-    }()
+    }
 
     init(path: String, tags: [String: String]) throws {
         self.path = path

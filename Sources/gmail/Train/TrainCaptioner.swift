@@ -139,6 +139,8 @@ struct TrainCaptioner: AsyncParsableCommand {
 
     /// A resumed run must go on with the models and data that it was begun with.
     private func checkSources(_ manifest: RunManifest, _ run: RunFolder) throws {
+        // A run that was killed before its first step may have none.
+        guard FileManager.default.fileExists(atPath: run.manifestPath) else { return }
         let begun = try run.manifest()
         for source in begun.sources where source.role != "validation" {
             let now = manifest.sources.first { $0.role == source.role }

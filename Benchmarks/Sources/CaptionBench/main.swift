@@ -1,0 +1,61 @@
+// ClipCap's training step alone, on embeddings and captions in memory: one JSON line.
+//
+//   CaptionBench train mlp|transformer tuned|frozen DTYPE BATCH LENGTH REPEATS
+//
+// GPT-2 small with random weights, captions of LENGTH random tokens, prefix and clip length 10, embeddings of length 512:
+// the shapes of Benchmarks/captioning/peer.py, which prints the same line.
+
+import Alignment
+import Captioning
+import Foundation
+import LanguageModels
+import Torch
+import TorchNN
+
+func seconds(_ body: () throws -> Void) rethrows -> Double {
+    let time = try ContinuousClock().measure(body)
+    return Double(time.components.seconds) + Double(time.components.attoseconds) * 1e-18
+}
+
+let arguments = CommandLine.arguments
+guard arguments.count == 8, arguments[1] == "train", let batch = Int(arguments[5]), let length = Int(arguments[6]),
+    let repeats = Int(arguments[7])
+else {
+    print("usage: CaptionBench train mlp|transformer tuned|frozen float32|bfloat16 BATCH LENGTH REPEATS")
+    exit(2)
+}
+try TorchRuntime.load()
+try TorchRuntime.keepFreedMemory()
+var recipe = CaptionerRecipe()
+recipe.mapper.kind = arguments[2] == "mlp" ? .mlp : .transformer
+recipe.languageModel.frozen = arguments[3] == "frozen"
+recipe.training.clipNorm = nil
+let model = GPT2LanguageModel(GPT2Configuration())
+model.initialize(generator: Generator(seed: 0))
+var configuration = ClipCapConfiguration()
+configuration.mapper = recipe.mapper.kind
+configuration.normalizesFeatures = false
+let mapper = PrefixMapper.make(configuration)
+mapper.initialize(generator: Generator(seed: 1))
+let task = try ClipCapTask(
+    model: ClipCapModel(mapper: mapper, languageModel: model, folder: "random"), recipe: recipe,
+    precision: arguments[4] == "bfloat16" ? .bfloat16 : .float32, totalSteps: 1_000_000)
+let ids = Tensor.rand([batch * length], generator: Generator(seed: 2)).array(of: Float.self).map { 1 + Int($0 * 50000) }
+let rows = (0..<batch).map { Array(ids[$0 * length..<($0 + 1) * length]) }
+let features = Tensor.randn([batch, 512], generator: Generator(seed: 3))
+let input = ClipCapTask.Batch(
+    ids: rows.indices.map { "\($0)" }, features: features, tokens: { CaptionTokens(Array(rows[$0])) })
+var step = 0
+func run() throws {
+    let report = try task.step(input, step: step)
+    precondition(report.loss.isFinite)
+    step += 1
+}
+try run()
+let times = try (0..<repeats).map { _ in try seconds(run) }.sorted()
+let median = times[times.count / 2]
+var usage = rusage()
+getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+print(
+    "{\"mapper\": \"\(arguments[2])\", \"language_model\": \"\(arguments[3])\", \"dtype\": \"\(arguments[4])\", \"batch\": \(batch), \"length\": \(length), \"step_seconds\": \(median), \"samples_per_second\": \(Double(batch) / median), \"peak_mib\": \(usage.ru_maxrss / 1024)}"
+)
