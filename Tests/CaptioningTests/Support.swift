@@ -30,6 +30,13 @@ func maximumDifference(_ a: Tensor, _ b: Tensor) -> Double {
     return withoutGradients { (a.to(.float64) - b.to(.float64)).abs().max().item() }
 }
 
+/// What this thread has computed for so far, in seconds: the clock on the wall counts what else the machine does.
+func threadSeconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+}
+
 /// A folder that goes when its owner does.
 final class TemporaryFolder {
     let path: String
@@ -58,6 +65,9 @@ final class World {
     /// - Parameters:
     ///   - width: of the language model; nil takes the fixture's model as it is.
     init(pairs count: Int, width: Int? = nil) throws {
+        try TorchRuntime.load()
+        // Models this small gain nothing from a second thread, and on a busy machine wait for it at every operation.
+        TorchRuntime.threadCount = 1
         folder = try TemporaryFolder()
         captions = Array(
             try JSONDecoder().decode(
@@ -75,7 +85,6 @@ final class World {
             var configuration = try GPT2Configuration(folder: languageModel)
             configuration.hiddenSize = width
             let language = GPT2LanguageModel(configuration)
-            try TorchRuntime.load()
             language.initialize(generator: Generator(seed: 3))
             try language.saveFolder(languageModel)
         }

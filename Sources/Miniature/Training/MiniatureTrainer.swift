@@ -10,7 +10,7 @@ import Training
 ///     RUN/recipe.yaml  manifest.json  metrics.jsonl  timings.jsonl  events…  checkpoints/  sessions.jsonl  model/
 ///
 /// `model/` is the finished model's folder. `sessions.jsonl` has one line for each time the program ran: steps, seconds,
-/// machine.
+/// machine. A process that was killed leaves none.
 public struct MiniatureTrainer<R: MiniatureRecipe> {
     /// A file that the run reads besides the renders.
     public struct Input: Sendable {
@@ -93,12 +93,10 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
         let outcome = try loop.run()
         let last: Int
         switch outcome {
-        case .finished(let step):
-            last = step
-            try export(task)
-        case .interrupted(let step, _): last = step
+        case .finished(let step), .interrupted(let step, _): last = step
         }
         try record(Session(from: first, to: last, since: start, versions: versions))
+        if case .finished = outcome { try export(task) }
         return outcome
     }
 
@@ -153,7 +151,7 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
     private struct Session: Encodable {
         let fromStep: Int
         let toStep: Int
-        /// Rendering, encoding and validation included.
+        /// Rendering, encoding and validation included, the export not.
         let seconds: Double
         let machine: String
         let threads: Int

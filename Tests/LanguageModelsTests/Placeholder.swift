@@ -1,1 +1,0 @@
-// The tests stand here once they are merged.
