@@ -26,21 +26,15 @@ constexpr int64_t kBlock = 32 * 1024;
 
 // ---- group norm with what surrounds it -------------------------------------------------------------------------
 
-/// Adds the sums and square sums of `rows` rows of `channels` values (plus `added`, where there is one) to `sums`.
-CT_VECTORISED void accumulate(const float *x, const float *added, int64_t rows, int64_t channels, float *sums) {
+/// Adds the sums and square sums of `rows` rows of `channels` values, each less its channel's `pivot`, to `sums`: squares of
+/// what is near a channel's mean lose no digits.
+CT_VECTORISED void accumulate(const float *x, const float *pivot, int64_t rows, int64_t channels, float *sums) {
     float *squares = sums + channels;
     for (int64_t row = 0; row < rows; row++, x += channels) {
-        if (added != nullptr) {
-            for (int64_t c = 0; c < channels; c++) {
-                float value = x[c] + added[c];
-                sums[c] += value;
-                squares[c] += value * value;
-            }
-        } else {
-            for (int64_t c = 0; c < channels; c++) {
-                sums[c] += x[c];
-                squares[c] += x[c] * x[c];
-            }
+        for (int64_t c = 0; c < channels; c++) {
+            const float value = x[c] - pivot[c];
+            sums[c] += value;
+            squares[c] += value * value;
         }
     }
 }
@@ -64,23 +58,29 @@ at::Tensor group_norm_channels_last(const at::Tensor &x, const float *added, int
     at::parallel_for(0, batch * blocks, 1, [&](int64_t first, int64_t last) {
         for (int64_t i = first; i < last; i++) {
             const int64_t b = i / blocks, start = (i % blocks) * rows, count = std::min(rows, positions - start);
-            accumulate(in + (b * positions + start) * channels, added == nullptr ? nullptr : added + b * added_stride, count,
-                       channels, partial.data() + i * 2 * channels);
+            accumulate(in + (b * positions + start) * channels, in + b * positions * channels, count, channels,
+                       partial.data() + i * 2 * channels);
         }
     });
     std::vector<float> scale(static_cast<size_t>(batch * channels)), shift(static_cast<size_t>(batch * channels));
     const int64_t width = channels / groups;
     for (int64_t b = 0; b < batch; b++) {
         for (int64_t g = 0; g < groups; g++) {
+            const double each = static_cast<double>(positions), count = each * static_cast<double>(width);
             double sum = 0, square = 0;
-            for (int64_t block = 0; block < blocks; block++) {
-                const float *sums = partial.data() + (b * blocks + block) * 2 * channels + g * width;
-                for (int64_t c = 0; c < width; c++) {
-                    sum += sums[c];
-                    square += sums[channels + c];
+            for (int64_t c = g * width; c < (g + 1) * width; c++) {
+                double own = 0, own_square = 0;
+                for (int64_t block = 0; block < blocks; block++) {
+                    const float *sums = partial.data() + (b * blocks + block) * 2 * channels;
+                    own += sums[c];
+                    own_square += sums[channels + c];
                 }
+                double pivot = in[b * positions * channels + c];
+                if (added != nullptr) pivot += added[b * added_stride + c];
+                sum += own + each * pivot;
+                square += own_square + 2 * pivot * own + each * pivot * pivot;
             }
-            const double count = static_cast<double>(positions * width), mean = sum / count;
+            const double mean = sum / count;
             const double inverse = 1 / std::sqrt(std::max(square / count - mean * mean, 0.0) + eps);
             for (int64_t c = g * width; c < (g + 1) * width; c++) {
                 const double factor = weight[c] * inverse, offset = added == nullptr ? 0.0 : added[b * added_stride + c];
@@ -91,7 +91,7 @@ at::Tensor group_norm_channels_last(const at::Tensor &x, const float *added, int
     }
     auto flat = y.permute({0, 2, 3, 1}).view({-1});
     at::parallel_for(0, batch * blocks, 1, [&](int64_t first, int64_t last) {
-        c10::InferenceMode inference(x.is_inference());
+        c10::InferenceMode inference(y.is_inference());
         at::NoGradGuard guard;
         for (int64_t i = first; i < last; i++) {
             const int64_t b = i / blocks, start = (i % blocks) * rows, count = std::min(rows, positions - start);
@@ -307,7 +307,7 @@ CTStatus ct_gated_gelu(CTTensor x, CTTensor *out) {
         auto a = halves[0].view({-1, width}), gate = halves[1].view({-1, width}), to = y.view({-1, width});
         const int64_t rows = std::max<int64_t>(1, kBlock / width);
         at::parallel_for(0, (a.size(0) + rows - 1) / rows, 1, [&](int64_t first, int64_t last) {
-            c10::InferenceMode inference(in.is_inference());
+            c10::InferenceMode inference(y.is_inference());
             at::NoGradGuard guard;
             for (int64_t block = first; block < last; block++) {
                 const int64_t begin = block * rows, end = std::min(a.size(0), begin + rows);

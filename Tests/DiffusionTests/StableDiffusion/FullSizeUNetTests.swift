@@ -21,7 +21,7 @@ import TorchNN
         #expect(sizes.total == 865_910_724)
     }
 
-    @Test(arguments: [(DType.float32, false), (.float32, true), (.bfloat16, false)])
+    @Test(arguments: [(DType.float32, false), (DType.float32, true), (DType.bfloat16, false)])
     func equalsTheReference(_ dtype: DType, isPrepared: Bool) throws {
         guard let folder = Self.folder() else { return }
         let answers = try Weights(path: "\(folder)/answers.safetensors")
