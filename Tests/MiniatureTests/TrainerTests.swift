@@ -115,7 +115,7 @@ private func trainsAndResumes<R: MiniatureRecipe>(
         try withFolder { folder in
             let clipFolder = try {
                 let trainer = try clip("\(folder)/clip", steps: 2)
-                try trainer.run(resume: false)
+                _ = try trainer.run(resume: false)
                 return trainer.modelFolder
             }()
             let coder = try trainsAndResumes(folder, weights: "diffusion_pytorch_model.safetensors") {
@@ -168,7 +168,7 @@ private func trainsAndResumes<R: MiniatureRecipe>(
             let trainer = MiniatureTrainer(recipe, path: "\(folder)/run") { recipe, train, validation, _ in
                 AutoencoderObjective(recipe, train: train, validation: validation)
             }
-            try trainer.run(resume: false)
+            _ = try trainer.run(resume: false)
             struct Line: Decodable {
                 let psnr: Double?
                 enum CodingKeys: String, CodingKey { case psnr = "validation/psnr" }
@@ -191,7 +191,7 @@ private func trainsAndResumes<R: MiniatureRecipe>(
                     AutoencoderObjective(recipe, train: train, validation: validation)
                 }
             }
-            try trainer(2).run(resume: false)
+            _ = try trainer(2).run(resume: false)
             let before = try bytes("\(folder)/run/recipe.yaml")
             #expect(throws: MiniatureError.fixedLength(key: "training.steps", got: 4, begun: 2)) {
                 try trainer(4).run(resume: true)
@@ -230,7 +230,7 @@ private func trainsAndResumes<R: MiniatureRecipe>(
             let got: [Float] = data.pictures([2], preprocessing).array()
             #expect(got.count == expected.count)
             #expect(zip(got, expected).allSatisfy { abs($0 - $1) < 1e-5 })
-            let plain: [Float] = data.pictures([2])[0, 1].array()
+            let plain: [Float] = data.pictures([2])[0][1].array()
             #expect(
                 zip(plain, stride(from: 1, to: image.pixels.count, by: 3)).allSatisfy {
                     abs($0 - (Float(image.pixels[$1]) / 127.5 - 1)) < 1e-5
