@@ -12,7 +12,8 @@ import Testing
         let names = try FileManager.default.contentsOfDirectory(atPath: world.path).sorted()
         #expect(
             names == [
-                "captions_test.json", "captions_test.jsonl", "contact_sheet_test.png", "scenes_test.jsonl", "test",
+                "captions_test.json", "captions_test.jsonl", "contact_sheet_test.png", "prompts_test.jsonl",
+                "scenes_test.jsonl", "test",
             ])
         #expect(
             try FileManager.default.contentsOfDirectory(atPath: world.appendingPathComponent("test").path).sorted()
@@ -21,6 +22,11 @@ import Testing
         let lines = try String(contentsOf: world.appendingPathComponent("captions_test.jsonl"), encoding: .utf8)
             .split(separator: "\n").map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
         #expect(lines.count == 15 && lines[7].id == "test-1-2" && lines[7].image == "test/000001.png")
+        // One caption of each scene, its five ways taking turns.
+        let prompts = try String(contentsOf: world.appendingPathComponent("prompts_test.jsonl"), encoding: .utf8)
+            .split(separator: "\n").map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
+        #expect(prompts.map(\.id) == ["test-0", "test-1", "test-2"])
+        #expect(prompts.map(\.caption) == [0, 6, 12].map { lines[$0].caption })
         // Nothing is overwritten, and nothing half-made stays.
         let again = try Gmail.run(
             ["miniature", "render", "--split", "test", "--count", "3", "--out", "world", "--quiet"], in: folder.url)

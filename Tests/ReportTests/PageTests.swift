@@ -160,6 +160,21 @@ import Testing
         #expect(try outline(report.html).text.contains("decoding beam 5"))
     }
 
+    /// Every captioner has captions of its own: their hash is no part of the protocol.
+    @Test func otherCandidatesAreNoOtherProtocol() throws {
+        let folders = try RunFolders()
+        for (name, hash, cider) in [("a", "aaaa", 1.0), ("b", "bbbb", 2.0)] {
+            try folders.write(RunFolders.recipe(name, rank: cider == 1 ? 4 : 8), "\(name)/recipe.yaml")
+            try folders.write(
+                RunFolders.scores([("CIDEr", cider)]).replacingOccurrences(
+                    of: #""sha256": {}"#, with: #""sha256": {"candidates": "\#(hash)", "references": "cccc"}"#),
+                "\(name)/metrics.json")
+        }
+        let report = try RunReport(runs: RunSet(paths: ["a", "b"].map(folders.path)))
+        #expect(report.captionTable?.columns.first { $0.id == "CIDEr" }?.isMixed == false)
+        #expect(try outline(report.html).classes["best"] != nil)
+    }
+
     @Test func largeLogsMakeSmallPages() throws {
         let folders = try RunFolders()
         var text = ""

@@ -100,7 +100,7 @@ import TrainingTestSupport
             message { try loop.run() }
                 == "the checkpoint of step 4 could not be written to '\(run.path)/checkpoints/step-000004': cannot write "
                 + "'model.safetensors': no space left on the device, 123 bytes are needed; nothing was changed. The last "
-                + "complete one is step 2; resume from it once the cause is mended")
+                + "complete one is step 2; once the cause is mended, --resume goes on from it")
         #expect(try FileSystem.entries(run.checkpoints.folder) == ["step-000002"])
     }
 

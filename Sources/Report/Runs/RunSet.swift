@@ -107,7 +107,8 @@ public struct RunSet: Sendable {
     static func mixedProtocols(_ scores: [[RunScore]]) -> Set<String> {
         var tags: [String: Set<String>] = [:]
         for score in scores.joined() {
-            let hashes = score.dataHashes.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+            // The candidates are what is measured: they differ by right.
+            let hashes = score.dataHashes.filter { $0.key != "candidates" }.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
             tags[score.name, default: []].insert(([score.protocolTag] + hashes).joined(separator: "|"))
         }
         return Set(tags.filter { $0.value.count > 1 }.keys)
