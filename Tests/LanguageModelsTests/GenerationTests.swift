@@ -1,6 +1,5 @@
 import Foundation
 import Testing
-import Tokenizers
 import Torch
 
 @testable import LanguageModels
@@ -16,6 +15,16 @@ private let caseNames = [
 @Suite struct GenerationTests {
     private static let fixtureData = Result { try GenerationFixture.read() }
 
+    /// What the tokens of the tiny vocabulary stand for: ASCII, with a space written as "Ġ". It is too small for a tokenizer,
+    /// which must have a token for every byte.
+    private static let tokenBytes = Result {
+        let vocabulary = try JSONDecoder().decode(
+            [String: Int].self, from: Data(contentsOf: URL(fileURLWithPath: fixture("tiny") + "/vocab.json")))
+        return vocabulary.sorted { $0.value < $1.value }.map {
+            Array($0.key.replacingOccurrences(of: "\u{120}", with: " ").utf8)
+        }
+    }
+
     private func tiny() throws -> GPT2LanguageModel { try GPT2LanguageModel(folder: fixture("tiny")) }
 
     @Test func everyCaseIsRun() throws {
@@ -27,7 +36,7 @@ private let caseNames = [
         let data = try Self.fixtureData.get()
         let reference = try #require(data.cases.first { $0.name == name })
         let model = try tiny()
-        let tokenizer = try GPT2Tokenizer(folder: fixture("tiny"))
+        let bytes = try Self.tokenBytes.get()
         let perPrompt = reference.perPrompt ?? 1
         let settings = reference.settings
         #expect(data.prompts.count == 200 && reference.tokens.count == 200 * perPrompt)
@@ -38,7 +47,7 @@ private let caseNames = [
             let prompts = data.prompts[start..<min(200, start + size)].map { Prompt(tokens: $0) }
             sequences += try model.generate(
                 prompts, settings, draws: reference.draws(prompts: 200),
-                tokenBytes: settings.stopStrings.isEmpty ? nil : { try tokenizer.bytes(of: $0) }
+                tokenBytes: settings.stopStrings.isEmpty ? nil : { bytes[$0] }
             ).flatMap { $0 }
         }
         #expect(sequences.count == reference.tokens.count)
@@ -49,10 +58,10 @@ private let caseNames = [
             #expect(abs((sequence.score ?? .nan) - score) < 1e-4 * max(1, abs(score)))
         }
         #expect((sequences[0].score != nil) == (reference.strategy == "beams"))
-        for sequence in sequences { check(sequence, settings, tokenizer) }
+        for sequence in sequences { check(sequence, settings) }
     }
 
-    private func check(_ sequence: GeneratedSequence, _ settings: GenerationSettings, _ tokenizer: GPT2Tokenizer) {
+    private func check(_ sequence: GeneratedSequence, _ settings: GenerationSettings) {
         switch sequence.ending {
         case .stopToken(let token):
             #expect(sequence.tokens.last == token && settings.stopTokens.contains(token))
@@ -153,8 +162,12 @@ private let caseNames = [
             #expect(tokens.map(\.ending) == Array(repeating: nil, count: tokens.count - 1) + [sequence[0].ending])
         }
         let cut = try model.generate(prompts, settings, onToken: { $0.index == 2 ? .stop : .more })
-        #expect(cut[0][0].tokens == Array(result[0][0].tokens.prefix(3)))
-        #expect(cut[1][0].ending == .cancelled && cut[1][0].tokens.count == 2)
+        // The first prompt that has a third token stops all: those after it have two.
+        let first = try #require(result.firstIndex { $0[0].tokens.count > 2 })
+        for (index, (part, whole)) in zip(cut, result).enumerated() {
+            #expect(part[0].tokens == Array(whole[0].tokens.prefix(index <= first ? 3 : 2)))
+        }
+        #expect(cut[prompts.count - 1][0].ending == .cancelled)
     }
 
     @Test func stopStringsEndWithTheTokenThatCompletesThem() throws {

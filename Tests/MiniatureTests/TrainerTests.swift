@@ -34,7 +34,7 @@ private func toy<R: MiniatureRecipe>(_ type: R.Type, _ name: String, steps: Int,
 
 private let smallCLIP = [
     "model.imageWidth=16", "model.imageLayers=1", "model.imageHeads=2", "model.textWidth=16", "model.textHeads=2",
-    "model.textLayers=2", "model.projection=8", "model.mergeLimit=30",
+    "model.textLayers=2", "model.projection=8", "model.mergeLimit=300",
 ]
 private let smallAutoencoder = [
     "loss.cropSide=32", "loss.cropSteps=4", "model.channels=[8, 8]", "model.normGroups=4", "model.latentChannels=3",
