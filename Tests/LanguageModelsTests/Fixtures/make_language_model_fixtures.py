@@ -145,7 +145,8 @@ def generate(stops=(), strings=(), minimum=0, per_prompt=1, **options):
         for row in out.sequences[:, longest:].tolist():
             ends = [i for i, t in enumerate(row) if t in stops]
             row = row[:ends[0] + 1] if ends else row
-            while row and row[-1] == PAD and PAD not in stops:
+            # Without stop strings a row without a stop token has its full length, and PAD in it was generated.
+            while strings and row and row[-1] == PAD and PAD not in stops:
                 row.pop()
             tokens.append(row)
         if getattr(out, "sequences_scores", None) is not None:
