@@ -26,7 +26,7 @@ public enum TorchRuntime {
         return out
     }
 
-    /// Whether the CPU multiplies bfloat16 natively (avx512_bf16 or amx); without it bf16 products are emulated and slow.
+    /// Whether the CPU multiplies bfloat16 natively (avx512_bf16 or amx); without it, float32 is at least as quick.
     public static func cpuMultipliesBFloat16() throws -> Bool {
         var out = false
         try throwing(ct_cpu_bf16_is_native(&out))
