@@ -191,7 +191,7 @@ public final class AlignmentTrainer {
         -> AlignmentPieces
     {
         let (device, loss) = (task.device, task.settings.loss)
-        func images<Tag>(_ stream: Int, _ number: Int) throws -> ImageBatch<Tag>? {
+        func images<Tag: ModalityTag>(_ stream: Int, _ number: Int) throws -> ImageBatch<Tag>? {
             guard let piece = try batch.piece(number) else { return nil }
             guard let pixels = piece.pixels[stream].tensor() else {
                 throw AlignmentError.missingInput(
