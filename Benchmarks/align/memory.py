@@ -1,17 +1,22 @@
-"""Peak memory of `gmail align`: batch 64 at once, and batch 1,024 by gradient caching in pieces of 64.
+"""Peak memory of `gmail align`: batch 64 at once, and batch 1,024 by gradient caching in micro-batches.
 
     python memory.py --gmail PATH [--size 64] [--width 192] [--layers 6]      # torch, transformers (for the model), pillow
+    python memory.py --gmail PATH --data DIR [--steps 1] [--micro 16]         # ViT-B/32 size: tens of minutes on two cores
 
-A random CLIP of middle size and pictures of its own, so that it takes minutes, not hours. Prints the peak resident size
-(ru_maxrss) of each run and what the pixels and features of a batch of 1,024 take.
+Without --data a random CLIP of middle size and pictures of its own, so that it takes minutes, not hours. --data is the folder
+of Benchmarks/embed/make_data.py: its model, and pairs of its photos, each photo in several pairs; the features of the frozen
+f_r are computed once per photo, before the first step, and come from the cache. Prints the peak resident size (ru_maxrss) of
+each run and what the pixels and features of a batch of 1,024 take.
 """
 
 import argparse
+import glob
 import json
 import os
 import shutil
 import subprocess
 import tempfile
+import time
 
 import numpy
 import torch
@@ -39,43 +44,64 @@ def model(folder, a):
         json.dump(settings, file)
 
 
+def pictures(root, a):
+    """The model and 1,024 pairs."""
+    if a.data:
+        os.symlink(os.path.abspath(f"{a.data}/clip-vit-base-patch32"), f"{root}/model")
+        photos = [os.path.abspath(p) for p in sorted(glob.glob(f"{glob.glob(a.data + '/photos-*')[0]}/*.jpg"))]
+    else:
+        model(f"{root}/model", a)
+    rng = numpy.random.default_rng(0)
+    with open(f"{root}/pairs.jsonl", "w") as file:
+        for index in range(1024):
+            for number, kind in enumerate("rg"):
+                path = f"{root}/{kind}{index}.jpg"
+                if a.data:
+                    os.symlink(photos[(2 * index + number) % len(photos)], path)
+                else:
+                    noise = rng.integers(0, 256, (13, 14, 3)).astype("uint8")
+                    Image.fromarray(noise).resize((a.size + 16, a.size + 8)).save(path, quality=85)
+            file.write(json.dumps({"id": f"p{index}", "caption": "x", "real": f"r{index}.jpg",
+                                   "generated": f"g{index}.jpg"}) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--gmail", required=True)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--width", type=int, default=192)
     parser.add_argument("--layers", type=int, default=6)
-    parser.add_argument("--steps", type=int, default=1)
+    parser.add_argument("--data")
+    parser.add_argument("--steps", type=int, default=1, help="of batch 1,024")
+    parser.add_argument("--small-steps", type=int, default=4, help="of batch 64")
+    parser.add_argument("--micro", default="64,16", help="micro-batch sizes, separated by commas")
     a = parser.parse_args()
     root = tempfile.mkdtemp(prefix="gmail-align-memory-")
     try:
-        model(f"{root}/model", a)
-        rng = numpy.random.default_rng(0)
-        with open(f"{root}/pairs.jsonl", "w") as file:
-            for index in range(1024):
-                for kind in "rg":
-                    noise = rng.integers(0, 256, (13, 14, 3)).astype("uint8")
-                    Image.fromarray(noise).resize((a.size + 16, a.size + 8)).save(f"{root}/{kind}{index}.jpg", quality=85)
-                file.write(json.dumps({"id": f"p{index}", "caption": "x", "real": f"r{index}.jpg",
-                                       "generated": f"g{index}.jpg"}) + "\n")
+        pictures(root, a)
         peaks = {}
-        for batch, micro in ((64, None), (1024, 64)):
+        for batch, micro in [(64, None)] + [(1024, int(size)) for size in a.micro.split(",")]:
+            steps = a.steps if micro else a.small_steps
             command = [
                 a.gmail, "align", "--recipe", "gmail", "--model", f"{root}/model", "--pairs", f"{root}/pairs.jsonl", "--out",
-                f"{root}/run-{batch}", "--cache", f"{root}/cache", "--quiet", "--set", f"training.batchSize={batch}", "--set",
-                f"training.steps={a.steps * (1 if batch > 64 else 4)}", "--set", "training.precision=float32"]
+                f"{root}/run-{batch}-{micro}", "--cache", f"{root}/cache", "--quiet", "--set",
+                f"training.batchSize={batch}", "--set", f"training.steps={steps}", "--set", "training.precision=float32"]
             if micro:
                 command += ["--set", f"training.microBatchSize={micro}"]
+            start = time.perf_counter()
             process = subprocess.Popen(command, env=os.environ | {"XDG_CACHE_HOME": f"{root}/xdg"})
             _, status, usage = os.wait4(process.pid, 0)
             if status:
                 raise SystemExit(f"exit status {status}")
-            peaks[batch] = usage.ru_maxrss / 1024
-            print(f"batch {batch:4d}{' in pieces of 64' if micro else '':16s}: peak {peaks[batch]:7.1f} MiB, "
-                  f"{usage.ru_utime:.0f} s of CPU", flush=True)
-        pixels = 1024 * 3 * a.size * a.size * 4 / 2**20
-        features = 2 * 1024 * 128 * 4 / 2**20
-        print(f"difference {peaks[1024] - peaks[64]:+.1f} MiB; a batch of 1,024 has {pixels:.0f} MiB of pixels and "
+            peaks[batch, micro] = usage.ru_maxrss / 1024
+            print(f"batch {batch:4d}{f' in micro-batches of {micro}' if micro else '':24s}: peak "
+                  f"{usage.ru_maxrss / 1024:7.1f} MiB ({usage.ru_maxrss / 1024 - peaks[64, None]:+.1f}), {steps} steps, "
+                  f"{time.perf_counter() - start:.0f} s, {usage.ru_utime:.0f} s of CPU", flush=True)
+        with open(f"{root}/model/config.json") as file:
+            config = json.load(file)
+        values = 1024 * 3 * config["vision_config"]["image_size"] ** 2 / 2**20
+        features = 2 * 1024 * config["projection_dim"] * 4 / 2**20
+        print(f"a batch of 1,024 has {4 * values:.0f} MiB of pixels as floats, {values:.0f} MiB as bytes, and "
               f"{features:.1f} MiB of features")
     finally:
         shutil.rmtree(root)

@@ -39,43 +39,20 @@ public struct AlignmentBatch {
 
     /// - Throws: `AlignmentError`: parts of different lengths, or missing for `loss`.
     func validate(for loss: AlignmentLoss, embeddingDimension: Int, step: Int) throws {
-        // Features from the cache of another model.
-        func dimension(_ what: String, _ features: Tensor) throws {
-            let shape = features.shape
-            guard shape.count == 2, shape[1] == embeddingDimension else {
-                throw AlignmentError.shapeMismatch(
-                    what: what, expected: "[\(ids.count), \(embeddingDimension)] of this encoder", got: shape)
-            }
-        }
-        func count(_ what: String, _ got: Int) throws {
-            if got != ids.count { throw AlignmentError.countMismatch(what: what, expected: ids.count, got: got) }
-        }
-        guard ids.count > 1 else { throw AlignmentError.batchTooSmall(step: step, got: ids.count) }
-        try count("real ids", realIDs.count)
-        try count("generated images", generated.count)
+        var pairs = AlignmentPieces.Pairs(ids: ids, realIDs: realIDs, real: nil, text: nil)
+        var (realImages, texts): (Int?, Int?) = (nil, nil)
         switch real {
-        case .images(let images)?: try count("real images", images.count)
-        case .features(let features)?:
-            try dimension("real features", features.tensor)
-            try count("real features", features.count)
-        case nil:
-            if loss.needsReal {
-                throw AlignmentError.missingInput(what: "real images", reason: "the loss compares with")
-            }
-        }
-        if loss.needsRealPixels, case .features? = real {
-            throw AlignmentError.missingInput(
-                what: "real images (only their features)", reason: "mixed training passes through the trained encoder")
+        case .images(let images)?: realImages = images.count
+        case .features(let features)?: pairs.real = features
+        case nil: break
         }
         switch text {
-        case .tokens(let ids)?: try count("texts", ids.size(0))
-        case .features(let features)?:
-            try dimension("text features", features)
-            try count("text features", features.size(0))
-        case nil:
-            if loss.needsText {
-                throw AlignmentError.missingInput(what: "texts", reason: "the loss compares with")
-            }
+        case .tokens(let ids)?: texts = ids.size(0)
+        case .features(let features)?: pairs.text = features
+        case nil: break
         }
+        try pairs.validate(
+            for: loss, embeddingDimension: embeddingDimension, step: step, generated: generated.count,
+            realImages: realImages, texts: texts)
     }
 }

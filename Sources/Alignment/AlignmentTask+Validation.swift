@@ -29,19 +29,26 @@ extension AlignmentTask {
     public func validate(
         _ batches: some Sequence<AlignmentBatch>, ranks: [Int] = [1, 5, 10]
     ) throws -> ValidationReport {
+        var batches = batches.makeIterator()
+        return try validate(ranks: ranks) { try batches.next().map(pieces) }
+    }
+
+    /// The same for batches that come in pieces.
+    /// - Parameter next: the next batch, nil after the last; what it throws is thrown.
+    public func validate(ranks: [Int] = [1, 5, 10], next: () throws -> AlignmentPieces?) throws -> ValidationReport {
         var retrieval = PairedRetrieval()
         var lossSum = 0.0
         var count = 0
-        for batch in batches {
-            try batch.validate(
-                for: settings.loss, embeddingDimension: towers.trunk.embeddingDimension, step: step)
-            let parts = embeddings(of: batch)
+        while let batch = try next() {
+            let parts = try embeddings(of: batch)
+            let pairs = parts.pairs
             let terms = withoutGradients {
-                settings.loss(generated: parts.generated, real: parts.real, text: parts.text, realIDs: batch.realIDs)
+                settings.loss(
+                    generated: parts.generated, real: parts.real, text: pairs.text, realIDs: pairs.realIDs)
             }
-            lossSum += terms.total.item() * Double(batch.count)
-            count += batch.count
-            if let real = parts.real { retrieval.add(generated: parts.generated, real: real, realIDs: batch.realIDs) }
+            lossSum += terms.total.item() * Double(pairs.ids.count)
+            count += pairs.ids.count
+            if let real = parts.real { retrieval.add(generated: parts.generated, real: real, realIDs: pairs.realIDs) }
         }
         guard count > 0 else {
             throw AlignmentError.missingInput(what: "pairs", reason: "validation needs at least 2 of")
@@ -54,23 +61,30 @@ extension AlignmentTask {
     /// Projected embeddings of a batch as the finished model gives them, without gradient.
     public func embeddings(
         of batch: AlignmentBatch
-    ) -> (generated: Embeddings<Generated>, real: Embeddings<Real>?, text: Tensor?) {
-        withoutGradients {
-            func chunked(_ pixels: Tensor, _ encode: (Tensor) -> Tensor) -> Tensor {
-                .cat(
-                    GradientCaching.split(pixels, size: settings.chunkSize).map { part in
-                        computing { encode(part) }.to(.float32)
-                    })
+    ) throws -> (generated: Embeddings<Generated>, real: Embeddings<Real>?, text: Tensor?) {
+        let parts = try embeddings(of: pieces(of: batch))
+        return (parts.generated, parts.real, parts.pairs.text)
+    }
+
+    private func embeddings(
+        of batch: AlignmentPieces
+    ) throws -> (generated: Embeddings<Generated>, real: Embeddings<Real>?, pairs: AlignmentPieces.Pairs) {
+        try withoutGradients {
+            let parts = parts(of: batch)
+            var generated: [Tensor] = []
+            var real: [Tensor] = []
+            while let part = try parts[generated.count + real.count] {
+                let features = encode(part)
+                switch part {
+                case .generated: generated.append(features)
+                case .real: real.append(features)
+                }
             }
-            let generated = Embeddings<Generated>(
-                chunked(batch.generated.pixels) { towers.generated(ImageBatch<Generated>($0)).tensor })
-            let frozen = frozenFeatures(of: batch)
-            var real = frozen.real
-            if settings.loss.needsRealPixels, case .images(let images)? = batch.real {
-                real = Embeddings<Real>(
-                    chunked(images.pixels) { towers.real(ImageBatch<Real>($0), reading: .tuned).tensor })
-            }
-            return (projection(generated), real.map { projection($0) }, frozen.text)
+            let pairs = try pairs(of: batch, parts)
+            let embeddings = real.isEmpty ? pairs.real : Embeddings<Real>(.cat(real))
+            return (
+                projection(Embeddings<Generated>(.cat(generated))), embeddings.map { projection($0) }, pairs
+            )
         }
     }
 }

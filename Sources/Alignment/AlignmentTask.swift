@@ -139,16 +139,25 @@ public final class AlignmentTask {
     /// - Throws: `AlignmentError`: a batch that does not fit the loss, or a loss or gradient that is not finite; no
     ///   weight is changed then.
     public func step(_ batch: AlignmentBatch) throws -> StepReport {
-        try batch.validate(
-            for: settings.loss, embeddingDimension: towers.trunk.embeddingDimension, step: step)
+        try step { try self.backward(batch) }
+    }
+
+    /// The same for a batch that comes in pieces: one piece is an ordinary full batch, several are passed through the
+    /// encoder one at a time (`GradientCaching`), whatever `chunkSize` says.
+    /// - Throws: also what the pieces throw; no weight is changed then.
+    public func step(_ batch: AlignmentPieces) throws -> StepReport {
+        try step { try self.backward(batch) }
+    }
+
+    private func step(_ backward: () throws -> Outcome) throws -> StepReport {
         setTraining(true)
         defer { setTraining(false) }
         optimizer.zeroGradients()
-        let outcome = try backward(batch)
+        let outcome = try backward()
         let norm = clipGradientNorm(optimizer.parameters, maximum: settings.clipNorm ?? .infinity)
         guard norm.isFinite else {
             optimizer.zeroGradients()
-            throw AlignmentError.nonFiniteGradient(step: step, norm: "\(norm)", samples: batch.ids)
+            throw AlignmentError.nonFiniteGradient(step: step, norm: "\(norm)", samples: outcome.ids)
         }
         let factor = settings.schedule.factor(at: step)
         optimizer.step(scale: factor)
@@ -161,56 +170,89 @@ public final class AlignmentTask {
     }
 
     struct Outcome {
+        let ids: [String]
         let loss: Double
         let terms: [StepReport.Term]
         let pairedCosine: Double?
     }
 
     /// Adds the gradient of the batch's loss to every trained parameter.
-    func backward(_ batch: AlignmentBatch) throws -> Outcome {
-        let frozen = frozenFeatures(of: batch)
-        let parts = GradientCaching.split(batch.generated.pixels, size: settings.chunkSize)
-        var chunks = parts
-        if settings.loss.needsRealPixels, case .images(let images)? = batch.real {
-            chunks += GradientCaching.split(images.pixels, size: settings.chunkSize)
-        }
-        var position = 0
+    func backward(_ batch: AlignmentBatch) throws -> Outcome { try backward(pieces(of: batch)) }
+
+    func backward(_ batch: AlignmentPieces) throws -> Outcome {
+        let parts = parts(of: batch)
         return try GradientCaching.backward(
-            chunks: chunks, generator: dropoutGenerator,
-            encode: { pixels in
-                // Generated parts come first in both passes, real ones (mixed training) after them.
-                defer { position += 1 }
-                let isGenerated = position % chunks.count < parts.count
-                return self.computing {
-                    isGenerated
-                        ? self.towers.generated(ImageBatch<Generated>(pixels)).tensor
-                        : self.towers.real(ImageBatch<Real>(pixels), reading: .tuned).tensor
-                }.to(.float32)
-            },
+            part: { try parts[$0] }, generator: dropoutGenerator, encode: encode,
             loss: { features in
-                let generated = Embeddings<Generated>(features[0..<batch.count])
+                let pairs = try self.pairs(of: batch, parts)
+                let count = pairs.ids.count
                 let tunedReal: Embeddings<Real>? =
-                    self.settings.loss.needsRealPixels ? Embeddings<Real>(features[batch.count..<2 * batch.count]) : nil
-                return try self.loss(generated: generated, real: tunedReal ?? frozen.real, text: frozen.text, batch)
+                    self.settings.loss.needsRealPixels ? Embeddings<Real>(features[count..<2 * count]) : nil
+                return try self.loss(
+                    generated: Embeddings<Generated>(features[0..<count]), real: tunedReal ?? pairs.real, pairs)
             })
+    }
+
+    /// A batch in memory, in pieces of at most `chunkSize`; what needs no gradient is computed.
+    /// - Throws: `AlignmentError`: parts of different lengths, or missing for the loss.
+    func pieces(of batch: AlignmentBatch) throws -> AlignmentPieces {
+        try batch.validate(
+            for: settings.loss, embeddingDimension: towers.trunk.embeddingDimension, step: step)
+        let frozen = frozenFeatures(of: batch)
+        let pairs = AlignmentPieces.Pairs(
+            ids: batch.ids, realIDs: batch.realIDs, real: frozen.real, text: frozen.text)
+        func piece(_ chunks: [Tensor]) -> (Int) -> Tensor? { { $0 < chunks.count ? chunks[$0] : nil } }
+        let generated = piece(GradientCaching.split(batch.generated.pixels, size: settings.chunkSize))
+        var real = piece([])
+        if settings.loss.needsRealPixels, case .images(let images)? = batch.real {
+            real = piece(GradientCaching.split(images.pixels, size: settings.chunkSize))
+        }
+        return AlignmentPieces(
+            generated: { generated($0).map { ImageBatch<Generated>($0) } },
+            real: { [real] in real($0).map { ImageBatch<Real>($0) } }, pairs: { pairs })
+    }
+
+    func parts(of batch: AlignmentPieces) -> AlignmentPieces.Parts {
+        AlignmentPieces.Parts(batch, readsReal: settings.loss.needsRealPixels)
+    }
+
+    /// What belongs to a batch all of whose parts have come.
+    func pairs(of batch: AlignmentPieces, _ parts: AlignmentPieces.Parts) throws -> AlignmentPieces.Pairs {
+        var pairs = try batch.pairs()
+        try pairs.validate(
+            for: settings.loss, embeddingDimension: towers.trunk.embeddingDimension, step: step,
+            generated: parts.generatedCount, realImages: settings.loss.needsRealPixels ? parts.realCount : nil)
+        pairs.real = pairs.real.map { Embeddings<Real>($0.tensor.detached().to(device).to(.float32)) }
+        pairs.text = pairs.text?.detached().to(device).to(.float32)
+        return pairs
+    }
+
+    /// A part of a batch through the trained encoder: `[b, E]`, float32.
+    func encode(_ part: AlignmentPieces.Part) -> Tensor {
+        computing {
+            switch part {
+            case .generated(let images): towers.generated(images).tensor
+            case .real(let images): towers.real(images, reading: .tuned).tensor
+            }
+        }.to(.float32)
     }
 
     /// The loss on encoder outputs, with the projections between.
     private func loss(
-        generated: Embeddings<Generated>, real: Embeddings<Real>?, text: Tensor?, _ batch: AlignmentBatch
+        generated: Embeddings<Generated>, real: Embeddings<Real>?, _ pairs: AlignmentPieces.Pairs
     ) throws -> (value: Tensor, result: Outcome) {
         let projectedGenerated = projection(generated)
         let projectedReal = real.map { projection($0) }
         let terms = settings.loss(
-            generated: projectedGenerated, real: projectedReal, text: text, realIDs: batch.realIDs)
+            generated: projectedGenerated, real: projectedReal, text: pairs.text, realIDs: pairs.realIDs)
         let loss = terms.total.item()
         let parts = terms.parts.map { StepReport.Term(name: $0.name, value: $0.value.item()) }
         guard loss.isFinite else {
             throw AlignmentError.nonFiniteLoss(
-                step: step, terms: parts.map { "\($0.name) \($0.value)" }.joined(separator: ", "), samples: batch.ids)
+                step: step, terms: parts.map { "\($0.name) \($0.value)" }.joined(separator: ", "), samples: pairs.ids)
         }
         let cosine = projectedReal.map { pairedCosine(projectedGenerated, $0).mean().item() }
-        return (terms.total, Outcome(loss: loss, terms: parts, pairedCosine: cosine))
+        return (terms.total, Outcome(ids: pairs.ids, loss: loss, terms: parts, pairedCosine: cosine))
     }
 
     /// What needs no gradient: embeddings of real images and of texts, given or computed now.

@@ -9,26 +9,31 @@ import Torch
 public enum GradientCaching {
     /// Adds the gradient of a full-batch loss to every leaf below `encode` and `loss`.
     /// - Parameters:
-    ///   - chunks: the batch in parts, `[b, …]` each; one part runs as an ordinary full batch.
+    ///   - part: the part of the batch with this number, nil after the last; asked for in order, and then, when there are
+    ///     several, once more in order. One part runs as an ordinary full batch.
     ///   - generator: what `encode` draws dropout from; its state is replayed, so that both passes see the same masks.
     ///   - encode: one part to features `[b, E]`.
     ///   - loss: all features `[B, E]` to the scalar to minimise and whatever else the caller wants back; what stands
     ///     inside (projections, batch normalisation) sees the full batch. Throwing from it leaves no gradient behind.
-    public static func backward<Result>(
-        chunks: [Tensor], generator: Generator?, encode: (Tensor) -> Tensor,
+    /// - Throws: what `part` and `loss` throw. A part that cannot be had a second time leaves a part of the gradient.
+    public static func backward<Part, Result>(
+        part: (Int) throws -> Part?, generator: Generator?, encode: (Part) -> Tensor,
         loss: (Tensor) throws -> (value: Tensor, result: Result)
-    ) rethrows -> Result {
-        if chunks.count == 1 {
-            let (value, result) = try loss(encode(chunks[0]))
+    ) throws -> Result {
+        guard let first = try part(0) else { preconditionFailure("a batch has at least one part") }
+        guard let second = try part(1) else {
+            let (value, result) = try loss(encode(first))
             value.backward()
             return result
         }
         var states: [[UInt8]] = []
-        let parts = withoutGradients {
-            chunks.map { chunk in
-                if let generator { states.append(generator.state) }
-                return encode(chunk)
-            }
+        var parts: [Tensor] = []
+        // Emptied as it is used: a part's pixels should go when its features are there.
+        var waiting = [first, second]
+        while !waiting.isEmpty {
+            if let generator { states.append(generator.state) }
+            parts.append(withoutGradients { encode(waiting.removeFirst()) })
+            if waiting.isEmpty, let next = try part(parts.count) { waiting.append(next) }
         }
         let features = Tensor.cat(parts).detached()  // [B, E]
         features.requiresGrad = true
@@ -36,14 +41,24 @@ public enum GradientCaching {
         value.backward()
         guard let gradient = features.grad else { return result }
         var start = 0
-        for (index, chunk) in chunks.enumerated() {
+        for index in parts.indices {
             if let generator { generator.state = states[index] }
+            guard let chunk = try part(index) else { preconditionFailure("part \(index) was there in the first pass") }
             let again = encode(chunk)
             let end = start + again.size(0)
             again.backward(gradient: gradient[start..<end].to(again.dtype))
             start = end
         }
         return result
+    }
+
+    /// The same for a batch that is in memory.
+    public static func backward<Result>(
+        chunks: [Tensor], generator: Generator?, encode: (Tensor) -> Tensor,
+        loss: (Tensor) throws -> (value: Tensor, result: Result)
+    ) throws -> Result {
+        try backward(
+            part: { $0 < chunks.count ? chunks[$0] : nil }, generator: generator, encode: encode, loss: loss)
     }
 
     /// A batch in parts of at most `size` rows; views, no copy.

@@ -34,6 +34,42 @@ extension ImagePreprocessing {
     public func preprocess(
         _ bytes: UnsafeRawBufferPointer, name: String, into output: UnsafeMutableBufferPointer<Float>
     ) throws -> PreprocessingTimes {
+        try decoded(bytes, name: name, outputCount: output.count) { plan, pixels, times in
+            try plan.run(pixels, tables: lookupTables, into: output, times: &times)
+        }
+    }
+
+    /// Decodes, resizes and crops an image file's bytes, and stops before they become floats: a quarter of the memory, for
+    /// pixels that wait. ``normalize(_:into:)`` does the rest, to the same bits as ``preprocess(_:name:into:)-swift.method``.
+    /// - Parameter output: `[H, W, 3]`, exactly `3 * H * W` bytes, H and W from ``outputSize``.
+    /// - Throws: `ImageError`; the content of `output` is unspecified then.
+    public func crop(
+        _ bytes: UnsafeRawBufferPointer, name: String, into output: UnsafeMutableBufferPointer<UInt8>
+    ) throws {
+        _ = try decoded(bytes, name: name, outputCount: output.count) { plan, pixels, _ in
+            try plan.crop(pixels, into: output)
+        }
+    }
+
+    /// Rescales and normalises cropped pixels, channels first.
+    /// - Parameters:
+    ///   - cropped: `[H, W, 3]`, of ``crop(_:name:into:)``.
+    ///   - size: W and H.
+    ///   - output: `[3, H, W]`, as many floats as `cropped` has bytes.
+    public func normalize(
+        _ cropped: UnsafeBufferPointer<UInt8>, size: ImageSize, into output: UnsafeMutableBufferPointer<Float>
+    ) {
+        precondition(cropped.count == 3 * size.width * size.height && output.count == cropped.count)
+        gic_planar_lookup(
+            cropped.baseAddress, Int32(size.width), Int32(size.height), lookupTables, output.baseAddress,
+            Int32(size.width), Int32(size.height), 0, 0)
+    }
+
+    /// Decodes as much of an image as its crop looks at, upright.
+    private func decoded(
+        _ bytes: UnsafeRawBufferPointer, name: String, outputCount: Int,
+        _ body: (Plan, UnsafePointer<UInt8>, inout PreprocessingTimes) throws -> Void
+    ) throws -> PreprocessingTimes {
         let clock = ContinuousClock()
         let start = clock.now
         let session = try DecodingSession(bytes, name: name, maximumPixels: maximumPixels)
@@ -46,7 +82,7 @@ extension ImagePreprocessing {
         }
         let stored = session.size
         let source = turn >= 5 ? stored.transposed : stored
-        let plan = try Plan(self, source: source, target: target, outputCount: output.count)
+        let plan = try Plan(self, source: source, target: target, outputCount: outputCount)
 
         let count = stored.width * stored.height * 3
         let pixels = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: count)
@@ -56,14 +92,14 @@ extension ImagePreprocessing {
             if let window = plan.window { session.setWindow(window) }
             try session.read(into: pixels)
             times.decode = clock.now - start
-            try plan.run(pixels.baseAddress!, tables: lookupTables, into: output, times: &times)
+            try body(plan, pixels.baseAddress!, &times)
         } else {
             try session.read(into: pixels)
             let turned = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: count)
             defer { turned.deallocate() }
             gic_orient(pixels.baseAddress, Int32(stored.width), Int32(stored.height), turn, turned.baseAddress)
             times.decode = clock.now - start
-            try plan.run(turned.baseAddress!, tables: lookupTables, into: output, times: &times)
+            try body(plan, turned.baseAddress!, &times)
         }
         return times
     }
@@ -201,7 +237,7 @@ private struct Plan {
         try resample(request, pixels, into: resized.baseAddress!)
         let between = clock.now
         times.resize = between - start
-        if part.width != output.width || part.height != output.height {
+        if isPadded {
             let plane = output.width * output.height
             for channel in 0..<3 {
                 UnsafeMutableBufferPointer(rebasing: planes[channel * plane..<(channel + 1) * plane])
@@ -212,5 +248,20 @@ private struct Plan {
             resized.baseAddress, Int32(part.width), Int32(part.height), tables, planes.baseAddress, Int32(output.width),
             Int32(output.height), Int32(left), Int32(top))
         times.normalize = clock.now - between
+    }
+
+    private var isPadded: Bool { part.width != output.width || part.height != output.height }
+
+    /// The resized and cropped pixels, `[H, W, 3]`; padding is 0, as it is before it is normalised.
+    func crop(_ pixels: UnsafePointer<UInt8>, into cropped: UnsafeMutableBufferPointer<UInt8>) throws {
+        guard isPadded else { return try resample(request, pixels, into: cropped.baseAddress!) }
+        let resized = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: part.width * part.height * 3)
+        defer { resized.deallocate() }
+        try resample(request, pixels, into: resized.baseAddress!)
+        cropped.update(repeating: 0)
+        for row in 0..<part.height {
+            let target = cropped.baseAddress! + ((top + row) * output.width + left) * 3
+            target.update(from: resized.baseAddress! + row * part.width * 3, count: part.width * 3)
+        }
     }
 }

@@ -17,6 +17,8 @@ public enum TrainingError: Error, Equatable, Sendable {
     case runExists(path: String)
     case noRun(path: String)
     case recipeChanged(path: String, keys: [String])
+    case sourceChanged(path: String, role: String, begun: RunManifest.Source, given: RunManifest.Source?)
+    case sourceAdded(path: String, role: String, given: String)
     case metricsShorter(path: String, expected: Int, got: Int)
     case badState(path: String, reason: String)
     case damagedCheckpoint(path: String, file: String, reason: String)
@@ -64,6 +66,12 @@ extension TrainingError: CustomStringConvertible, LocalizedError {
         case .recipeChanged(let path, let keys):
             "'\(path)' was begun with another recipe; different are \(keys.joined(separator: ", ")). "
                 + "Resume with the same settings, or choose another folder"
+        case .sourceChanged(let path, let role, let begun, let given):
+            "'\(path)' was begun with the \(role) '\(begun.path)' (\(begun.sha256.prefix(12))); "
+                + (given.map { "'\($0.path)' (\($0.sha256.prefix(12))) was given" } ?? "none was given")
+                + ". Resume with the same, or choose another folder"
+        case .sourceAdded(let path, let role, let given):
+            "'\(path)' was begun without the \(role) '\(given)'; leave it out"
         case .metricsShorter(let path, let expected, let got):
             "'\(path)' has \(got) bytes, the checkpoint was written when it had \(expected); it was cut short since. "
                 + "Put it back, or resume from an earlier checkpoint"
@@ -77,7 +85,9 @@ extension TrainingError: CustomStringConvertible, LocalizedError {
             "cannot write '\(path)': no space left on the device; free some and resume"
         case .checkpointFailed(let step, let path, let reason, let latest):
             "the checkpoint of step \(step) could not be written to '\(path)': \(reason). "
-                + (latest.map { "The last complete one is step \($0); once the cause is mended, --resume goes on from it" }
+                + (latest.map {
+                    "The last complete one is step \($0); once the cause is mended, --resume goes on from it"
+                }
                     ?? "There is no earlier one")
         case .nonFiniteLoss(let step, let value, let samples):
             "the loss of step \(step) is \(value); stopped before the optimizer step. Samples: "

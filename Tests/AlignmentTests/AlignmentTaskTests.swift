@@ -145,9 +145,9 @@ import TorchNN
         var real: [Tensor] = []
         var names: [String] = []
         var losses: [Double] = []
-        withoutGradients {
+        try withoutGradients {
             for index in 0..<3 {
-                let parts = task.embeddings(of: batches[index])
+                let parts = try task.embeddings(of: batches[index])
                 generated.append(parts.generated.tensor.normalized())
                 real.append(parts.real!.tensor.normalized())
                 names += batches[index].realIDs

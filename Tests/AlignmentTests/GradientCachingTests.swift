@@ -58,7 +58,7 @@ private let tolerance = 1e-5
         }
         let before = generator.state
         let chunks = GradientCaching.split(x, size: 2)
-        GradientCaching.backward(chunks: chunks, generator: generator, encode: encode) { features in
+        try GradientCaching.backward(chunks: chunks, generator: generator, encode: encode) { features in
             (features.square().sum(), ())
         }
         #expect(passes.count == 6)

@@ -62,14 +62,17 @@ import Testing
         #expect(outcome.stderr.contains("tokenizer.json"), "\(outcome.stderr)")
     }
 
-    @Test(arguments: ["gmail", "full-fine-tuning"])
-    func aResumedRunHasTheBitsOfAnUninterruptedOne(recipe: String) throws {
-        let whole = try align(recipe, to: "whole", steps: 7, ["--validation", folder.path("pairs.jsonl")])
+    @Test(arguments: [("gmail", "null"), ("gmail", "2"), ("full-fine-tuning", "null")])
+    func aResumedRunHasTheBitsOfAnUninterruptedOne(recipe: String, microBatchSize: String) throws {
+        let more = [
+            "--validation", folder.path("pairs.jsonl"), "--set", "training.microBatchSize=\(microBatchSize)",
+        ]
+        let whole = try align(recipe, to: "whole", steps: 7, more)
         #expect(whole.status == 0, "\(whole.stderr)")
-        let first = try align(recipe, to: "parts", steps: 3, ["--validation", folder.path("pairs.jsonl")])
+        let first = try align(recipe, to: "parts", steps: 3, more)
         #expect(first.status == 0, "\(first.stderr)")
         // A finished run of 3 steps validated at its end; step 3 is a validation step anyway.
-        let second = try align(recipe, to: "parts", steps: 7, ["--validation", folder.path("pairs.jsonl"), "--resume"])
+        let second = try align(recipe, to: "parts", steps: 7, more + ["--resume"])
         #expect(second.status == 0, "\(second.stderr)")
         #expect(try bytes("whole/metrics.jsonl") == bytes("parts/metrics.jsonl"))
         let weights = recipe == "gmail" ? "adapter_model" : "encoder"
@@ -77,6 +80,51 @@ import Testing
             let file = "checkpoints/step-000007/\(name).safetensors"
             #expect(try bytes("whole/\(file)") == bytes("parts/\(file)"), "\(name)")
         }
+    }
+
+    /// Another model or other pairs make another run; nothing of the begun one is touched.
+    @Test func aResumedRunIsRefusedOtherSources() throws {
+        #expect(try align("gmail", to: "run", steps: 2).status == 0)
+        let before = try bytes("run/manifest.json")
+        func refuses(_ more: [String], _ message: String) throws {
+            let outcome = try align("gmail", to: "run", steps: 4, more + ["--resume"])
+            #expect(outcome.status == 1)
+            #expect(outcome.stderr.contains(message), "\(outcome.stderr)")
+            #expect(outcome.stderr.contains(". Resume with the same, or choose another folder"), "\(outcome.stderr)")
+            #expect(try bytes("run/manifest.json") == before)
+        }
+        func hash(_ path: String) throws -> Substring { try ContentHash.sha256(ofFile: path).prefix(12) }
+        let (model, pairs) = (folder.path("model"), folder.path("pairs.jsonl"))
+        let modelHash = try hash("\(model)/model.safetensors")
+        let other = try otherModel()
+        try refuses(
+            ["--model", other],
+            "'\(folder.path("run"))' was begun with the model '\(model)' (\(modelHash)); '\(other)' "
+                + "(\(try hash("\(other)/model.safetensors"))) was given")
+        let pairsHash = try hash(pairs)
+        let text = try String(contentsOfFile: pairs, encoding: .utf8)
+        let changed = try folder.write(
+            text.replacingOccurrences(of: "scene 3", with: "a third scene"), to: "changed.jsonl")
+        try refuses(
+            ["--pairs", changed],
+            "'\(folder.path("run"))' was begun with the pairs '\(pairs)' (\(pairsHash)); '\(changed)' "
+                + "(\(try hash(changed))) was given")
+        // The same pairs elsewhere are the same.
+        let moved = try folder.write(text, to: "moved.jsonl")
+        let resumed = try align("gmail", to: "run", steps: 4, ["--pairs", moved, "--resume"])
+        #expect(resumed.status == 0, "\(resumed.stderr)")
+    }
+
+    @Test(arguments: ["-1", "1025", "many"])
+    func threadsOutOfRangeAreNamed(threads: String) throws {
+        let outcome = try align("gmail", to: "run", steps: 2, ["--threads=\(threads)"])
+        #expect(outcome.status == 2)
+        #expect(
+            outcome.stderr.contains(
+                threads == "many"
+                    ? "'many' is invalid for '--threads" : "--threads is \(threads), expected 0 (one per core) to 1024"),
+            "\(outcome.stderr)")
+        #expect(!FileManager.default.fileExists(atPath: folder.path("run")))
     }
 
     @Test func runsExportAndEmbed() throws {

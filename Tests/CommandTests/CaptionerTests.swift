@@ -207,6 +207,11 @@ import Testing
         fails(
             try train("mixed", to: "whole", ["--resume", "--set", "mapper.prefixLength=5"]),
             "was begun with another recipe; different are mapper.prefixLength")
+        let pairs = try String(contentsOfFile: folder.path("pairs.jsonl"), encoding: .utf8)
+        let changed = try folder.write(pairs + "\n", to: "changed.jsonl")
+        fails(
+            try train("mixed", to: "whole", ["--resume", "--pairs", changed]),
+            "'\(folder.path("whole"))' was begun with the pairs '\(folder.path("pairs.jsonl"))'")
     }
 
     /// Generated images through f_g in training, real ones through f_r afterwards.

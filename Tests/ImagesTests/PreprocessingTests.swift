@@ -4,6 +4,20 @@ import Testing
 @testable import Images
 
 @Suite struct PreprocessingTests {
+    private func croppedAndNormalized(_ file: [UInt8], _ settings: ImagePreprocessing, _ size: ImageSize) throws
+        -> [Float]
+    {
+        var bytes = [UInt8](repeating: 7, count: 3 * size.width * size.height)
+        try bytes.withUnsafeMutableBufferPointer { output in
+            try file.withUnsafeBytes { try settings.crop($0, name: "file", into: output) }
+        }
+        var values = [Float](repeating: .nan, count: bytes.count)
+        bytes.withUnsafeBufferPointer { bytes in
+            values.withUnsafeMutableBufferPointer { settings.normalize(bytes, size: size, into: $0) }
+        }
+        return values
+    }
+
     /// transformers' Pillow-backed CLIPImageProcessor: the floats are the same bit for bit.
     @Test(arguments: Fixtures.all.preprocess.indices)
     func equalsTransformers(index: Int) throws {
@@ -24,6 +38,9 @@ import Testing
         // The same from a file's bytes.
         let (fromFile, fileSize) = try settings.tensor(ImageEncoder.png(image), name: "png")
         #expect(fromFile == values && fileSize == size)
+
+        // And in two steps, with bytes between them.
+        #expect(try croppedAndNormalized(ImageEncoder.png(image), settings, size) == values)
     }
 
     @Test(arguments: Fixtures.all.openCLIP.indices)
@@ -57,6 +74,8 @@ import Testing
                 var expected = [Float](repeating: 0, count: 3 * crop.0 * crop.1)
                 try expected.withUnsafeMutableBufferPointer { _ = try settings.preprocess(image, into: $0) }
                 #expect(try settings.tensor(bytes, name: kind).values == expected, "crop \(crop), \(resize)")
+                let size = ImageSize(width: crop.0, height: crop.1)
+                #expect(try croppedAndNormalized(bytes, settings, size) == expected, "crop \(crop), \(resize), bytes")
             }
         }
     }

@@ -15,6 +15,56 @@ import TrainingTestSupport
             metricsBytes: 0)
     }
 
+    private func manifest(_ sources: [(role: String, path: String, hash: String)]) -> RunManifest {
+        RunManifest(
+            sources: sources.map { .init(role: $0.role, path: $0.path, sha256: $0.hash) }, parameterGroups: [],
+            frozenElements: 0, seed: 0, device: "cpu", dtype: "float32", versions: [:], steps: 1)
+    }
+
+    @Test func aResumedRunKeepsItsSources() throws {
+        let run = try RunFolder.create(folder.file("run"), recipe: AlignmentRecipe())
+        let (a, b) = (String(repeating: "a", count: 64), String(repeating: "b", count: 64))
+        let begun = [("pairs", "p.jsonl", a), ("model", "clip", b), ("validation", "v.jsonl", a)]
+        func check(_ sources: [(String, String, String)]) -> String {
+            message { try run.checkSources(manifest(sources).sources) }
+        }
+        // Killed before its manifest was written.
+        try run.checkSources(manifest(begun).sources)
+        try run.write(manifest(begun))
+        try run.checkSources(manifest(begun).sources)
+        // Moved, and judged by other held-out pairs.
+        try run.checkSources(manifest([("pairs", "elsewhere.jsonl", a), ("model", "clip", b)]).sources)
+        try run.checkSources(
+            manifest([("pairs", "p.jsonl", a), ("model", "clip", b), ("validation", "w.jsonl", b)]).sources)
+        #expect(
+            check([("pairs", "p.jsonl", a), ("model", "other", a)])
+                == "'\(run.path)' was begun with the model 'clip' (bbbbbbbbbbbb); 'other' (aaaaaaaaaaaa) was given. "
+                + "Resume with the same, or choose another folder")
+        #expect(
+            check([("model", "clip", b)])
+                == "'\(run.path)' was begun with the pairs 'p.jsonl' (aaaaaaaaaaaa); none was given. "
+                + "Resume with the same, or choose another folder")
+        #expect(
+            check([("pairs", "p.jsonl", a), ("model", "clip", b), ("alignment run", "runs/a", a)])
+                == "'\(run.path)' was begun without the alignment run 'runs/a'; leave it out")
+    }
+
+    @Test func aRunThatNeverBeganIsForgotten() throws {
+        let path = folder.file("run")
+        let run = try RunFolder.create(path, recipe: AlignmentRecipe())
+        try run.write(manifest([]))
+        try run.removeUnlessBegun()
+        #expect(!RunFolder.exists(path) && !FileManager.default.fileExists(atPath: run.manifestPath))
+        _ = try RunFolder.create(path, recipe: AlignmentRecipe())
+        try AtomicFile.write("", to: run.metricsPath)
+        try run.removeUnlessBegun()
+        #expect(RunFolder.exists(path))
+        try FileManager.default.removeItem(atPath: run.metricsPath)
+        try run.checkpoints.write(state(1)) { try AtomicFile.write("x", to: "\($0)/weights") }
+        try run.removeUnlessBegun()
+        #expect(RunFolder.exists(path))
+    }
+
     @Test func theRecipeIsKeptResolved() throws {
         let recipe = try AlignmentRecipe("lora-rank-2", overrides: ["training.seed=9"])
         let run = try RunFolder.create(folder.file("run"), recipe: recipe)

@@ -161,26 +161,23 @@ public final class AlignmentTrainer {
     }
 
     /// The run's batches from a position on.
-    public func batches(from position: SamplerPosition, skipped: [SkippedSample]) throws -> ImageBatchLoader {
-        try loader(sampler(position), manifest, frozen, skipped)
+    public func batches(from position: SamplerPosition, skipped: [SkippedSample]) throws -> PiecewiseLoader {
+        try loader(sampler(position), size: recipe.training.batchSize, manifest, frozen, skipped)
     }
 
     private func loader<Batches: IteratorProtocol & Sendable>(
-        _ batches: Batches, _ manifest: PairsManifest, _ features: FrozenFeatures, _ skipped: [SkippedSample]
-    ) throws -> ImageBatchLoader where Batches.Element == SampledBatch {
+        _ batches: Batches, size: Int, _ manifest: PairsManifest, _ features: FrozenFeatures, _ skipped: [SkippedSample]
+    ) throws -> PiecewiseLoader where Batches.Element == SampledBatch {
         let needsRealPixels = task.settings.loss.needsRealPixels
         let needsReal = task.settings.loss.needsReal
         let trainsOnReal = recipe.data.images == .real
         // Who lacks features of the real image is asked for its pixels, so that the loader finds and counts what is broken.
         let unreadable = needsReal ? features.unreadable : []
-        // Two batches ahead, but of very large ones (gradient caching) only one: their pixels are what memory goes to.
-        let pixels = processor.preprocessing.outputSize.map { 3 * $0.width * $0.height } ?? 0
-        let batchBytes = recipe.training.batchSize * pixels * MemoryLayout<Float>.stride * (needsRealPixels ? 2 : 1)
-        let prefetched = 2 * batchBytes > 512 << 20 ? 1 : 2
-        return try ImageBatchLoader(
-            batches, sampleCount: manifest.count, streams: 2, preprocessing: processor.preprocessing,
-            options: .init(prefetchedBatches: prefetched, maximumSkippedShare: recipe.data.maximumSkippedShare),
-            skipped: skipped
+        return try PiecewiseLoader(
+            batches, batchSize: size, pieceSize: recipe.training.microBatchSize, sampleCount: manifest.count,
+            streams: 2,
+            usedStreams: needsRealPixels ? 2 : 1, preprocessing: processor.preprocessing,
+            maximumSkippedShare: recipe.data.maximumSkippedShare, skipped: skipped
         ) { index in
             let pair = try manifest.pair(at: index)
             let real = pair.real.map { ImageSource.file(manifest.resolve($0)) }
@@ -190,33 +187,36 @@ public final class AlignmentTrainer {
         }
     }
 
-    private func alignmentBatch(_ batch: Datasets.ImageBatch, _ manifest: PairsManifest, _ features: FrozenFeatures)
-        throws -> AlignmentBatch
+    private func pieces(_ batch: PiecewiseBatch, _ manifest: PairsManifest, _ features: FrozenFeatures)
+        -> AlignmentPieces
     {
-        let pairs = try batch.indices.map { try manifest.pair(at: $0) }
-        guard let generated = batch.pixels[0].tensor() else {
-            throw AlignmentError.batchTooSmall(step: task.step, got: 0)
+        let (device, loss) = (task.device, task.settings.loss)
+        func images<Tag: ModalityTag>(_ stream: Int, _ number: Int) throws -> ImageBatch<Tag>? {
+            guard let piece = try batch.piece(number) else { return nil }
+            guard let pixels = piece.pixels[stream].tensor() else {
+                throw AlignmentError.missingInput(
+                    what: "\(Tag.modality) images of '\(piece.ids[0])'", reason: "the loss compares with")
+            }
+            return ImageBatch<Tag>(pixels.to(device))
         }
-        let loss = task.settings.loss
-        var real: AlignmentBatch.RealInput?
-        if loss.needsRealPixels {
-            real = batch.pixels[1].tensor().map { .images(ImageBatch<Real>($0.to(task.device))) }
-        } else if loss.needsReal {
-            real = .features(try features.real(pairs))
-        }
-        return AlignmentBatch(
-            ids: batch.ids, realIDs: pairs.map { $0.real ?? $0.id },
-            generated: ImageBatch<Generated>(generated.to(task.device)), real: real,
-            text: loss.needsText ? .features(try features.text(pairs)) : nil)
+        return AlignmentPieces(
+            generated: { try images(0, $0) }, real: { try images(1, $0) },
+            pairs: {
+                let pairs = try batch.indices.map { try manifest.pair(at: $0) }
+                return AlignmentPieces.Pairs(
+                    ids: batch.ids, realIDs: pairs.map { $0.real ?? $0.id },
+                    real: loss.needsReal && !loss.needsRealPixels ? try features.real(pairs) : nil,
+                    text: loss.needsText ? try features.text(pairs) : nil)
+            })
     }
 }
 
 extension AlignmentTrainer: TrainingTask {
-    public typealias Batch = Datasets.ImageBatch
+    public typealias Batch = PiecewiseBatch
 
-    public func step(_ batch: Datasets.ImageBatch, step: Int) throws -> Training.StepReport {
+    public func step(_ batch: PiecewiseBatch, step: Int) throws -> Training.StepReport {
         task.step = step
-        let report = try task.step(alignmentBatch(batch, manifest, frozen))
+        let report = try task.step(pieces(batch, manifest, frozen))
         var metrics = [Metric("gradient_norm", report.gradientNorm)]
         if let cosine = report.pairedCosine { metrics.append(Metric("paired_cosine", cosine)) }
         if report.terms.count > 1 { metrics += report.terms.map { Metric("loss/\($0.name)", $0.value) } }
@@ -229,22 +229,16 @@ extension AlignmentTrainer: TrainingTask {
         guard let validation, let frozenValidation else { return [] }
         let size = min(recipe.training.batchSize, validation.count)
         let source = try loader(
-            SequentialSampler(count: validation.count, batchSize: size), validation, frozenValidation, [])
-        var failure: (any Error)?
-        let sequence = AnySequence {
-            AnyIterator { () -> AlignmentBatch? in
-                do {
-                    // A last batch of one pair has no negatives to be contrasted with.
-                    guard let batch = try source.next(), batch.count > 1 else { return nil }
-                    return try self.alignmentBatch(batch, validation, frozenValidation)
-                } catch {
-                    failure = error
-                    return nil
+            SequentialSampler(count: validation.count, batchSize: size), size: size, validation, frozenValidation, [])
+        let report = try task.validate {
+            while let batch = try source.next() {
+                // A last batch of one pair has no negatives to be contrasted with.
+                if try batch.piece(1) != nil || batch.count > 1 {
+                    return self.pieces(batch, validation, frozenValidation)
                 }
             }
+            return nil
         }
-        let report = try task.validate(sequence)
-        if let failure { throw failure }
         var metrics = [Metric("loss", report.loss)]
         if let cosine = report.pairedCosine { metrics.append(Metric("paired_cosine", cosine)) }
         metrics += report.recall.map { Metric("recall@\($0.k)", $0.value) }

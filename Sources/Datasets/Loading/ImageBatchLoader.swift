@@ -10,7 +10,8 @@ import Images
 ///
 /// The order of batches and of rows within them is the sampler's, whatever the number of threads. A sample with an
 /// unreadable image is left out, named in ``ImageBatch/skipped``; when more than `maximumSkippedShare` of all samples are,
-/// `next()` throws. A batch with no readable sample is passed over.
+/// `next()` throws. A batch with no readable sample is passed over; of one that comes in pieces (`PieceSampler`) the last
+/// piece is handed over even when it is empty, so that its end is seen.
 ///
 /// `Images.ImageFeed` does the smaller job of embedding a list of files once: it reports failures in place and times
 /// decoding and preprocessing apart. Training needs what would only be ballast there: several images per sample, a
@@ -23,14 +24,16 @@ public final class ImageBatchLoader: Sendable {
         public var prefetchedBatches: Int
         /// Share of all samples (0...1) that may be unreadable before `next()` throws.
         public var maximumSkippedShare: Double
+        public var format: PixelFormat
 
         public init(
             threads: Int = ProcessInfo.processInfo.activeProcessorCount, prefetchedBatches: Int = 2,
-            maximumSkippedShare: Double = 0
+            maximumSkippedShare: Double = 0, format: PixelFormat = .floats
         ) {
             self.threads = threads
             self.prefetchedBatches = prefetchedBatches
             self.maximumSkippedShare = maximumSkippedShare
+            self.format = format
         }
     }
 
@@ -64,7 +67,7 @@ public final class ImageBatchLoader: Sendable {
         }
         core = LoaderCore(
             batches: batches, sampleCount: sampleCount, streams: streams, preprocessing: preprocessing,
-            height: size.height, width: size.width, options: options, skipped: skipped, sample: sample)
+            size: size, options: options, skipped: skipped, sample: sample)
         for number in 0..<options.threads {
             let thread = Thread { [core] in core.work() }
             thread.name = "image-loader-\(number)"
@@ -105,13 +108,12 @@ private final class LoaderCore: @unchecked Sendable {
     private let sampleCount: Int
     private let streams: Int
     private let preprocessing: ImagePreprocessing
-    private let height: Int
-    private let width: Int
+    private let size: ImageSize
     private let options: ImageBatchLoader.Options
     private let sample: @Sendable (Int) throws -> ImageSample
 
     init<Batches: IteratorProtocol & Sendable>(
-        batches: Batches, sampleCount: Int, streams: Int, preprocessing: ImagePreprocessing, height: Int, width: Int,
+        batches: Batches, sampleCount: Int, streams: Int, preprocessing: ImagePreprocessing, size: ImageSize,
         options: ImageBatchLoader.Options, skipped: [SkippedSample],
         sample: @escaping @Sendable (Int) throws -> ImageSample
     ) where Batches.Element == SampledBatch {
@@ -120,8 +122,7 @@ private final class LoaderCore: @unchecked Sendable {
         self.sampleCount = sampleCount
         self.streams = streams
         self.preprocessing = preprocessing
-        self.height = height
-        self.width = width
+        self.size = size
         self.options = options
         skippedSamples = skipped
         skippedIndices = Set(skipped.map(\.index))
@@ -146,11 +147,15 @@ private final class LoaderCore: @unchecked Sendable {
 
     // MARK: Consumer
 
+    /// Whether the last piece was not its batch's end; the consumer's alone.
+    private var isInBatch = false
+
     func next() throws -> ImageBatch? {
         while let finished = try nextFinished() {
             let batch = try finished.assemble()
             try note(batch.skipped)
-            if batch.count > 0 { return batch }
+            defer { isInBatch = !batch.endsBatch }
+            if batch.count > 0 || isInBatch && batch.endsBatch { return batch }
         }
         return nil
     }
@@ -189,7 +194,7 @@ private final class LoaderCore: @unchecked Sendable {
 
     func work() {
         while let (batch, row) = claim() {
-            let outcome = batch.load(row: row, preprocessing: preprocessing, sample: sample)
+            let outcome = batch.load(row: row, sample: sample)
             condition.withLock {
                 batch.record(outcome, row: row)
                 if batch.remaining == 0 { condition.broadcast() }
@@ -218,7 +223,10 @@ private final class LoaderCore: @unchecked Sendable {
             }
             let pool = pool(rows: request.indices.count)
             queue.append(
-                BatchInFlight(request: request, streams: streams, height: height, width: width, pool: pool))
+                BatchInFlight(
+                    request: request, streams: streams, preprocessing: preprocessing, size: size,
+                    format: options.format,
+                    pool: pool))
             // Others may be waiting for work.
             condition.broadcast()
         }
@@ -230,7 +238,7 @@ private final class LoaderCore: @unchecked Sendable {
     private func pool(rows: Int) -> PixelBufferPool {
         if let currentPool, currentPool.rows >= rows { return currentPool.pool }
         let pool = PixelBufferPool(
-            capacity: rows * 3 * height * width, kept: (options.prefetchedBatches + 1) * streams)
+            byteCount: rows * options.format.byteCount(of: size), kept: (options.prefetchedBatches + 1) * streams)
         currentPool = (rows, pool)
         return pool
     }
@@ -250,28 +258,31 @@ private final class BatchInFlight: @unchecked Sendable {
     private(set) var remaining: Int
     private var outcomes: [Outcome?]
 
-    private let height: Int
-    private let width: Int
+    private let preprocessing: ImagePreprocessing
+    private let size: ImageSize
+    private let format: PixelFormat
     private let pool: PixelBufferPool
     private let bufferLock = NSLock()
     private var buffers: [PixelBuffer?]
 
-    init(request: SampledBatch, streams: Int, height: Int, width: Int, pool: PixelBufferPool) {
+    init(
+        request: SampledBatch, streams: Int, preprocessing: ImagePreprocessing, size: ImageSize, format: PixelFormat,
+        pool: PixelBufferPool
+    ) {
         self.request = request
-        self.height = height
-        self.width = width
+        self.preprocessing = preprocessing
+        self.size = size
+        self.format = format
         self.pool = pool
         remaining = request.indices.count
         outcomes = Array(repeating: nil, count: request.indices.count)
         buffers = Array(repeating: nil, count: streams)
     }
 
-    private var imageSize: Int { 3 * height * width }
+    private var bytesPerImage: Int { format.byteCount(of: size) }
 
     /// Loads every image of one row into its place; called without the lock, for each row by one thread.
-    func load(
-        row: Int, preprocessing: ImagePreprocessing, sample: (Int) throws -> ImageSample
-    ) -> Outcome {
+    func load(row: Int, sample: (Int) throws -> ImageSample) -> Outcome {
         let index = request.indices[row]
         let description: ImageSample
         do {
@@ -282,15 +293,15 @@ private final class BatchInFlight: @unchecked Sendable {
         precondition(description.images.count == buffers.count, "a sample must name one image or nil per stream")
         for (stream, image) in description.images.enumerated() {
             guard let image else { continue }
-            let target = UnsafeMutableBufferPointer(
-                start: buffer(of: stream).memory + row * imageSize, count: imageSize)
+            let target = UnsafeMutableRawBufferPointer(
+                start: buffer(of: stream).memory + row * bytesPerImage, count: bytesPerImage)
             do {
                 let bytes =
                     switch image {
                     case .file(let path): try readImageFile(path)
                     case .bytes(let bytes, _): bytes
                     }
-                try preprocessing.preprocess(bytes, name: image.name, into: target)
+                try load(bytes, name: image.name, into: target)
             } catch let error as ImageError {
                 return .skipped(SkippedSample(index: index, id: description.id, reason: error.description))
             } catch {
@@ -298,6 +309,17 @@ private final class BatchInFlight: @unchecked Sendable {
             }
         }
         return .loaded(description)
+    }
+
+    private func load(_ bytes: [UInt8], name: String, into target: UnsafeMutableRawBufferPointer) throws {
+        switch format {
+        case .floats:
+            try preprocessing.preprocess(bytes, name: name, into: target.assumingMemoryBound(to: Float.self))
+        case .bytes:
+            try bytes.withUnsafeBytes {
+                try preprocessing.crop($0, name: name, into: target.assumingMemoryBound(to: UInt8.self))
+            }
+        }
     }
 
     private func buffer(of stream: Int) -> PixelBuffer {
@@ -328,7 +350,8 @@ private final class BatchInFlight: @unchecked Sendable {
                 for (stream, image) in sample.images.enumerated() where image != nil {
                     let place = rows[stream].count
                     if place != row, let memory = buffers[stream]?.memory {
-                        (memory + place * imageSize).update(from: memory + row * imageSize, count: imageSize)
+                        (memory + place * bytesPerImage).copyMemory(
+                            from: memory + row * bytesPerImage, byteCount: bytesPerImage)
                     }
                     rows[stream].append(indices.count)
                 }
@@ -337,8 +360,12 @@ private final class BatchInFlight: @unchecked Sendable {
             }
         }
         let pixels = zip(rows, buffers).map { rows, buffer in
-            PixelBatch(rows: rows, height: height, width: width, buffer: rows.isEmpty ? nil : buffer)
+            PixelBatch(
+                rows: rows, height: size.height, width: size.width, format: format,
+                buffer: rows.isEmpty ? nil : buffer, preprocessing: preprocessing)
         }
-        return ImageBatch(indices: indices, ids: ids, pixels: pixels, skipped: skipped, next: request.next)
+        return ImageBatch(
+            indices: indices, ids: ids, pixels: pixels, skipped: skipped, next: request.next,
+            endsBatch: request.endsBatch)
     }
 }

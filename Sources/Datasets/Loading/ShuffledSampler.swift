@@ -20,6 +20,8 @@ public struct SampledBatch: Sendable, Hashable {
     public let indices: [Int]
     /// Where the sampler stands once this batch is used; resume from here.
     public let next: SamplerPosition
+    /// Whether this is the end of a batch, or all of one: false for every piece but the last (``PieceSampler``).
+    public var endsBatch = true
 }
 
 /// Batches of `0..<count` in an order that depends on seed and epoch alone, for ever.
@@ -104,5 +106,35 @@ public struct SequentialSampler: Sequence, IteratorProtocol, Sendable {
         let end = Swift.min(cursor + batchSize, count)
         defer { cursor = end }
         return SampledBatch(indices: Array(cursor..<end), next: SamplerPosition(epoch: 0, cursor: end))
+    }
+}
+
+/// The batches of another sampler, each in pieces of at most `size` samples.
+///
+/// Every piece names the position behind its whole batch: a batch is used as one, so there is no position within it.
+public struct PieceSampler<Batches: IteratorProtocol & Sendable>: Sequence, IteratorProtocol, Sendable
+where Batches.Element == SampledBatch {
+    public let size: Int
+    private var batches: Batches
+    private var current: SampledBatch?
+    private var cursor = 0
+
+    public init(_ batches: Batches, size: Int) {
+        precondition(size > 0)
+        self.batches = batches
+        self.size = size
+    }
+
+    public mutating func next() -> SampledBatch? {
+        if current == nil {
+            current = batches.next()
+            cursor = 0
+        }
+        guard let batch = current else { return nil }
+        let end = Swift.min(cursor + size, batch.indices.count)
+        defer { cursor = end }
+        let isLast = end == batch.indices.count
+        if isLast { current = nil }
+        return SampledBatch(indices: Array(batch.indices[cursor..<end]), next: batch.next, endsBatch: isLast)
     }
 }

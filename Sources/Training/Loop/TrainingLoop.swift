@@ -40,6 +40,13 @@ public enum LoopOutcome: Sendable, Equatable {
     /// A signal asked to stop; the checkpoint of this step is written.
     case interrupted(step: Int, signal: Int32)
 
+    /// The last step done.
+    public var step: Int {
+        switch self {
+        case .finished(let step), .interrupted(let step, _): step
+        }
+    }
+
     /// For the process: 0, or 128 plus the signal's number.
     public var exitCode: Int32 {
         switch self {

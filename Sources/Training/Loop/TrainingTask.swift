@@ -23,8 +23,8 @@ public protocol BatchSource {
     var skipped: [SkippedSample] { get }
 }
 
-extension ImageBatch: TrainingBatch {}
-extension ImageBatchLoader: BatchSource {}
+extension PiecewiseBatch: TrainingBatch {}
+extension PiecewiseLoader: BatchSource {}
 
 /// What one optimizer step did.
 public struct StepReport: Sendable {

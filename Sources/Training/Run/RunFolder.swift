@@ -54,6 +54,32 @@ public struct RunFolder: Sendable {
         return run
     }
 
+    /// Forgets a run that failed before its first step, so that it does not stop the next attempt; one that has begun stays.
+    public func removeUnlessBegun() throws {
+        guard try checkpoints.latest() == nil, !FileSystem.exists(metricsPath) else { return }
+        for path in [recipePath, manifestPath] where FileSystem.exists(path) {
+            try FileManager.default.removeItem(atPath: path)
+        }
+    }
+
+    /// Checks that a run to be resumed is given the models and data that it was begun with. Validation data may change.
+    /// - Throws: ``TrainingError/sourceChanged(path:role:begun:given:)``,
+    ///   ``TrainingError/sourceAdded(path:role:given:)``.
+    public func checkSources(_ given: [RunManifest.Source]) throws {
+        // A run that was killed before its first step may have no manifest.
+        guard FileSystem.exists(manifestPath) else { return }
+        let begun = try manifest().sources.filter { $0.role != "validation" }
+        for source in begun {
+            let now = given.first { $0.role == source.role }
+            guard now?.sha256 == source.sha256 else {
+                throw TrainingError.sourceChanged(path: path, role: source.role, begun: source, given: now)
+            }
+        }
+        for source in given where source.role != "validation" && !begun.contains(where: { $0.role == source.role }) {
+            throw TrainingError.sourceAdded(path: path, role: source.role, given: source.path)
+        }
+    }
+
     /// The resolved recipe of an alignment.
     public func recipe() throws -> AlignmentRecipe { try recipe(of: AlignmentRecipe.self) }
 

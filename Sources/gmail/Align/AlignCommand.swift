@@ -35,126 +35,28 @@ struct AlignCommand: AsyncParsableCommand {
     @Option(help: "Held-out pairs: loss, paired cosine and recall on them show whether the generated data helps.")
     var validation: String?
 
-    @Option(help: "The run's folder.")
-    var out: String
-
-    @Option(
-        name: .customLong("set"),
-        help: ArgumentHelp("Change a setting of the recipe; may be repeated.", valueName: "key=value"))
-    var overrides: [String] = []
-
-    @Flag(help: "Go on with the run in --out where its last checkpoint stands.")
-    var resume = false
-
-    @Option(help: "Features of the frozen encoders, shared by runs; default: the cache folder that gmail doctor names.")
-    var cache: String?
-
-    @Option(help: "auto, cpu, cuda or cuda:N.")
-    var device = "auto"
-
-    @Option(help: "CPU threads of one operation; 0 is one per core.")
-    var threads = 0
-
-    @Flag(help: "Print a summary as JSON on standard output.")
-    var json = false
-
-    @Flag(help: "No progress.")
-    var quiet = false
+    @OptionGroup var options: TrainingRunOptions
 
     func run() async throws {
-        let recipe = try AlignmentRecipe(recipe, overrides: overrides)
-        // Before anything slow, so that a signal during set-up is not lost.
-        let stop = StopSignal()
-        stop.listen()
-        try TorchRuntime.load()
-        if threads > 0 { TorchRuntime.threadCount = threads }
-        let device = try Device(parsing: device)
-        if device == .cpu { try TorchRuntime.keepFreedMemory() }
-
-        let run = resume ? try RunFolder.resume(out, recipe: recipe) : try RunFolder.create(out, recipe: recipe)
-        do {
-            let outcome = try train(recipe, run, device, stop)
-            try report(outcome, run)
-            if outcome.exitCode != 0 { throw ExitCode(outcome.exitCode) }
-        } catch {
-            // A run that never began leaves nothing that would stop the next attempt.
-            if !resume, try run.checkpoints.latest() == nil, !FileManager.default.fileExists(atPath: run.metricsPath) {
-                try FileManager.default.removeItem(atPath: run.recipePath)
+        let recipe = try AlignmentRecipe(recipe, overrides: options.overrides)
+        try options.train(recipe, ending: RunEnding(checkpoint: "adapter and projections")) { setup in
+            let weightsHash = try setup.hashes.sha256(of: CLIPCheckpoint.path(folder: model))
+            guard recipe.trainsSomething else {
+                return RunStart<AlignmentTrainer>.nothingToTrain(
+                    try .untrained(
+                        recipe, model: model, weightsHash: weightsHash, pairs: pairs, device: setup.device,
+                        versions: setup.versions))
             }
-            throw error
+            let inputs = AlignmentTrainer.Inputs(
+                model: model, pairs: pairs, validation: validation, cache: setup.cache, weightsHash: weightsHash,
+                device: setup.device)
+            return .train(try AlignmentTrainer(recipe, inputs, note: setup.note))
         }
     }
+}
 
-    private func train(_ recipe: AlignmentRecipe, _ run: RunFolder, _ device: Device, _ stop: StopSignal) throws
-        -> LoopOutcome
-    {
-        let weightsHash = try FileHashes().sha256(of: CLIPCheckpoint.path(folder: model))
-        let versions = [
-            "gmail": Gmail.configuration.version, "libtorch": try TorchRuntime.version(),
-            "cpu_kernels": try TorchRuntime.cpuCapability(),
-        ]
-        guard recipe.trainsSomething else {
-            try run.write(
-                .untrained(
-                    recipe, model: model, weightsHash: weightsHash, pairs: pairs, device: device, versions: versions))
-            return .finished(step: 0)
-        }
-        let inputs = AlignmentTrainer.Inputs(
-            model: model, pairs: pairs, validation: validation, cache: cache ?? "\(CacheFolder.path)/features",
-            weightsHash: weightsHash, device: device)
-        let progress = ProgressReporter(style: .automatic(quiet: quiet), total: 0)
-        let trainer = try AlignmentTrainer(recipe, inputs) { progress.note($0) }
-        let settings = LoopSettings(recipe, pairCount: trainer.manifest.count)
-        let manifest = try trainer.runManifest(versions: versions)
-        try run.write(manifest)
-        for group in manifest.parameterGroups {
-            progress.note(
-                "training \(group.name): \(group.tensors) tensors, \(group.elements) numbers, learning rate \(group.learningRate)"
-            )
-        }
-        progress.note(
-            "frozen: \(manifest.frozenElements) numbers; \(manifest.dtype) on \(manifest.device), \(manifest.steps) steps"
-        )
-        try trainer.prepare()
-        let loop = TrainingLoop(
-            task: trainer, run: run, settings: settings, stop: stop,
-            progress: ProgressReporter(style: .automatic(quiet: quiet), total: settings.totalSteps)
-        ) { position, skipped in
-            try trainer.batches(from: position, skipped: skipped)
-        }
-        let outcome = try loop.run()
-        if let latest = try run.checkpoints.latest() {
-            var completed = manifest
-            completed.skipped = try run.checkpoints.state(of: latest).skipped
-            try run.write(completed)
-        }
-        return outcome
-    }
-
-    private func report(_ outcome: LoopOutcome, _ run: RunFolder) throws {
-        let step: Int
-        switch outcome {
-        case .finished(let last), .interrupted(let last, _): step = last
-        }
-        let checkpoint = try run.checkpoints.latest()?.folder
-        if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-            struct Summary: Encodable {
-                let run: String
-                let step: Int
-                let checkpoint: String?
-                let finished: Bool
-            }
-            let summary = Summary(run: run.path, step: step, checkpoint: checkpoint, finished: outcome.exitCode == 0)
-            print(String(decoding: try encoder.encode(summary), as: UTF8.self))
-        } else if !quiet {
-            print(
-                outcome.exitCode == 0
-                    ? "\(run.path): \(step) steps done" : "\(run.path): stopped at step \(step); go on with --resume")
-            if let checkpoint { print("adapter and projections: \(checkpoint)") }
-        }
-    }
+extension AlignmentTrainer: RunnableTrainer {
+    var loopSettings: LoopSettings { LoopSettings(recipe, pairCount: manifest.count) }
 }
 
 extension AlignmentRecipe {

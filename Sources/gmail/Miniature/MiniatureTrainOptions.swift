@@ -20,15 +20,10 @@ struct MiniatureTrainOptions: ParsableArguments {
     @Flag(help: "Go on with the run in --out where its last checkpoint stands.")
     var resume = false
 
-    @Option(help: "CPU threads of one operation; 0 is one per core.")
-    var threads = 0
+    @OptionGroup var threads: ThreadOptions
 
     @Flag(help: "No progress.")
     var quiet = false
-
-    func validate() throws {
-        guard threads >= 0 else { throw ValidationError("--threads is \(threads), expected 0 or more") }
-    }
 
     /// Trains; leaves with the exit code of a signal that stopped it.
     /// - Parameter name: of the recipe to take without --recipe.
@@ -39,20 +34,15 @@ struct MiniatureTrainOptions: ParsableArguments {
         let recipe = try R(recipe ?? name, overrides: overrides)
         let stop = StopSignal()
         stop.listen()
-        try TorchRuntime.load()
-        if threads > 0 { TorchRuntime.threadCount = threads }
+        try threads.apply()
         try TorchRuntime.keepFreedMemory()
         let trainer = MiniatureTrainer(
             recipe, path: out, inputs: inputs, hasPictures: hasPictures, objective: objective)
-        let versions = [
-            "gmail": Gmail.configuration.version, "libtorch": try TorchRuntime.version(),
-            "cpu_kernels": try TorchRuntime.cpuCapability(),
-        ]
         let bar = Progress(
             "rendering", total: recipe.data.scenes + recipe.data.validationScenes, unit: "scenes", quiet: quiet)
         var rendered = 0
         let outcome = try trainer.run(
-            resume: resume, versions: versions, stop: stop,
+            resume: resume, versions: Gmail.versions(), stop: stop,
             progress: ProgressReporter(style: .automatic(quiet: quiet), total: recipe.training.steps)
         ) { done, _ in
             bar.advance(by: done - rendered)

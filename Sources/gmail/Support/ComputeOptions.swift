@@ -1,7 +1,7 @@
 import ArgumentParser
 import Torch
 
-/// Where and in which precision a model runs; shared by every command that runs one.
+/// Where and in which precision a model runs; shared by the commands that only read with one.
 struct ComputeOptions: ParsableArguments {
     enum Precision: String, ExpressibleByArgument, CaseIterable {
         case auto, float32, bfloat16
@@ -10,22 +10,11 @@ struct ComputeOptions: ParsableArguments {
     @Option(help: "Precision of the model; auto is bfloat16 where the device multiplies it natively, else float32.")
     var dtype = Precision.auto
 
-    @Option(help: "auto, cpu, cuda or cuda:N; auto is the first CUDA device when there is one.")
-    var device = "auto"
-
-    @Option(help: "CPU threads of one operation; 0 is one per core.")
-    var threads = 0
-
-    func validate() throws {
-        guard threads >= 0 else { throw ValidationError("--threads is \(threads), expected 0 or more") }
-    }
+    @OptionGroup var device: DeviceOptions
 
     /// Loads libtorch and settles what `auto` means on this machine.
     func resolve() throws -> (device: Device, dtype: DType) {
-        try TorchRuntime.load()
-        if threads > 0 { TorchRuntime.threadCount = threads }
-        let device = try Device(parsing: device)
-        if device == .cpu { try TorchRuntime.keepFreedMemory() }
+        let device = try device.resolve()
         switch dtype {
         case .float32: return (device, .float32)
         case .bfloat16: return (device, .bfloat16)
