@@ -117,6 +117,11 @@ import Testing
             "adapter.rank=0", "recipe 'gmail' with --set: recipe key 'adapter.rank': expected at least 1, got 0"
         ),
         (
+            "projection.learningRate=-1e-4",
+            "recipe 'gmail' with --set: recipe key 'projection.learningRate': expected a positive number, or null for the "
+                + "adapter's, got -0.0001"
+        ),
+        (
             "training.epochs=2",
             "recipe 'gmail' with --set: recipe key 'training.steps': expected exactly one of training.steps and "
                 + "training.epochs (set the other to null), got both"

@@ -9,7 +9,8 @@ extension AlignmentSettings {
         let training = recipe.training
         self.init(
             tuning: Tuning(recipe.adapter), projection: ProjectionConfiguration(recipe.projection),
-            loss: AlignmentLoss(recipe.loss), learningRate: training.learningRate, weightDecay: training.weightDecay,
+            loss: AlignmentLoss(recipe.loss), learningRate: training.learningRate,
+            projectionLearningRate: recipe.projection.learningRate, weightDecay: training.weightDecay,
             schedule: .cosineWarmRestarts(
                 firstPeriod: training.restartPeriod, multiplier: training.restartMultiplier,
                 warmup: training.warmupSteps,

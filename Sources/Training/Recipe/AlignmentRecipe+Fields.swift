@@ -15,6 +15,7 @@ extension AlignmentRecipe: Recipe {
             RecipeField(choice: "projection.kind", \.projection.kind),
             RecipeField("projection.batchNormalization", \.projection.batchNormalization),
             RecipeField("projection.dimension", \.projection.dimension),
+            RecipeField("projection.learningRate", \.projection.learningRate),
             RecipeField(choice: "loss.kind", \.loss.kind),
             RecipeField(choice: "loss.direction", \.loss.direction),
             RecipeField("loss.temperature", \.loss.temperature),

@@ -70,6 +70,9 @@ public struct AlignmentRecipe: Sendable, Equatable {
         public var batchNormalization = false
         /// Of the shared space; nil keeps the encoder's own.
         public var dimension: Int?
+        /// Of the heads; nil is the adapter's (ours). Full matrices that start as identity move farther in a step than
+        /// low-rank updates that start at zero, so few pairs want a smaller one.
+        public var learningRate: Double?
 
         public init() {}
     }
@@ -182,6 +185,9 @@ extension AlignmentRecipe {
         try require(
             adapter.kind != .lora || !adapter.targets.isEmpty, "adapter.targets", "at least one layer name", "none")
         try require((projection.dimension ?? 1) > 0, "projection.dimension", "at least 1", projection.dimension ?? 0)
+        try require(
+            (projection.learningRate ?? 1) > 0, "projection.learningRate", "a positive number, or null for the adapter's",
+            projection.learningRate ?? 0)
         try require(loss.temperature > 0, "loss.temperature", "a positive number", loss.temperature)
         try require(loss.generatedTextWeight >= 0, "loss.generatedTextWeight", "0 or more", loss.generatedTextWeight)
         try require(loss.realTextWeight >= 0, "loss.realTextWeight", "0 or more", loss.realTextWeight)
