@@ -81,7 +81,7 @@ struct DemoCommand: AsyncParsableCommand {
         let hash = full ? "trained by this demo" : try small.hash()
         var results: DemoResults?
         for seed in seed..<seed + UInt64(seeds) {
-            let settings = DemoSettings(
+            let settings = try DemoSettings(
                 seed: seed, quick: quick, images: images, recipe: recipe, rank: rank, models: hash)
             let layout = DemoLayout(folder: seeds == 1 ? out : "\(out)/seed-\(seed)")
             if seeds > 1 { FileHandle.standardError.write(Data("seed \(seed)\n".utf8)) }

@@ -67,7 +67,11 @@ struct DemoStages {
             "align", "--recipe", settings.alignmentRecipe, "--model", models.clip, "--pairs", pairs("train"),
             "--validation", pairs("validation"), "--out", layout.alignment, "--cache", "\(layout.folder)/features",
             "--set", "training.steps=\(settings.alignmentSteps)", "--set", "training.batchSize=64",
-            "--set", "training.restartPeriod=\(settings.alignmentSteps)", "--set", "training.learningRate=1e-3",
+            "--set", "training.restartPeriod=\(settings.alignmentSteps)",
+            "--set", "training.learningRate=\(settings.alignmentLearningRate)",
+            // The heads are full matrices and the pairs are few; the texts hold both images to their meaning (Sec. 3.1).
+            "--set", "projection.learningRate=1e-4",
+            "--set", "loss.realTextWeight=0.5", "--set", "loss.generatedTextWeight=0.5",
             "--set", "training.validationEvery=\(max(1, settings.alignmentSteps / 6))",
             "--set", "training.checkpointEvery=\(max(1, settings.alignmentSteps / 3))",
             "--set", "training.seed=\(settings.seed)",
