@@ -186,7 +186,8 @@ extension AlignmentRecipe {
             adapter.kind != .lora || !adapter.targets.isEmpty, "adapter.targets", "at least one layer name", "none")
         try require((projection.dimension ?? 1) > 0, "projection.dimension", "at least 1", projection.dimension ?? 0)
         try require(
-            (projection.learningRate ?? 1) > 0, "projection.learningRate", "a positive number, or null for the adapter's",
+            (projection.learningRate ?? 1) > 0, "projection.learningRate",
+            "a positive number, or null for the adapter's",
             projection.learningRate ?? 0)
         try require(loss.temperature > 0, "loss.temperature", "a positive number", loss.temperature)
         try require(loss.generatedTextWeight >= 0, "loss.generatedTextWeight", "0 or more", loss.generatedTextWeight)
