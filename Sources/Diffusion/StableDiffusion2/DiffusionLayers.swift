@@ -50,7 +50,10 @@ public final class SameConvolution: Module {
 
     /// Lays the weights out for pictures of about `side`, where that makes the convolution faster.
     func prepare(side: Int) {
-        guard side >= 8, WinogradConvolution.fits(weight: weight) else { return }
+        // With few channels the transforms cost what the products save.
+        guard side >= 8, min(weight.size(0), weight.size(1)) >= 64, WinogradConvolution.fits(weight: weight) else {
+            return
+        }
         // Filters for tiles of 4x4 are four times the plain ones: where pictures are small and channels many, reading them
         // would take longer than the products they save.
         let bytes = 36 * weight.size(0) * weight.size(1) * 4

@@ -182,7 +182,7 @@ import TorchNN
     @Test func preparedModelsEqualPlainOnes() throws {
         var configuration = UNetConfiguration()
         configuration.sampleSize = 16
-        configuration.blockChannels = [32, 48]
+        configuration.blockChannels = [64, 80]
         configuration.downBlocks = [.crossAttention, .plain]
         configuration.upBlocks = [.plain, .crossAttention]
         configuration.layersPerBlock = [1, 1]
@@ -210,7 +210,7 @@ import TorchNN
         #expect(largestDifference(again, plain) > 0.01, "new weights drop the copies")
 
         var pictures = AutoencoderConfiguration()
-        pictures.blockChannels = [16, 32]
+        pictures.blockChannels = [16, 64]
         pictures.layersPerBlock = 1
         pictures.normGroups = 8
         pictures.sampleSize = 32
