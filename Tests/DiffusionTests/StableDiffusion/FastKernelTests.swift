@@ -182,7 +182,7 @@ import TorchNN
     @Test func preparedModelsEqualPlainOnes() throws {
         var configuration = UNetConfiguration()
         configuration.sampleSize = 16
-        configuration.blockChannels = [64, 80]
+        configuration.blockChannels = [64, 96]
         configuration.downBlocks = [.crossAttention, .plain]
         configuration.upBlocks = [.plain, .crossAttention]
         configuration.layersPerBlock = [1, 1]
