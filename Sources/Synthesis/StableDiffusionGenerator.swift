@@ -16,11 +16,14 @@ public final class StableDiffusionGenerator: ImageGenerator {
     private var wideModel: StableDiffusion2?
 
     /// Loads a diffusers folder.
-    /// - Parameter scheduler: nil for the folder's own.
+    /// - Parameters:
+    ///   - scheduler: nil for the folder's own.
+    ///   - isPrepared: whether the weights are laid out for speed where that is possible, in float32 on the CPU; it costs
+    ///     memory (`StableDiffusion2.prepareForInference`), and the images differ from others in the last digits.
     /// - Throws: what loading the model throws; `DiffusionError.imageSize` for a size that the model cannot make.
     public init(
         folder: String, dtype: DType, device: Device, scheduler: SchedulerKind? = nil,
-        settings: StableDiffusion2.Settings
+        settings: StableDiffusion2.Settings, isPrepared: Bool = true
     ) throws {
         self.folder = folder
         self.scheduler = scheduler
@@ -29,6 +32,7 @@ public final class StableDiffusionGenerator: ImageGenerator {
         _ = try model.latentSize(settings)
         // Refuses step counts that the scheduler has no timesteps for before any image is begun.
         _ = try model.scheduler.trajectory(steps: settings.steps)
+        if isPrepared, model.dtype == .float32, device == .cpu { try model.prepareForInference(settings) }
     }
 
     /// Pixels of the images.

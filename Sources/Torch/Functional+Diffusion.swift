@@ -17,6 +17,44 @@ extension Functional {
 }
 
 extension Functional {
+    /// Attention of tokens with several heads: `q` `[B, P, C]`, `k` and `v` `[B, S, C]` give `[B, P, C]`; a head is C / heads
+    /// neighbouring channels, scores are scaled by the root of that.
+    ///
+    /// In float32 on a CPU with AVX2, without gradients, by a kernel that never holds the scores of more than 96 positions
+    /// and needs no copy with the heads apart; elsewhere libtorch's.
+    public static func attention(
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, heads: Int, file: StaticString = #fileID, line: UInt = #line
+    ) -> Tensor {
+        Tensor.make("attention", file, line) {
+            ct_heads_attention(q.handle, k.handle, v.handle, Int64(heads), $0)
+        }
+    }
+
+    /// `x · weightᵀ + bias`, plus `other` where it is given: `[..., in]`, `[out, in]`, `[out]`, `[..., out]`.
+    ///
+    /// In float32 on a CPU with AVX2, without gradients and for 64 rows or more, by a kernel that adds while results are in the
+    /// cache and reads bfloat16 weights as they are; elsewhere `linear` and a sum.
+    public static func tiledLinear(
+        _ x: Tensor, weight: Tensor, bias: Tensor? = nil, adding other: Tensor? = nil, file: StaticString = #fileID,
+        line: UInt = #line
+    ) -> Tensor {
+        Tensor.make("linear", file, line) {
+            ct_tiled_linear(x.handle, weight.handle, bias?.handle, other?.handle, $0)
+        }
+    }
+
+    /// The dtype of what passes between the layers of a model with such weights: theirs, but float32 for bfloat16 weights on a
+    /// CPU that does not multiply bfloat16. There libtorch emulates every product, at a tenth of the rate; linear layers,
+    /// convolutions and norms over float32 widen the weight they read, so that it stays in half of the memory.
+    public static func activationDType(
+        of weight: Tensor, file: StaticString = #fileID, line: UInt = #line
+    ) -> DType {
+        guard weight.dtype == .bfloat16, weight.device == .cpu else { return weight.dtype }
+        var isNative = true
+        check(ct_cpu_bf16_is_native(&isNative), "activationDType", file, line)
+        return isNative ? .bfloat16 : .float32
+    }
+
     /// Group normalisation of `x`, or of `x + added`, with SiLU after it: `x` `[B, C, H, W]`, `added` `[B, C]` or `[1, C]`.
     ///
     /// In float32 on the CPU, with channels last in memory and no gradient to record, three passes over memory where the
@@ -38,7 +76,7 @@ extension Functional {
 /// 16/9 or 4 times the memory of the plain ones. The sums are reordered: results differ from the plain ones in the last
 /// digits, for tiles of 4x4 by some 1e-6 of the largest value.
 public final class WinogradConvolution {
-    private let filters: Tensor  // [t², in, out]
+    private let filters: Tensor  // [t², in, out], or in panels of 16 outputs
     private let bias: Tensor  // [out]
 
     /// - Parameters:

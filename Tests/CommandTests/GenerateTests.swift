@@ -25,9 +25,9 @@ import Testing
 
     private var environment: [String: String] { ["XDG_CACHE_HOME": folder.path("xdg")] }
 
-    private func arguments(_ out: String, _ more: [String]) -> [String] {
+    private func arguments(_ out: String, _ more: [String], model: String? = nil) -> [String] {
         [
-            "generate", "--model", folder.path("model"), "--captions", folder.path("captions.jsonl"), "--out",
+            "generate", "--model", model ?? folder.path("model"), "--captions", folder.path("captions.jsonl"), "--out",
             folder.path(out), "--threads", "1", "--device", "cpu",
         ] + more
     }
@@ -129,6 +129,37 @@ import Testing
         let equal = names.filter { one[$0] == eight[$0] }.count
         print("batch 1 against batch 8: \(equal) of 21 images have the same bytes, largest difference \(worst)/255")
         #expect(worst <= 1)
+    }
+
+    /// The shipped miniature, whose convolutions have channels that the prepared kernels take.
+    @Test func aPreparedModelDrawsTheSameImages() throws {
+        let model = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appendingPathComponent("Models/miniature/stable-diffusion").path
+        let more = ["--dtype", "float32", "--steps", "12", "--guidance", "3", "--scheduler", "dpm++", "--batch-size"]
+        for (out, own) in [("plain", ["8", "--no-prepare"]), ("eight", ["8"]), ("one", ["1"]), ("again", ["8"])] {
+            let outcome = try Gmail.run(arguments(out, more + own, model: model), environment: environment)
+            #expect(outcome.status == 0, "\(outcome.stderr)")
+        }
+        let plain = try contents("plain")
+        let names = plain.keys.filter { $0.hasSuffix(".png") }.sorted()
+        #expect(names.count == 21)
+        for out in ["eight", "one"] {
+            let files = try contents(out)
+            var worst = 0
+            for name in names {
+                let a = try RGBImage(decoding: [UInt8](#require(plain[name])), name: name)
+                let b = try RGBImage(decoding: [UInt8](#require(files[name])), name: name)
+                worst = max(worst, zip(a.pixels, b.pixels).map { abs(Int($0) - Int($1)) }.max() ?? 255)
+            }
+            let equal = names.filter { plain[$0] == files[$0] }.count
+            print(
+                "prepared (\(out)) against plain: \(equal) of 21 images have the same bytes, largest difference \(worst)/255"
+            )
+            #expect(worst <= 1)
+        }
+        #expect(
+            try contents("again").filter { $0.key.hasSuffix(".png") }
+                == contents("eight").filter { $0.key.hasSuffix(".png") })
     }
 
     @Test func shardsGoIntoOneFolderAndCoverEverything() throws {

@@ -4,6 +4,7 @@
 //   DiffusionBench small BATCH REPEATS [plain]    a UNet of the miniature's size, latents [BATCH, 4, 16, 16], float32
 //   DiffusionBench train BATCH REPEATS            one training step of the small UNet without the optimizer
 //   DiffusionBench decode BATCH REPEATS [plain]   a small autoencoder's decoder, latents [BATCH, 4, 16, 16]
+//   DiffusionBench layers                         the operations of Stable Diffusion 2's UNet one by one, float32
 //   DiffusionBench save FOLDER                    random models and their answers, for peer.py to load with diffusers
 //
 // Weights and inputs are random: neither changes how long the arithmetic takes. `plain` leaves out prepareForInference.
@@ -99,6 +100,8 @@ case "decode":
     if !isPlain { autoencoder.prepareForInference() }
     let latents = Tensor.randn([batch, 4, 16, 16], generator: generator)
     report("small decoder, batch \(batch)", Int(arguments[3])!) { inferenceMode { autoencoder.decode(latents) } }
+case "layers":
+    LayerTimes.report()
 case "save":
     let folder = arguments[2]
     let unet = make(smallConfiguration(), isPlain: true)
@@ -114,6 +117,6 @@ case "save":
         to: "\(folder)/answers.safetensors")
     print("{\"saved\": \"\(folder)\"}")
 default:
-    print("usage: DiffusionBench unet|small|train|decode|save … (see the source's first lines)")
+    print("usage: DiffusionBench unet|small|train|decode|layers|save … (see the source's first lines)")
     exit(2)
 }

@@ -7,12 +7,13 @@
 #include <cmath>
 
 #include "protect.h"
+#include "tiles.h"
 
 using namespace shim;
 
 // The loops below are written for the vectoriser; x86 gets one clone for each instruction set, chosen when the library loads.
 #if defined(__x86_64__) && defined(__GNUC__)
-#define CT_VECTORISED __attribute__((target_clones("avx512f", "avx2,fma", "default"), optimize("O3")))
+#define CT_VECTORISED __attribute__((target_clones("avx512f", "avx2,fma", "default"), optimize("O3", "no-trapping-math")))
 #else
 #define CT_VECTORISED
 #endif
@@ -23,6 +24,27 @@ bool records_gradients(const at::Tensor &x) { return at::GradMode::is_enabled() 
 
 // Elements that one pass over rows handles: they stay in the second-level cache between its steps.
 constexpr int64_t kBlock = 32 * 1024;
+
+// ---- the gate of a feed-forward --------------------------------------------------------------------------------
+
+/// y = a · gelu(g), with erf by Abramowitz & Stegun 7.1.26: within 1.5e-7 of 1.
+CT_VECTORISED void gate(const float *a, const float *g, int64_t count, float *y) {
+    for (int64_t i = 0; i < count; i++) {
+        const float x = g[i], z = (x < 0 ? -x : x) * 0.70710678f;
+        const float t = 1 / (1 + 0.3275911f * z);
+        const float p = t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
+        // e^(-z²) as a power of two: adding 1.5 · 2^23 leaves the whole part in the last bits.
+        const float raw = z * z * -1.44269504f, power = raw < -126 ? -126 : raw;
+        const float shifted = power + 12582912.0f, f = power - (shifted - 12582912.0f);
+        const float e = 1 + f * (6.931472028550421e-1f +
+                                 f * (2.402264791363012e-1f +
+                                      f * (5.550332471162809e-2f +
+                                           f * (9.618437357674640e-3f + f * (1.339887440266574e-3f + f * 1.535336188319500e-4f)))));
+        const int32_t exponent = (__builtin_bit_cast(int32_t, shifted) - 0x4B400000 + 127) << 23;
+        const float tail = 0.5f * p * e * __builtin_bit_cast(float, exponent);  // (1 - erf(z)) / 2
+        y[i] = a[i] * (x * (x < 0 ? tail : 1 - tail));
+    }
+}
 
 // ---- group norm with what surrounds it -------------------------------------------------------------------------
 
@@ -240,28 +262,73 @@ CT_VECTORISED void transform_output(const float *p, const Tiling &tiling, int64_
     }
 }
 
+/// Filters `[O, I, 3, 3]` of kLanes outputs from `first` on, transformed in double: kLanes numbers for each of t² places and each
+/// input, `plane` and `row` numbers apart.
+template <int M>
+CT_VECTORISED void transform_filters(const float *weight, int64_t inputs, int64_t first, int64_t plane, int64_t row, float *out) {
+    constexpr int T = Winograd<M>::tile;
+    alignas(64) double g[3][3][kLanes], half[T][3][kLanes];
+    for (int64_t c = 0; c < inputs; c++, out += row) {
+        for (int64_t i = 0; i < kLanes; i++) {
+            const float *filter = weight + ((first + i) * inputs + c) * 9;
+            for (int k = 0; k < 9; k++) g[k / 3][k % 3][i] = filter[k];
+        }
+        for (int r = 0; r < T; r++) {
+            const double *f = Winograd<M>::filter[r];
+            for (int s = 0; s < 3; s++)
+                for (int64_t i = 0; i < kLanes; i++) half[r][s][i] = f[0] * g[0][s][i] + f[1] * g[1][s][i] + f[2] * g[2][s][i];
+        }
+        for (int r = 0; r < T; r++) {
+            for (int s = 0; s < T; s++) {
+                const double *f = Winograd<M>::filter[s];
+                float *to = out + (r * T + s) * plane;
+                for (int64_t i = 0; i < kLanes; i++)
+                    to[i] = static_cast<float>(f[0] * half[r][0][i] + f[1] * half[r][1][i] + f[2] * half[r][2][i]);
+            }
+        }
+    }
+}
+
+/// Transformed filters, `[t², I, O]`, or for the products of tiles.h `[t², O / 16, I, 16]`.
 template <int M>
 at::Tensor winograd_filter(const at::Tensor &weight) {
+    static_assert(kLanes == tiles::kColumns, "a panel is what one step of the transform makes");
     constexpr int T = Winograd<M>::tile;
-    auto g = at::empty({T, 3}, at::kDouble);
-    for (int r = 0; r < T; r++)
-        for (int s = 0; s < 3; s++) g.mutable_data_ptr<double>()[r * 3 + s] = Winograd<M>::filter[r][s];
     const int64_t outputs = weight.size(0), inputs = weight.size(1);
-    auto packed = at::empty({T * T, inputs, outputs}, at::kFloat);
-    // In double, some filters at a time: the whole of a large layer would need four times its memory for a moment.
-    const int64_t step = std::max<int64_t>(1, (1 << 22) / (9 * inputs));
-    for (int64_t first = 0; first < outputs; first += step) {
-        const int64_t last = std::min(outputs, first + step);
-        auto part = at::matmul(at::matmul(g, weight.slice(0, first, last).to(at::kDouble)), g.t());  // [o, I, t, t]
-        packed.slice(2, first, last).copy_(part.permute({2, 3, 1, 0}).reshape({T * T, inputs, last - first}));
-    }
+    const bool in_panels = tiles::are_fastest();
+    auto packed = in_panels ? at::empty({T * T, outputs / kLanes, inputs, kLanes}, at::kFloat) : at::empty({T * T, inputs, outputs}, at::kFloat);
+    auto dense = weight.to(at::kFloat).contiguous();
+    const float *from = dense.const_data_ptr<float>();
+    float *to = packed.mutable_data_ptr<float>();
+    at::parallel_for(0, outputs / kLanes, 1, [&](int64_t first, int64_t last) {
+        for (int64_t panel = first; panel < last; panel++) {
+            float *out = to + panel * (in_panels ? inputs * kLanes : kLanes);
+            transform_filters<M>(from, inputs, panel * kLanes, inputs * outputs, in_panels ? kLanes : outputs, out);
+        }
+    });
     return packed;
+}
+
+/// The t² products of one chunk: `p` `[t², count, O]` of `v` `[t², count, I]` and filters in panels. Threads share out the panels,
+/// so that each reads its part of the filters once.
+void winograd_products(const float *v, const at::Tensor &packed, int64_t count, float *p) {
+    const int64_t panels = packed.size(1), inputs = packed.size(2), outputs = panels * tiles::kColumns;
+    const int64_t group = std::min<int64_t>(panels, 10), groups = (panels + group - 1) / group;
+    const float *filters = packed.const_data_ptr<float>();
+    at::parallel_for(0, packed.size(0) * groups, 1, [&](int64_t first, int64_t last) {
+        for (int64_t i = first; i < last; i++) {
+            const int64_t t = i / groups, start = i % groups * group;
+            tiles::multiply(v + t * count * inputs, inputs, count, filters + (t * panels + start) * inputs * tiles::kColumns,
+                            std::min(group, panels - start), inputs, p + t * count * outputs + start * tiles::kColumns, outputs);
+        }
+    });
 }
 
 template <int M>
 at::Tensor winograd_convolution(const at::Tensor &x, const at::Tensor &packed, const at::Tensor &bias, const float *other) {
     constexpr int T = Winograd<M>::tile;
-    const int64_t batch = x.size(0), inputs = x.size(1), outputs = packed.size(2);
+    const bool in_panels = packed.dim() == 4;
+    const int64_t batch = x.size(0), inputs = x.size(1), outputs = in_panels ? packed.size(1) * tiles::kColumns : packed.size(2);
     const Tiling tiling{x.size(2), x.size(3), (x.size(2) + M - 1) / M, (x.size(3) + M - 1) / M};
     const int64_t tiles = batch * tiling.rows * tiling.columns;
     // Transformed tiles and products of one chunk fit the last-level cache; fewer rows would starve the products.
@@ -278,7 +345,11 @@ at::Tensor winograd_convolution(const at::Tensor &x, const at::Tensor &packed, c
         at::parallel_for(start, start + count, 8, [&](int64_t first, int64_t last) {
             transform_input<M>(in, tiling, inputs, first, last, start, count * inputs, vs.mutable_data_ptr<float>());
         });
-        at::bmm_out(ps, vs, packed);
+        if (in_panels) {
+            winograd_products(vs.const_data_ptr<float>(), packed, count, ps.mutable_data_ptr<float>());
+        } else {
+            at::bmm_out(ps, vs, packed);
+        }
         at::parallel_for(start, start + count, 8, [&](int64_t first, int64_t last) {
             transform_output<M>(ps.const_data_ptr<float>(), tiling, outputs, first, last, start, count * outputs, add, other, out);
         });
@@ -297,24 +368,20 @@ CTStatus ct_upsample_nearest2d_to(CTTensor x, int64_t height, int64_t width, CTT
 CTStatus ct_gated_gelu(CTTensor x, CTTensor *out) {
     return protect([&] {
         auto &in = get(x);
-        auto halves = in.chunk(2, -1);
-        if (records_gradients(in) || !in.is_cpu() || !in.is_contiguous()) {
+        if (records_gradients(in) || !in.is_cpu() || !in.is_contiguous() || in.scalar_type() != at::kFloat || in.numel() == 0) {
+            auto halves = in.chunk(2, -1);
             give(out, halves[0] * at::gelu(halves[1]));
             return;
         }
-        auto y = at::empty_like(halves[0], at::MemoryFormat::Contiguous);
-        const int64_t width = y.size(-1);
-        auto a = halves[0].view({-1, width}), gate = halves[1].view({-1, width}), to = y.view({-1, width});
-        const int64_t rows = std::max<int64_t>(1, kBlock / width);
-        at::parallel_for(0, (a.size(0) + rows - 1) / rows, 1, [&](int64_t first, int64_t last) {
-            c10::InferenceMode inference(y.is_inference());
-            at::NoGradGuard guard;
-            for (int64_t block = first; block < last; block++) {
-                const int64_t begin = block * rows, end = std::min(a.size(0), begin + rows);
-                auto part = to.slice(0, begin, end);
-                at::gelu_out(part, gate.slice(0, begin, end));
-                part.mul_(a.slice(0, begin, end));
-            }
+        const int64_t width = in.size(-1) / 2;
+        TORCH_CHECK(in.size(-1) == 2 * width, "a gate needs two halves, got ", in.size(-1), " channels");
+        auto shape = in.sizes().vec();
+        shape.back() = width;
+        auto y = at::empty(shape, in.options());
+        const float *from = in.const_data_ptr<float>();
+        float *to = y.mutable_data_ptr<float>();
+        at::parallel_for(0, y.numel() / width, std::max<int64_t>(1, kBlock / width), [&](int64_t first, int64_t last) {
+            for (int64_t row = first; row < last; row++) gate(from + 2 * row * width, from + (2 * row + 1) * width, width, to + row * width);
         });
         give(out, y);
     });
@@ -325,19 +392,20 @@ CTStatus ct_group_norm_silu(CTTensor x, CTTensor added, int64_t groups, CTTensor
     return protect([&] {
         auto &in = get(x);
         auto more = optional(added);
+        auto scale = widened(get(weight), in), shift = widened(get(bias), in);
         const bool is_plain = in.is_cpu() && in.scalar_type() == at::kFloat && in.dim() == 4 && !records_gradients(in) &&
-                              in.is_contiguous(at::MemoryFormat::ChannelsLast) && get(weight).scalar_type() == at::kFloat &&
-                              get(weight).is_contiguous() && get(bias).is_contiguous() && in.size(1) % groups == 0 &&
-                              !(at::GradMode::is_enabled() && (get(weight).requires_grad() || (more && more->requires_grad())));
+                              in.is_contiguous(at::MemoryFormat::ChannelsLast) && scale.scalar_type() == at::kFloat &&
+                              scale.is_contiguous() && shift.is_contiguous() && in.size(1) % groups == 0 &&
+                              !(at::GradMode::is_enabled() && (scale.requires_grad() || (more && more->requires_grad())));
         if (!is_plain || (more && (more->scalar_type() != at::kFloat || !more->is_contiguous()))) {
             auto sum = more ? in + more->unsqueeze(-1).unsqueeze(-1) : in;
-            auto y = at::group_norm(sum, groups, get(weight), get(bias), eps);
+            auto y = at::group_norm(sum, groups, scale, shift, eps);
             give(out, silu ? at::silu(y) : y);
             return;
         }
         const int64_t stride = more && more->size(0) > 1 ? more->size(1) : 0;
         give(out, group_norm_channels_last(in, more ? more->const_data_ptr<float>() : nullptr, stride, groups,
-                                           get(weight).const_data_ptr<float>(), get(bias).const_data_ptr<float>(), eps, silu));
+                                           scale.const_data_ptr<float>(), shift.const_data_ptr<float>(), eps, silu));
     });
 }
 
@@ -358,7 +426,8 @@ CTStatus ct_winograd_conv2d(CTTensor x, CTTensor packed, CTTensor bias, CTTensor
         auto in = get(x).contiguous(at::MemoryFormat::ChannelsLast);
         auto &filters = get(packed);
         TORCH_CHECK(in.scalar_type() == at::kFloat && in.is_cpu(), "Winograd's convolution computes in float32 on the CPU");
-        TORCH_CHECK(in.size(1) == filters.size(1), in.size(1), " channels for filters of ", filters.size(1));
+        const int64_t inputs = filters.dim() == 4 ? filters.size(2) : filters.size(1);
+        TORCH_CHECK(in.size(1) == inputs, in.size(1), " channels for filters of ", inputs);
         auto more = optional(other);
         if (more) more = more->contiguous(at::MemoryFormat::ChannelsLast);
         const float *add = more ? more->const_data_ptr<float>() : nullptr;

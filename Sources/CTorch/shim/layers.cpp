@@ -49,7 +49,8 @@ CTStatus ct_linear(CTTensor x, CTTensor weight, CTTensor bias, CTTensor *out) {
     return protect([&] {
         auto dtype = autocast_dtype(get(x));
         if (!dtype) {
-            give(out, at::linear(get(x), get(weight), optional(bias)));
+            auto &in = get(x);
+            give(out, at::linear(in, widened(get(weight), in), widened(optional(bias), in)));
             return;
         }
         auto bias_ = optional(bias);
@@ -82,7 +83,9 @@ CTStatus ct_onednn_linear_add(CTTensor x, CTTensor other, CTTensor packed, CTTen
 
 CTStatus ct_conv2d(CTTensor x, CTTensor weight, CTTensor bias, int64_t stride, int64_t padding, int64_t groups, CTTensor *out) {
     return protect([&] {
-        give(out, at::conv2d(get(x), get(weight), optional(bias), {stride, stride}, {padding, padding}, {1, 1}, groups));
+        auto &in = get(x);
+        auto filters = widened(get(weight), in);
+        give(out, at::conv2d(in, filters, widened(optional(bias), in), {stride, stride}, {padding, padding}, {1, 1}, groups));
     });
 }
 
@@ -92,12 +95,16 @@ CTStatus ct_embedding(CTTensor weight, CTTensor indices, CTTensor *out) {
 
 CTStatus ct_layer_norm(CTTensor x, CTTensor weight, CTTensor bias, double eps, CTTensor *out) {
     return protect([&] {
-        give(out, at::layer_norm(get(x), {get(x).size(-1)}, optional(weight), optional(bias), eps));
+        auto &in = get(x);
+        give(out, at::layer_norm(in, {in.size(-1)}, widened(optional(weight), in), widened(optional(bias), in), eps));
     });
 }
 
 CTStatus ct_group_norm(CTTensor x, int64_t groups, CTTensor weight, CTTensor bias, double eps, CTTensor *out) {
-    return protect([&] { give(out, at::group_norm(get(x), groups, optional(weight), optional(bias), eps)); });
+    return protect([&] {
+        auto &in = get(x);
+        give(out, at::group_norm(in, groups, widened(optional(weight), in), widened(optional(bias), in), eps));
+    });
 }
 
 CTStatus ct_batch_norm(CTTensor x, CTTensor weight, CTTensor bias, CTTensor mean, CTTensor var, bool training,

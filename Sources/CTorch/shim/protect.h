@@ -65,6 +65,17 @@ std::optional<at::ScalarType> autocast_dtype(const at::Tensor &x);
 /// A weight in the dtype of autocast; of a frozen one the copy is kept while the weight lives unchanged (casts.cpp).
 at::Tensor cast_weight(const at::Tensor &weight, at::ScalarType dtype);
 
+/// A weight as a layer over `x` reads it: widened where `x` is float32 on the CPU and the weight is kept in half of its bits,
+/// itself everywhere else. So a model fits in half the memory on a CPU that multiplies nothing narrower than float32.
+inline at::Tensor widened(const at::Tensor &weight, const at::Tensor &x) {
+    const bool is_narrow = weight.scalar_type() == at::kBFloat16 && x.scalar_type() == at::kFloat && x.is_cpu();
+    return is_narrow ? weight.to(at::kFloat) : weight;
+}
+
+inline std::optional<at::Tensor> widened(const std::optional<at::Tensor> &weight, const at::Tensor &x) {
+    return weight ? std::optional<at::Tensor>(widened(*weight, x)) : std::nullopt;
+}
+
 /// Copies text into a caller's buffer, cut at its capacity and always terminated.
 void copy_text(const std::string &text, char *buffer, int64_t capacity);
 

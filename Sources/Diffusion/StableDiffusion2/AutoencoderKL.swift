@@ -162,8 +162,8 @@ public final class AutoencoderKL: Module {
     /// - Parameter pictures: `[B, 3, H, W]`, pixels in -1...1.
     /// - Returns: mean and logarithm of the variance, each `[B, Z, h, w]`; the logarithm is clamped to -30...20.
     public func encode(_ pictures: Tensor) -> (mean: Tensor, logVariance: Tensor) {
-        let hidden = encoder(pictures.to(encoder.input.weight.dtype).channelsLast())
-        let moments = (quant?(hidden) ?? hidden).contiguous()  // [B, 2 Z, h, w]
+        let hidden = encoder(pictures.to(Functional.activationDType(of: encoder.input.weight)).channelsLast())
+        let moments = (quant?(hidden) ?? hidden).contiguous().narrowed(to: encoder.input.weight)  // [B, 2 Z, h, w]
         let channels = configuration.latentChannels
         return (moments.slice(1, 0..<channels), moments.slice(1, channels..<2 * channels).clamped(-30, 20))
     }
@@ -177,12 +177,16 @@ public final class AutoencoderKL: Module {
 
     /// Pictures of latents as `encode` gives them (not scaled): `[B, Z, h, w]` gives `[B, 3, H, W]`, about -1...1.
     public func decode(_ latents: Tensor) -> Tensor {
-        let hidden = latents.to(decoder.input.weight.dtype).channelsLast()
-        return decoder(postQuant?(hidden) ?? hidden).contiguous()
+        let hidden = latents.to(Functional.activationDType(of: decoder.input.weight)).channelsLast()
+        return decoder(postQuant?(hidden) ?? hidden).contiguous().narrowed(to: decoder.input.weight)
     }
 
     /// Lays the weights out for inference in float32 on the CPU, as `UNet2DConditionModel.prepareForInference` does.
-    public func prepareForInference() {
+    /// - Parameters:
+    ///   - pictureSize: side of the pictures; nil is the configuration's.
+    ///   - encodes: whether the encoder's are laid out too.
+    public func prepareForInference(pictureSize: Int? = nil, encodes: Bool = true) {
+        let full = pictureSize ?? configuration.sampleSize
         let last = configuration.blockChannels.count - 1
         func prepare(_ residuals: [ResidualBlock], _ side: Int) {
             for residual in residuals {
@@ -190,15 +194,15 @@ public final class AutoencoderKL: Module {
                 residual.convolution2.prepare(side: side)
             }
         }
-        for (level, stage) in encoder.stages.enumerated() {
-            prepare(stage.residuals, configuration.sampleSize >> level)
-        }
         for (index, stage) in decoder.stages.enumerated() {
-            let side = configuration.sampleSize >> (last - index)
+            let side = full >> (last - index)
             prepare(stage.residuals, side)
             for upsampler in stage.upsamplers { upsampler.convolution.prepare(side: 2 * side) }
         }
-        for middle in [encoder.middle, decoder.middle] { prepare(middle.residuals, configuration.sampleSize >> last) }
+        prepare(decoder.middle.residuals, full >> last)
+        guard encodes else { return }
+        for (level, stage) in encoder.stages.enumerated() { prepare(stage.residuals, full >> level) }
+        prepare(encoder.middle.residuals, full >> last)
     }
 
     /// Fresh weights as PyTorch and diffusers draw them (the same distributions, other numbers).

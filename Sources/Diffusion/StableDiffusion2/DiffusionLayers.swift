@@ -50,7 +50,10 @@ public final class SameConvolution: Module {
 
     /// Lays the weights out for pictures of about `side`, where that makes the convolution faster.
     func prepare(side: Int) {
-        guard side >= 8, WinogradConvolution.fits(weight: weight) else { return }
+        // With few channels the transforms cost what the products save.
+        guard side >= 8, min(weight.size(0), weight.size(1)) >= 64, WinogradConvolution.fits(weight: weight) else {
+            return
+        }
         // Filters for tiles of 4x4 are four times the plain ones: where pictures are small and channels many, reading them
         // would take longer than the products they save.
         let bytes = 36 * weight.size(0) * weight.size(1) * 4
@@ -94,7 +97,7 @@ public final class TimeEmbedding: Module {
         var waves = Tensor.cat(
             isCosineFirst ? [angles.cos(), angles.sin()] : [angles.sin(), angles.cos()], dim: 1)  // [B, width]
         if isOdd { waves = waves.padded([0, 1]) }
-        return second(first(waves.to(weight.dtype)).silu())
+        return second(first(waves.to(Functional.activationDType(of: weight))).silu())
     }
 }
 
@@ -139,7 +142,7 @@ public final class PixelLinear: Module {
 
     func callAsFunction(_ x: Tensor) -> Tensor {
         let matrix = weight.reshaped(weight.size(0), -1)
-        return Functional.linear(x.permuted(0, 2, 3, 1), weight: matrix, bias: bias).permuted(0, 3, 1, 2)
+        return Functional.tiledLinear(x.permuted(0, 2, 3, 1), weight: matrix, bias: bias).permuted(0, 3, 1, 2)
     }
 }
 
@@ -182,11 +185,27 @@ extension Tensor {
     /// and a view as the tokens `[B, H W, C]` of a transformer.
     func channelsLast() -> Tensor { permuted(0, 2, 3, 1).contiguous().permuted(0, 3, 1, 2) }
 
+    /// A model's result in the dtype of its weights, where its layers computed in a wider one (`Functional.activationDType`).
+    func narrowed(to weight: Tensor) -> Tensor {
+        Functional.activationDType(of: weight) == weight.dtype ? self : to(weight.dtype)
+    }
+
     /// `self + other`, in the memory of `other` when no gradient needs it.
     func adding(_ other: Tensor) -> Tensor {
         guard !other.requiresGrad, !requiresGrad, dtype == other.dtype else { return self + other }
         other.addInPlace(self)
         return other
+    }
+}
+
+extension Linear {
+    /// The layer over the many positions of an image, plus `other` where it is given. A layer that an adapter wraps runs as itself.
+    func rows(_ x: Tensor, adding other: Tensor? = nil) -> Tensor {
+        guard type(of: self) == Linear.self || self is PositionwiseLinear else {
+            return other.map { $0.adding(self(x)) } ?? self(x)
+        }
+        let matrix = weight.rank == 2 ? weight : weight.reshaped(outputSize, inputSize)
+        return Functional.tiledLinear(x, weight: matrix, bias: bias, adding: other)
     }
 }
 

@@ -50,33 +50,26 @@ public final class DiffusionAttention: Module {
         output = Linear(channels, channels)
     }
 
-    /// Attention of `x` to itself.
-    func callAsFunction(_ x: Tensor) -> Tensor {
-        let shape = x.shape  // [B, P, C]
-        let parts = query(x, with: [key, value]).map { heads($0, batch: shape[0]) }  // [B, A, P, d]
-        return output(attend(parts[0], parts[1], parts[2]).transposed(1, 2).reshaped(shape))  // [B, P, C]
+    /// Attention of `x` to itself, plus `other`.
+    func callAsFunction(_ x: Tensor, adding other: Tensor) -> Tensor {
+        let shared = Functional.autocastInput(x)
+        return output.rows(attend(query.rows(shared), key.rows(shared), value.rows(shared)), adding: other)
     }
 
-    /// Attention of `x` to the text.
-    func callAsFunction(_ x: Tensor, text: DiffusionTextContext) -> Tensor {
-        let shape = x.shape  // [B, P, C]
+    /// Attention of `x` to the text, plus `other`.
+    func callAsFunction(_ x: Tensor, text: DiffusionTextContext, adding other: Tensor) -> Tensor {
         let (k, v) = text.keysAndValues(of: self) { states in
-            let parts = key(states, with: [value]).map { heads($0, batch: states.size(0)) }  // [B, A, T, d]
+            let parts = key(states, with: [value])  // [B, T, C]
             return (parts[0], parts[1])
         }
-        let mixed = attend(heads(query(x), batch: shape[0]), k, v)  // [B, A, P, d]
-        return output(mixed.transposed(1, 2).reshaped(shape))  // [B, P, C]
-    }
-
-    private func heads(_ x: Tensor, batch: Int) -> Tensor {
-        x.reshaped(batch, -1, headCount, x.size(2) / headCount).transposed(1, 2)  // [B, A, P, d]
+        return output.rows(attend(query.rows(x), k, v), adding: other)
     }
 
     private func attend(_ q: Tensor, _ k: Tensor, _ v: Tensor) -> Tensor {
-        guard isUpcast, q.dtype != .float32 else { return Functional.attention(q, k, v) }
+        guard isUpcast, q.dtype != .float32 else { return Functional.attention(q, k, v, heads: headCount) }
         // Scores of Stable Diffusion 2.1 exceed what float16 holds; autocast would narrow them again.
         let wide = autocast(nil, device: q.device) {
-            Functional.attention(q.to(.float32), k.to(.float32), v.to(.float32))
+            Functional.attention(q.to(.float32), k.to(.float32), v.to(.float32), heads: headCount)
         }
         return wide.to(q.dtype)
     }
@@ -93,7 +86,10 @@ public final class GatedFeedForward: Module {
         down = Linear(4 * channels, channels)
     }
 
-    func callAsFunction(_ x: Tensor) -> Tensor { down(Functional.gatedGELU(up(x))) }
+    /// The result for `x`, plus `other`.
+    func callAsFunction(_ x: Tensor, adding other: Tensor) -> Tensor {
+        down.rows(Functional.gatedGELU(up.rows(x)), adding: other)
+    }
 }
 
 /// Pre-norm block: self-attention, attention to the text, gated feed-forward; `[B, P, C]` to `[B, P, C]`.
@@ -118,9 +114,9 @@ public final class DiffusionTransformerBlock: Module {
     }
 
     func callAsFunction(_ x: Tensor, text: DiffusionTextContext) -> Tensor {
-        var hidden = x.adding(selfAttention(norm1(x)))
-        hidden = hidden.adding(textAttention(norm2(hidden), text: text))
-        return hidden.adding(feedForward(norm3(hidden)))
+        var hidden = selfAttention(norm1(x), adding: x)
+        hidden = textAttention(norm2(hidden), text: text, adding: hidden)
+        return feedForward(norm3(hidden), adding: hidden)
     }
 }
 
@@ -147,9 +143,9 @@ public final class SpatialTransformer: Module {
     func callAsFunction(_ x: Tensor, text: DiffusionTextContext) -> Tensor {
         let shape = x.shape  // [B, C, H, W]
         let tokens = norm(x).permuted(0, 2, 3, 1).reshaped(shape[0], shape[2] * shape[3], shape[1])  // [B, P, C]
-        let mixed = blocks.reduce(input(tokens)) { $1($0, text: text) }
-        let image = output(mixed).reshaped(shape[0], shape[2], shape[3], shape[1]).permuted(0, 3, 1, 2)  // [B, C, H, W]
-        return x.adding(image)
+        let mixed = blocks.reduce(input.rows(tokens)) { $1($0, text: text) }
+        let pixels = x.permuted(0, 2, 3, 1)  // [B, H, W, C]
+        return output.rows(mixed, adding: pixels.reshaped(tokens.shape)).reshaped(pixels.shape).permuted(0, 3, 1, 2)
     }
 }
 

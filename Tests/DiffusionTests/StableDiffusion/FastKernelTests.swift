@@ -83,10 +83,106 @@ import TorchNN
         #expect(Functional.gatedGELU(x).requiresGrad)
     }
 
+    @Test(arguments: [(2, 5, 3, 32), (1, 200, 77, 16), (3, 97, 300, 64), (2, 96, 1025, 128), (1, 7, 9, 20)])
+    func attentionOfTokensEqualsAttentionOfHeads(_ batch: Int, _ positions: Int, _ keys: Int, _ width: Int) {
+        let generator = Generator(seed: UInt64(positions + keys))
+        let heads = 3
+        // Slices of wider rows, as a joint projection would give them.
+        func tokens(_ count: Int) -> Tensor {
+            (Tensor.randn([batch, count, 2 * heads * width], generator: generator) * 2).slice(
+                2, heads * width..<2 * heads * width)
+        }
+        let (q, k, v) = (tokens(positions), tokens(keys), tokens(keys))
+        func split(_ x: Tensor) -> Tensor {
+            x.to(.float64).reshaped(batch, -1, heads, width).transposed(1, 2)
+        }
+        let expected = Functional.attention(split(q), split(k), split(v)).transposed(1, 2).reshaped(q.shape)
+        #expect(largestDifference(inferenceMode { Functional.attention(q, k, v, heads: heads) }, expected) < 1e-5)
+        q.requiresGrad = true
+        let recorded = Functional.attention(q, k, v, heads: heads)
+        #expect(recorded.requiresGrad)
+        #expect(largestDifference(recorded.detached(), expected) < 1e-5)
+    }
+
+    @Test func attentionHidesNoOverflow() {
+        let x = Tensor.randn([1, 40, 32], generator: Generator(seed: 12))
+        var numbers: [Float] = x.array()
+        numbers[32 * 7 + 3] = .nan
+        let bad = Tensor(numbers, shape: [1, 40, 32])
+        func finite(_ x: Tensor) -> Double { x.isFinite().to(.float32).sum().item() }
+        inferenceMode {
+            // A key of the first head spoils the head's every row, a query its own row.
+            let keyed = Functional.attention(x, bad, x, heads: 2)
+            #expect(finite(keyed.slice(2, 0..<16)) == 0)
+            #expect(finite(keyed.slice(2, 16..<32)) == 40 * 16)
+            let queried = Functional.attention(bad, x, x, heads: 2)
+            #expect(finite(queried.slice(1, 7..<8)) == 16)
+            #expect(finite(queried) == 39 * 32 + 16)
+        }
+    }
+
+    @Test(arguments: [(99, 40, 48), (64, 700, 336), (500, 33, 16), (7, 40, 48), (99, 40, 20)])
+    func tiledLinearEqualsThePlainLayer(_ rows: Int, _ inputs: Int, _ outputs: Int) {
+        let generator = Generator(seed: UInt64(rows + outputs))
+        let x = Tensor.randn([2, rows, inputs], generator: generator)
+        let weight = Tensor.randn([outputs, inputs], generator: generator)
+        let bias = Tensor.randn([outputs], generator: generator)
+        let other = Tensor.randn([2, rows, outputs], generator: generator)
+        let wide = x.to(.float64)
+        let plain = Functional.linear(wide, weight: weight.to(.float64))
+        let largest = plain.abs().max().item()
+        inferenceMode {
+            #expect(largestDifference(Functional.tiledLinear(x, weight: weight), plain) < 2e-6 * largest)
+            let biased = Functional.tiledLinear(x, weight: weight, bias: bias, adding: other)
+            let sum = plain + bias.to(.float64) + other.to(.float64)
+            #expect(largestDifference(biased, sum) < 2e-6 * largest)
+            let narrow = weight.to(.bfloat16)
+            let rounded = Functional.linear(wide, weight: narrow.to(.float64))
+            #expect(largestDifference(Functional.tiledLinear(x, weight: narrow), rounded) < 2e-6 * largest)
+        }
+        weight.requiresGrad = true
+        #expect(Functional.tiledLinear(x, weight: weight, adding: other).requiresGrad)
+    }
+
+    @Test func narrowWeightsAreWidenedForWideInputs() {
+        let generator = Generator(seed: 13)
+        let x = Tensor.randn([2, 6, 5, 7], generator: generator)
+        let weight = Tensor.randn([4, 6, 3, 3], generator: generator).to(.bfloat16)
+        let (scale, shift) = (Tensor.randn([6], generator: generator), Tensor.randn([6], generator: generator))
+        let (narrowScale, narrowShift) = (scale.to(.bfloat16), shift.to(.bfloat16))
+        let (wideScale, wideShift) = (narrowScale.to(.float32), narrowShift.to(.float32))
+        func same(_ a: Tensor, _ b: Tensor) -> Bool { a.dtype == .float32 && largestDifference(a, b) == 0 }
+        inferenceMode {
+            #expect(
+                same(
+                    Functional.conv2d(x, weight: weight, padding: 1),
+                    Functional.conv2d(x, weight: weight.to(.float32), padding: 1)))
+            #expect(
+                same(
+                    Functional.groupNorm(x, groups: 3, weight: narrowScale, bias: narrowShift, eps: 1e-5),
+                    Functional.groupNorm(x, groups: 3, weight: wideScale, bias: wideShift, eps: 1e-5)))
+            for picture in [x, x.channelsLast()] {
+                #expect(
+                    same(
+                        Functional.groupNormSiLU(picture, groups: 3, weight: narrowScale, bias: narrowShift, eps: 1e-5),
+                        Functional.groupNormSiLU(picture, groups: 3, weight: wideScale, bias: wideShift, eps: 1e-5)))
+            }
+            let rows = Tensor.randn([3, 6], generator: generator)
+            #expect(
+                same(
+                    Functional.layerNorm(rows, weight: narrowScale, bias: narrowShift, eps: 1e-5),
+                    Functional.layerNorm(rows, weight: wideScale, bias: wideShift, eps: 1e-5)))
+            #expect(
+                same(
+                    Functional.linear(rows, weight: narrowScale.reshaped(1, 6)),
+                    Functional.linear(rows, weight: wideScale.reshaped(1, 6))))
+        }
+    }
+
     @Test func preparedModelsEqualPlainOnes() throws {
         var configuration = UNetConfiguration()
         configuration.sampleSize = 16
-        configuration.blockChannels = [32, 48]
+        configuration.blockChannels = [64, 96]
         configuration.downBlocks = [.crossAttention, .plain]
         configuration.upBlocks = [.plain, .crossAttention]
         configuration.layersPerBlock = [1, 1]
@@ -114,7 +210,7 @@ import TorchNN
         #expect(largestDifference(again, plain) > 0.01, "new weights drop the copies")
 
         var pictures = AutoencoderConfiguration()
-        pictures.blockChannels = [16, 32]
+        pictures.blockChannels = [16, 64]
         pictures.layersPerBlock = 1
         pictures.normGroups = 8
         pictures.sampleSize = 32
