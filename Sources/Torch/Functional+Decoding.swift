@@ -23,7 +23,7 @@ extension Functional {
     ///   - weight: `[V, C]`.
     ///   - targets: int64 `[N]`.
     public static func linearCrossEntropy(
-        _ x: Tensor, weight: Tensor, targets: Tensor, rowsAtOnce: Int = 256, file: StaticString = #fileID,
+        _ x: Tensor, weight: Tensor, targets: Tensor, rowsAtOnce: Int = 400, file: StaticString = #fileID,
         line: UInt = #line
     ) -> Tensor {
         Tensor.make("linearCrossEntropy", file, line) {

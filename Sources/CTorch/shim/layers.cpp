@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "gemm.h"
 #include "protect.h"
 
 using namespace shim;
@@ -49,7 +50,8 @@ CTStatus ct_linear(CTTensor x, CTTensor weight, CTTensor bias, CTTensor *out) {
     return protect([&] {
         auto dtype = autocast_dtype(get(x));
         if (!dtype) {
-            give(out, at::linear(get(x), get(weight), optional(bias)));
+            auto y = dense_linear(get(x), get(weight), false, optional(bias));
+            give(out, y ? *y : at::linear(get(x), get(weight), optional(bias)));
             return;
         }
         auto bias_ = optional(bias);
