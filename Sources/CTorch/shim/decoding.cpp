@@ -233,6 +233,58 @@ SHIM_AVX2 void row_best(const float *v, int64_t n, int64_t count, const uint8_t 
     for (int64_t j = 0; j < found; j++) values[j] = (values[j] - high) - norm;
 }
 
+/// One row's attention over `length` positions whose keys begin at `keys[s]`, their values `width` = heads · d behind.
+/// `weights` is room for heads · padded floats, padded = length rounded up to 8.
+SHIM_AVX2 void attend_row(const float *query, const float *const *keys, const bool *mask, int64_t length, int64_t heads,
+                          int64_t d, float scale, float *weights, float *out) {
+    const auto width = heads * d, padded = (length + 7) / 8 * 8;
+    constexpr float kNever = -std::numeric_limits<float>::infinity();
+    for (int64_t s = 0; s < length; s++) {
+        if (mask && !mask[s]) {
+            for (int64_t h = 0; h < heads; h++) weights[h * padded + s] = kNever;
+            continue;
+        }
+        for (int64_t h = 0; h < heads; h++) {
+            const float *q = query + h * d, *k = keys[s] + h * d;
+            __m256 sums = _mm256_setzero_ps();
+            int64_t i = 0;
+            for (; i + 8 <= d; i += 8) sums = _mm256_fmadd_ps(_mm256_loadu_ps(q + i), _mm256_loadu_ps(k + i), sums);
+            float sum = total(sums);
+            for (; i < d; i++) sum += q[i] * k[i];
+            weights[h * padded + s] = sum * scale;
+        }
+    }
+    for (int64_t h = 0; h < heads; h++) {
+        float *w = weights + h * padded;
+        for (auto s = length; s < padded; s++) w[s] = kNever;
+        const float high = *std::max_element(w, w + length);
+        __m256 sums = _mm256_setzero_ps();
+        for (int64_t s = 0; s < padded; s += 8) {
+            __m256 x = _mm256_loadu_ps(w + s);
+            __m256 e = exponential(_mm256_sub_ps(x, _mm256_set1_ps(high)));
+            e = _mm256_and_ps(e, _mm256_cmp_ps(x, _mm256_set1_ps(kNever), _CMP_NEQ_UQ));  // what is masked weighs nothing
+            _mm256_storeu_ps(w + s, e);
+            sums = _mm256_add_ps(sums, e);
+        }
+        const __m256 factor = _mm256_set1_ps(1 / total(sums));
+        for (int64_t s = 0; s < padded; s += 8) _mm256_storeu_ps(w + s, _mm256_mul_ps(_mm256_loadu_ps(w + s), factor));
+    }
+    std::fill(out, out + width, 0.0f);
+    for (int64_t s = 0; s < length; s++) {
+        if (mask && !mask[s]) continue;
+        for (int64_t h = 0; h < heads; h++) {
+            const float *v = keys[s] + width + h * d;
+            const float weight = weights[h * padded + s];
+            float *y = out + h * d;
+            int64_t i = 0;
+            for (; i + 8 <= d; i += 8) {
+                _mm256_storeu_ps(y + i, _mm256_fmadd_ps(_mm256_set1_ps(weight), _mm256_loadu_ps(v + i), _mm256_loadu_ps(y + i)));
+            }
+            for (; i < d; i++) y[i] += weight * v[i];
+        }
+    }
+}
+
 /// -log softmax(v)[target] of a row of logits, which become `scale` times its gradient when that is wanted.
 SHIM_AVX2 double row_loss(float *v, int64_t n, int64_t target, double scale, bool wants_gradient) {
     const float wanted = v[target];
@@ -453,6 +505,72 @@ CTStatus ct_best_tokens(CTTensor logits, int64_t count, const int64_t *excluded,
         auto [best, places] = scores.topk(count, 1);
         give(values, best);
         give(ids, places);
+    });
+}
+
+CTStatus ct_has_cached_attention(CTTensor query, bool *out) {
+    return protect([&] {
+        const auto &q = get(query);
+        *out = false;
+#if defined(__x86_64__)
+        *out = has_avx2() && q.device().is_cpu() && q.scalar_type() == at::kFloat && !needs_gradient(q);
+#endif
+    });
+}
+
+CTStatus ct_cached_attention(CTTensor query, const CTTensor *memory, const int64_t *starts, int32_t count, const int32_t *slots,
+                             int64_t length, CTTensor mask, double scale, CTTensor *out) {
+    return protect([&] {
+#if defined(__x86_64__)
+        const auto &q = get(query);
+        TORCH_CHECK(q.dim() == 3 && q.scalar_type() == at::kFloat && q.device().is_cpu() && has_avx2() && count > 0 &&
+                        starts[0] == 0 && length > 0,
+                    "cached attention of queries ", q.sizes(), " over ", count, " segments");
+        const auto rows = q.size(0), heads = q.size(1), d = q.size(2), width = heads * d;
+        auto queries = q.stride(2) == 1 && q.stride(1) == d ? q : q.contiguous();
+        auto segments = list(memory, count);
+        // Where the keys of each position lie, slot 0; slots are `strides` apart.
+        std::vector<const float *> bases(length);
+        std::vector<int64_t> strides(length), limits(length);
+        for (int32_t i = 0; i < count; i++) {
+            const auto &segment = segments[i];
+            const auto end = i + 1 < count ? starts[i + 1] : length;
+            TORCH_CHECK(segment.is_contiguous() && segment.scalar_type() == at::kFloat && segment.device().is_cpu() &&
+                            segment.dim() == 5 && segment.size(2) == 2 && segment.size(3) == heads && segment.size(4) == d &&
+                            starts[i] <= end && end <= length && end - starts[i] <= segment.size(1),
+                        "segment ", i, " of a cache: ", segment.sizes(), " for positions ", starts[i], " to ", end);
+            for (auto s = starts[i]; s < end; s++) {
+                bases[s] = segment.const_data_ptr<float>() + (s - starts[i]) * 2 * width;
+                strides[s] = segment.size(1) * 2 * width;
+                limits[s] = segment.size(0);
+            }
+        }
+        for (int64_t i = 0; i < rows * length; i++) {
+            TORCH_CHECK(slots[i] >= 0 && slots[i] < limits[i % length], "slot ", slots[i], " of ", limits[i % length]);
+        }
+        at::Tensor allowed;
+        if (mask != nullptr) {
+            TORCH_CHECK(get(mask).scalar_type() == at::kBool && get(mask).dim() == 2, "mask ", get(mask).sizes());
+            allowed = get(mask).expand({rows, length}).contiguous();
+        }
+        auto result = at::empty({rows, width}, q.options());
+        auto *ys = result.mutable_data_ptr<float>();
+        const auto *qs = queries.const_data_ptr<float>();
+        const auto apart = queries.stride(0);
+        const auto grain = std::max<int64_t>(1, 32768 / (length * width));
+        at::parallel_for(0, rows, grain, [&](int64_t first, int64_t last) {
+            std::vector<const float *> keys(length);
+            std::vector<float> weights(heads * ((length + 7) / 8 * 8));
+            for (auto row = first; row < last; row++) {
+                for (int64_t s = 0; s < length; s++) keys[s] = bases[s] + slots[row * length + s] * strides[s];
+                attend_row(qs + row * apart, keys.data(), allowed.defined() ? allowed.const_data_ptr<bool>() + row * length : nullptr,
+                           length, heads, d, static_cast<float>(scale), weights.data(), ys + row * width);
+            }
+        });
+        give(out, result);
+#else
+        TORCH_CHECK(false, "cached attention has no kernel for this CPU");
+#endif
     });
 }
 
