@@ -14,6 +14,39 @@ extension Functional {
         }
     }
 
+    /// Whether `cachedAttention` runs on queries, keys and values like these: float32 on a CPU with AVX2, without gradients.
+    public static func hasCachedAttention(
+        _ query: Tensor, file: StaticString = #fileID, line: UInt = #line
+    ) -> Bool {
+        var found = false
+        let status = withExtendedLifetime(query) { ct_has_cached_attention(query.handle, &found) }
+        return check(status, "hasCachedAttention", file, line) && found
+    }
+
+    /// Attention of one new token per row to keys and values that lie scattered over a cache.
+    /// - Parameters:
+    ///   - query: `[B, heads, d]`.
+    ///   - memory: segments `[slots, capacity, 2, heads, d]`, keys first.
+    ///   - starts: the position that each segment begins with, ascending from 0.
+    ///   - slots: `B · length` slots: where position p of row r lies in the segment of p.
+    ///   - length: S, positions of a row.
+    ///   - mask: bool `[B, S]` (or `[1, S]`), true = may be attended to; nil is all.
+    /// - Returns: `[B, heads · d]`.
+    public static func cachedAttention(
+        _ query: Tensor, memory: [Tensor], starts: [Int], slots: [Int32], length: Int, mask: Tensor? = nil,
+        scale: Double, file: StaticString = #fileID, line: UInt = #line
+    ) -> Tensor {
+        precondition(memory.count == starts.count && slots.count == query.size(0) * length)
+        return withExtendedLifetime((query, memory, mask)) {
+            let handles: [CTTensor?] = memory.map(\.handle)
+            let begins = starts.map(Int64.init)
+            return Tensor.make("cachedAttention", file, line) {
+                ct_cached_attention(
+                    query.handle, handles, begins, Int32(begins.count), slots, Int64(length), mask?.handle, scale, $0)
+            }
+        }
+    }
+
     /// Mean cross entropy in nats of the logits `x · weightᵀ` (float32), never held whole.
     ///
     /// Forward and backward go through `x` in pieces of rows that share one buffer: the logits of `[N, V]` and the two
@@ -23,7 +56,7 @@ extension Functional {
     ///   - weight: `[V, C]`.
     ///   - targets: int64 `[N]`.
     public static func linearCrossEntropy(
-        _ x: Tensor, weight: Tensor, targets: Tensor, rowsAtOnce: Int = 256, file: StaticString = #fileID,
+        _ x: Tensor, weight: Tensor, targets: Tensor, rowsAtOnce: Int = 400, file: StaticString = #fileID,
         line: UInt = #line
     ) -> Tensor {
         Tensor.make("linearCrossEntropy", file, line) {

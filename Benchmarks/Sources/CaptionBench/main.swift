@@ -1,4 +1,6 @@
-// ClipCap's training step alone, on embeddings and captions in memory: one JSON line.
+// ClipCap's training step alone, on embeddings and captions in memory: one JSON line. `gemm_share` is what the step needs in
+// multiplications and additions (logits where a caption has a token, not of the prefix) over its time and the rate of
+// libtorch's own 2048³ product in the same process.
 //
 //   CaptionBench train mlp|transformer tuned|frozen DTYPE BATCH LENGTH REPEATS
 //
@@ -24,6 +26,34 @@ else {
     print("usage: CaptionBench train mlp|transformer tuned|frozen float32|bfloat16 BATCH LENGTH REPEATS")
     exit(2)
 }
+
+/// GFLOP/s of libtorch's float32 product, the best of eight.
+func productRate() -> Double {
+    inferenceMode {
+        let (a, b) = (
+            Tensor.randn([2048, 2048], generator: Generator(seed: 4)),
+            Tensor.randn([2048, 2048], generator: Generator(seed: 5))
+        )
+        return (0..<8).map { _ in 2 * 2048 * 2048 * 2048 / seconds { _ = a.matmul(b) } / 1e9 }.max()!
+    }
+}
+
+/// Floating-point operations of one step: products of the forward pass, of the gradients of inputs and of trained weights.
+func operations(_ model: GPT2LanguageModel, _ mapper: PrefixMapper, batch: Int, length: Int, frozen: Bool) -> Double {
+    let configuration = model.configuration
+    let width = Double(configuration.hiddenSize)
+    let positions = Double(batch * (10 + length))
+    let blocks = Double(configuration.layerCount) * 12 * width * width * positions
+    let attention = Double(configuration.layerCount) * 2 * width * positions * Double(10 + length)
+    let head = width * Double(configuration.vocabularySize) * Double(batch * length)
+    // The transformer's layers work on clip length and prefix length positions, everything else on one per image.
+    let mapped = mapper.namedParameters().reduce(0.0) {
+        $0 + Double($1.tensor.count * ($1.key.hasPrefix("transformer.") ? 20 : 1) * batch)
+    }
+    let passes = frozen ? 2.0 : 3.0
+    return 2 * ((blocks + head) * passes + attention * 3 + mapped * 3)
+}
+
 try TorchRuntime.load()
 try TorchRuntime.keepFreedMemory()
 var recipe = CaptionerRecipe()
@@ -45,17 +75,20 @@ let rows = (0..<batch).map { Array(ids[$0 * length..<($0 + 1) * length]) }
 let features = Tensor.randn([batch, 512], generator: Generator(seed: 3))
 let input = ClipCapTask.Batch(
     ids: rows.indices.map { "\($0)" }, features: features, tokens: { CaptionTokens(Array(rows[$0])) })
-var step = 0
-func run() throws {
-    let report = try task.step(input, step: step)
-    precondition(report.loss.isFinite)
-    step += 1
+let peak = productRate()
+var times = try (0...repeats).map { step in
+    try seconds {
+        let report = try task.step(input, step: step)
+        precondition(report.loss.isFinite)
+    }
 }
-try run()
-let times = try (0..<repeats).map { _ in try seconds(run) }.sorted()
+times.removeFirst()
+times.sort()
 let median = times[times.count / 2]
+let share =
+    operations(model, mapper, batch: batch, length: length, frozen: recipe.languageModel.frozen) / median / 1e9 / peak
 var usage = rusage()
 getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
 print(
-    "{\"mapper\": \"\(arguments[2])\", \"language_model\": \"\(arguments[3])\", \"dtype\": \"\(arguments[4])\", \"batch\": \(batch), \"length\": \(length), \"step_seconds\": \(median), \"samples_per_second\": \(Double(batch) / median), \"peak_mib\": \(usage.ru_maxrss / 1024)}"
+    "{\"mapper\": \"\(arguments[2])\", \"language_model\": \"\(arguments[3])\", \"dtype\": \"\(arguments[4])\", \"batch\": \(batch), \"length\": \(length), \"step_seconds\": \(median), \"samples_per_second\": \(Double(batch) / median), \"gemm_gflops\": \(peak), \"gemm_share\": \(share), \"peak_mib\": \(usage.ru_maxrss / 1024)}"
 )

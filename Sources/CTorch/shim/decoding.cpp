@@ -15,6 +15,7 @@
 #include <immintrin.h>
 #endif
 
+#include "gemm.h"
 #include "protect.h"
 
 using namespace shim;
@@ -46,6 +47,7 @@ SHIM_AVX2 void add_products(const float *x, int64_t ldx, const float *w, int64_t
         for (; c + 8 <= n; c += 8) {
             __m256 a = _mm256_loadu_ps(w0 + c), b = _mm256_loadu_ps(w1 + c), d = _mm256_loadu_ps(w2 + c),
                    e = _mm256_loadu_ps(w3 + c);
+#pragma GCC unroll 8
             for (int m = 0; m < M; m++) {
                 __m256 sum = _mm256_loadu_ps(y + m * ldy + c);
                 sum = _mm256_fmadd_ps(_mm256_broadcast_ss(&f[m][0]), a, sum);
@@ -80,12 +82,15 @@ SHIM_AVX2 void dot_rows(const float *x, int64_t ldx, const float *w, float *y, i
     for (int64_t r = 0; r < count; r++) {
         const float *row = w + r * k;
         __m256 sums[M];
+#pragma GCC unroll 8
         for (int m = 0; m < M; m++) sums[m] = _mm256_setzero_ps();
         int64_t i = 0;
         for (; i + 8 <= k; i += 8) {
             __m256 v = _mm256_loadu_ps(row + i);
+#pragma GCC unroll 8
             for (int m = 0; m < M; m++) sums[m] = _mm256_fmadd_ps(v, _mm256_loadu_ps(x + m * ldx + i), sums[m]);
         }
+#pragma GCC unroll 8
         for (int m = 0; m < M; m++) {
             float sum = total(sums[m]);
             for (int64_t j = i; j < k; j++) sum += row[j] * x[m * ldx + j];
@@ -227,6 +232,109 @@ SHIM_AVX2 void row_best(const float *v, int64_t n, int64_t count, const uint8_t 
     const float norm = static_cast<float>(std::log(sum));
     for (int64_t j = 0; j < found; j++) values[j] = (values[j] - high) - norm;
 }
+
+/// One row's attention over `length` positions whose keys begin at `keys[s]`, their values `width` = heads · d behind.
+/// `weights` is room for heads · padded floats, padded = length rounded up to 8.
+SHIM_AVX2 void attend_row(const float *query, const float *const *keys, const bool *mask, int64_t length, int64_t heads,
+                          int64_t d, float scale, float *weights, float *out) {
+    const auto width = heads * d, padded = (length + 7) / 8 * 8;
+    constexpr float kNever = -std::numeric_limits<float>::infinity();
+    for (int64_t s = 0; s < length; s++) {
+        if (mask && !mask[s]) {
+            for (int64_t h = 0; h < heads; h++) weights[h * padded + s] = kNever;
+            continue;
+        }
+        for (int64_t h = 0; h < heads; h++) {
+            const float *q = query + h * d, *k = keys[s] + h * d;
+            __m256 sums = _mm256_setzero_ps();
+            int64_t i = 0;
+            for (; i + 8 <= d; i += 8) sums = _mm256_fmadd_ps(_mm256_loadu_ps(q + i), _mm256_loadu_ps(k + i), sums);
+            float sum = total(sums);
+            for (; i < d; i++) sum += q[i] * k[i];
+            weights[h * padded + s] = sum * scale;
+        }
+    }
+    for (int64_t h = 0; h < heads; h++) {
+        float *w = weights + h * padded;
+        for (auto s = length; s < padded; s++) w[s] = kNever;
+        const float high = *std::max_element(w, w + length);
+        __m256 sums = _mm256_setzero_ps();
+        for (int64_t s = 0; s < padded; s += 8) {
+            __m256 x = _mm256_loadu_ps(w + s);
+            __m256 e = exponential(_mm256_sub_ps(x, _mm256_set1_ps(high)));
+            e = _mm256_and_ps(e, _mm256_cmp_ps(x, _mm256_set1_ps(kNever), _CMP_NEQ_UQ));  // what is masked weighs nothing
+            _mm256_storeu_ps(w + s, e);
+            sums = _mm256_add_ps(sums, e);
+        }
+        const __m256 factor = _mm256_set1_ps(1 / total(sums));
+        for (int64_t s = 0; s < padded; s += 8) _mm256_storeu_ps(w + s, _mm256_mul_ps(_mm256_loadu_ps(w + s), factor));
+    }
+    std::fill(out, out + width, 0.0f);
+    for (int64_t s = 0; s < length; s++) {
+        if (mask && !mask[s]) continue;
+        for (int64_t h = 0; h < heads; h++) {
+            const float *v = keys[s] + width + h * d;
+            const float weight = weights[h * padded + s];
+            float *y = out + h * d;
+            int64_t i = 0;
+            for (; i + 8 <= d; i += 8) {
+                _mm256_storeu_ps(y + i, _mm256_fmadd_ps(_mm256_set1_ps(weight), _mm256_loadu_ps(v + i), _mm256_loadu_ps(y + i)));
+            }
+            for (; i < d; i++) y[i] += weight * v[i];
+        }
+    }
+}
+
+/// -log softmax(v)[target] of a row of logits, which become `scale` times its gradient when that is wanted.
+SHIM_AVX2 double row_loss(float *v, int64_t n, int64_t target, double scale, bool wants_gradient) {
+    const float wanted = v[target];
+    __m256 highs = _mm256_set1_ps(-std::numeric_limits<float>::infinity()), unordered = _mm256_setzero_ps();
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m256 x = _mm256_loadu_ps(v + i);
+        highs = _mm256_max_ps(highs, x);
+        unordered = _mm256_or_ps(unordered, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    }
+    float lanes[8];
+    _mm256_storeu_ps(lanes, highs);
+    float high = *std::max_element(lanes, lanes + 8);
+    bool is_valid = _mm256_movemask_ps(unordered) == 0;
+    for (; i < n; i++) {
+        high = std::max(high, v[i]);
+        is_valid &= v[i] == v[i];
+    }
+    if (!is_valid || !std::isfinite(high)) {
+        // As libtorch's: one bad logit spoils its row.
+        if (wants_gradient) std::fill(v, v + n, std::numeric_limits<float>::quiet_NaN());
+        return std::numeric_limits<double>::quiet_NaN();
+    }
+    const __m256 shift = _mm256_set1_ps(high);
+    double sum = 0;
+    for (i = 0; i + 8 <= n;) {
+        // Partial sums in float32 over stretches, then in double.
+        __m256 part = _mm256_setzero_ps();
+        const int64_t end = std::min(n, i + 1024);
+        for (; i + 8 <= end; i += 8) {
+            __m256 e = exponential(_mm256_sub_ps(_mm256_loadu_ps(v + i), shift));
+            part = _mm256_add_ps(part, e);
+            if (wants_gradient) _mm256_storeu_ps(v + i, e);
+        }
+        sum += total(part);
+    }
+    for (; i < n; i++) {
+        const float e = std::exp(v[i] - high);
+        sum += e;
+        if (wants_gradient) v[i] = e;
+    }
+    if (wants_gradient) {
+        const float factor = static_cast<float>(scale / sum);
+        const __m256 factors = _mm256_set1_ps(factor);
+        for (i = 0; i + 8 <= n; i += 8) _mm256_storeu_ps(v + i, _mm256_mul_ps(_mm256_loadu_ps(v + i), factors));
+        for (; i < n; i++) v[i] *= factor;
+        v[target] -= static_cast<float>(scale);
+    }
+    return std::log(sum) + high - wanted;
+}
 #endif
 
 [[maybe_unused]] bool needs_gradient(const at::Tensor &t) { return at::GradMode::is_enabled() && t.requires_grad(); }
@@ -241,6 +349,11 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
                               const at::Tensor &targets, int64_t piece, bool records) {
         auto count = x.size(0);
         bool x_grad = records && x.requires_grad(), weight_grad = records && weight.requires_grad();
+#if defined(__x86_64__)
+        if (has_matrix_product() && is_dense(x) && is_dense(weight) && count > 0) {
+            return fused(context, x, weight, targets, piece, x_grad, weight_grad);
+        }
+#endif
         auto dx = x_grad ? at::empty_like(x) : at::Tensor();
         auto dweight = weight_grad ? at::zeros_like(weight) : at::Tensor();
         auto loss = at::zeros({}, x.options().dtype(at::kDouble));
@@ -260,6 +373,55 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
         context->save_for_backward({dx, dweight});
         return loss.div_(count).to(at::kFloat);
     }
+
+#if defined(__x86_64__)
+    static bool is_dense(const at::Tensor &t) {
+        return t.device().is_cpu() && t.scalar_type() == at::kFloat && t.is_contiguous();
+    }
+
+    /// The same with a pass less over the logits per operation, and products of our own.
+    static at::Tensor fused(torch::autograd::AutogradContext *context, const at::Tensor &x, const at::Tensor &weight,
+                            const at::Tensor &targets, int64_t piece, bool x_grad, bool weight_grad) {
+        const auto count = x.size(0), width = x.size(1), n = weight.size(0);
+        // Equal pieces, since each costs a pass over the weight's gradient.
+        const auto pieces = (count + piece - 1) / piece;
+        piece = (count + pieces - 1) / pieces;
+        auto dx = x_grad ? at::empty_like(x) : at::Tensor();
+        auto dweight = weight_grad ? at::empty_like(weight) : at::Tensor();
+        auto buffer = at::empty({piece, n}, x.options());
+        auto wanted = targets.contiguous();
+        const auto *ids = wanted.const_data_ptr<int64_t>();
+        for (int64_t i = 0; i < count; i++) {
+            TORCH_CHECK(ids[i] >= 0 && ids[i] < n, "target ", ids[i], " is out of bounds of ", n, " classes");
+        }
+        auto *scores = buffer.mutable_data_ptr<float>();
+        const MatrixView inputs{x.const_data_ptr<float>(), width, 1}, weights{weight.const_data_ptr<float>(), width, 1};
+        std::vector<double> losses(count);
+        for (int64_t first = 0; first < count; first += piece) {
+            const auto rows = std::min(piece, count - first);
+            const MatrixView part{inputs.data + first * width, width, 1}, logits{scores, n, 1};
+            matrix_product(rows, n, width, part, weights.transposed(), nullptr, scores, n, false);
+            at::parallel_for(0, rows, 1, [&](int64_t begin, int64_t end) {
+                for (auto row = begin; row < end; row++) {
+                    losses[first + row] =
+                        row_loss(scores + row * n, n, ids[first + row], 1.0 / count, x_grad || weight_grad);
+                }
+            });
+            if (x_grad) {
+                matrix_product(rows, width, n, logits, weights, nullptr, dx.mutable_data_ptr<float>() + first * width, width,
+                               false);
+            }
+            if (weight_grad) {
+                matrix_product(n, width, rows, logits.transposed(), part, nullptr, dweight.mutable_data_ptr<float>(), width,
+                               first > 0);
+            }
+        }
+        context->save_for_backward({dx, dweight});
+        double sum = 0;
+        for (auto loss : losses) sum += loss;
+        return at::full({}, sum / count, x.options());
+    }
+#endif
 
     static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context,
                                                    torch::autograd::variable_list gradients) {
@@ -297,7 +459,8 @@ CTStatus ct_few_rows_linear(CTTensor x, CTTensor weight, bool in_out, CTTensor b
 #endif
         auto dtype = autocast_dtype(input);
         if (!dtype) {
-            give(out, at::linear(input, in_out ? w.t() : w, b));
+            auto y = dense_linear(input, w, in_out, b);
+            give(out, y ? *y : at::linear(input, in_out ? w.t() : w, b));
             return;
         }
         if (b) b = cast_weight(*b, *dtype);
@@ -342,6 +505,72 @@ CTStatus ct_best_tokens(CTTensor logits, int64_t count, const int64_t *excluded,
         auto [best, places] = scores.topk(count, 1);
         give(values, best);
         give(ids, places);
+    });
+}
+
+CTStatus ct_has_cached_attention(CTTensor query, bool *out) {
+    return protect([&] {
+        const auto &q = get(query);
+        *out = false;
+#if defined(__x86_64__)
+        *out = has_avx2() && q.device().is_cpu() && q.scalar_type() == at::kFloat && !needs_gradient(q);
+#endif
+    });
+}
+
+CTStatus ct_cached_attention(CTTensor query, const CTTensor *memory, const int64_t *starts, int32_t count, const int32_t *slots,
+                             int64_t length, CTTensor mask, double scale, CTTensor *out) {
+    return protect([&] {
+#if defined(__x86_64__)
+        const auto &q = get(query);
+        TORCH_CHECK(q.dim() == 3 && q.scalar_type() == at::kFloat && q.device().is_cpu() && has_avx2() && count > 0 &&
+                        starts[0] == 0 && length > 0,
+                    "cached attention of queries ", q.sizes(), " over ", count, " segments");
+        const auto rows = q.size(0), heads = q.size(1), d = q.size(2), width = heads * d;
+        auto queries = q.stride(2) == 1 && q.stride(1) == d ? q : q.contiguous();
+        auto segments = list(memory, count);
+        // Where the keys of each position lie, slot 0; slots are `strides` apart.
+        std::vector<const float *> bases(length);
+        std::vector<int64_t> strides(length), limits(length);
+        for (int32_t i = 0; i < count; i++) {
+            const auto &segment = segments[i];
+            const auto end = i + 1 < count ? starts[i + 1] : length;
+            TORCH_CHECK(segment.is_contiguous() && segment.scalar_type() == at::kFloat && segment.device().is_cpu() &&
+                            segment.dim() == 5 && segment.size(2) == 2 && segment.size(3) == heads && segment.size(4) == d &&
+                            starts[i] <= end && end <= length && end - starts[i] <= segment.size(1),
+                        "segment ", i, " of a cache: ", segment.sizes(), " for positions ", starts[i], " to ", end);
+            for (auto s = starts[i]; s < end; s++) {
+                bases[s] = segment.const_data_ptr<float>() + (s - starts[i]) * 2 * width;
+                strides[s] = segment.size(1) * 2 * width;
+                limits[s] = segment.size(0);
+            }
+        }
+        for (int64_t i = 0; i < rows * length; i++) {
+            TORCH_CHECK(slots[i] >= 0 && slots[i] < limits[i % length], "slot ", slots[i], " of ", limits[i % length]);
+        }
+        at::Tensor allowed;
+        if (mask != nullptr) {
+            TORCH_CHECK(get(mask).scalar_type() == at::kBool && get(mask).dim() == 2, "mask ", get(mask).sizes());
+            allowed = get(mask).expand({rows, length}).contiguous();
+        }
+        auto result = at::empty({rows, width}, q.options());
+        auto *ys = result.mutable_data_ptr<float>();
+        const auto *qs = queries.const_data_ptr<float>();
+        const auto apart = queries.stride(0);
+        const auto grain = std::max<int64_t>(1, 32768 / (length * width));
+        at::parallel_for(0, rows, grain, [&](int64_t first, int64_t last) {
+            std::vector<const float *> keys(length);
+            std::vector<float> weights(heads * ((length + 7) / 8 * 8));
+            for (auto row = first; row < last; row++) {
+                for (int64_t s = 0; s < length; s++) keys[s] = bases[s] + slots[row * length + s] * strides[s];
+                attend_row(qs + row * apart, keys.data(), allowed.defined() ? allowed.const_data_ptr<bool>() + row * length : nullptr,
+                           length, heads, d, static_cast<float>(scale), weights.data(), ys + row * width);
+            }
+        });
+        give(out, result);
+#else
+        TORCH_CHECK(false, "cached attention has no kernel for this CPU");
+#endif
     });
 }
 

@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "gemm.h"
 #include "protect.h"
 
 using namespace shim;
@@ -50,7 +51,10 @@ CTStatus ct_linear(CTTensor x, CTTensor weight, CTTensor bias, CTTensor *out) {
         auto dtype = autocast_dtype(get(x));
         if (!dtype) {
             auto &in = get(x);
-            give(out, at::linear(in, widened(get(weight), in), widened(optional(bias), in)));
+            auto w = widened(get(weight), in);
+            auto b = widened(optional(bias), in);
+            auto y = dense_linear(in, w, false, b);
+            give(out, y ? *y : at::linear(in, w, b));
             return;
         }
         auto bias_ = optional(bias);

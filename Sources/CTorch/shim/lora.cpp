@@ -6,6 +6,7 @@
 // buffer. The frozen weights get no gradient.
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "gemm.h"
 #include "protect.h"
 
 using namespace shim;
@@ -18,6 +19,12 @@ std::vector<int64_t> shape_with(const at::Tensor &x, int64_t last) {
     auto shape = x.sizes().vec();
     shape.back() = last;
     return shape;
+}
+
+/// dy [N, out] · weight [out, in].
+at::Tensor back_through(const at::Tensor &dy, const at::Tensor &weight) {
+    auto dx = dense_linear(dy, weight, /*in_out=*/true, std::nullopt);
+    return dx ? *dx : dy.matmul(weight);
 }
 
 struct Layer {
@@ -47,7 +54,8 @@ std::vector<at::Tensor> outputs(const at::Tensor &x, const at::Tensor &low, cons
     int64_t column = 0;
     for (auto &layer : layers) {
         auto rank = layer.a.size(0);
-        auto y = at::linear(x, layer.weight, layer.bias);  // [N, out]
+        auto fast = dense_linear(x, layer.weight, /*in_out=*/false, layer.bias);
+        auto y = fast ? *fast : at::linear(x, layer.weight, layer.bias);  // [N, out]
         result.push_back(y.addmm_(low.narrow(1, column, rank), layer.b.t(), 1, layer.scale));
         column += rank;
     }
@@ -103,11 +111,8 @@ struct LoRALinears : torch::autograd::Function<LoRALinears> {
                 part.copy_(dy.matmul(b)).mul_(scales[i]);
                 db[i] = dy.t().matmul(low.narrow(1, column, rank)).mul_(scales[i]);  // [out, r]
                 if (x_grad) {
-                    if (dx.defined()) {
-                        dx.addmm_(dy, weight);      // [N, in]
-                    } else {
-                        dx = dy.matmul(weight);
-                    }
+                    auto part = back_through(dy, weight);  // [N, in]
+                    dx = dx.defined() ? dx.add_(part) : part;
                 }
             } else {
                 part.zero_();

@@ -54,6 +54,8 @@ enum PackedRows {
 struct GPT2AttentionPattern {
     /// Bool, broadcastable to `[B, H, T, S]`, true = may attend; nil when `isCausal` says it all.
     let mask: Tensor?
+    /// Bool `[B, S]`, which of its positions a row's one new token may attend to, for `KeyValueCache.attend`.
+    var rows: Tensor? { mask.map { $0.reshaped($0.size(0), -1) } }
     /// Whether the queries are all positions there are, each attending to those up to itself.
     let isCausal: Bool
 
@@ -113,6 +115,11 @@ public final class GPT2Attention: Module {
     ) -> Tensor {
         let shape = x.shape  // [B, T, C]
         let joined = queryKeyValue(x).reshaped(shape[0], shape[1], 3, headCount, -1)  // [B, T, 3, H, d]
+        if shape[1] == 1, dropout == nil, let cache,
+            let mixed = cache.attend(joined, mask: pattern.rows, scale: scale, layer: layer)
+        {
+            return output(mixed.reshaped(shape))
+        }
         let query = joined.select(2, 0).transposed(1, 2)  // [B, H, T, d]
         let key: Tensor  // [B, H, S, d]
         let value: Tensor

@@ -2,8 +2,10 @@ import Torch
 
 /// Keys and values of positions that a decoder has seen, so that each token is computed once.
 ///
-/// One block of memory per layer, `[rows, capacity, 2, heads, d]`: a layer's new keys and values arrive in one copy, and a
-/// row's history lies in one piece. The capacity grows in blocks. Inference only: no gradient passes through.
+/// Memory lies in segments, one after the other in position, each `[slots, capacity, 2, heads, d]` per layer: a layer's new
+/// keys and values arrive in one copy, and growth copies nothing. A table says in which slot a row's keys of a position lie,
+/// so rows that change places, multiply or end (`select`) move numbers in the table and no keys; beams of one prompt share
+/// the prompt's. Inference only: no gradient passes through.
 public final class KeyValueCache {
     /// Positions held.
     public private(set) var length = 0
@@ -13,83 +15,157 @@ public final class KeyValueCache {
     private let headCount: Int
     private let headSize: Int
     private let block: Int
-    private var layers: [Tensor]  // [rows, capacity, 2, heads, d]
-    private var capacity = 0
+    private let layerCount: Int
+
+    /// Positions from `start` on, until the next segment's; `layers` are filled at the first write.
+    private struct Segment {
+        let start: Int
+        let slots: Int
+        let capacity: Int
+        var layers: [Tensor?]
+    }
+
+    private var segments: [Segment] = []
+    /// Of every row, the slots of its positions: `slots[row][position]`.
+    private var slots: [[Int32]] = []
+    /// Whether row i lies in slot i throughout, in one segment.
+    private var isDirect = true
+    private var wanted = 0
 
     /// - Parameters:
     ///   - headCount: heads of keys and values, which some families have fewer of than of queries.
     ///   - block: positions added at a time when the capacity is used up.
     public init(layerCount: Int, headCount: Int, headSize: Int, block: Int = 32) {
         precondition(layerCount > 0 && headCount > 0 && headSize > 0 && block > 0)
+        self.layerCount = layerCount
         self.headCount = headCount
         self.headSize = headSize
         self.block = block
-        layers = Array(repeating: .empty([0]), count: layerCount)
     }
 
-    /// Makes room for `positions` in all, so that reaching them copies nothing. Takes effect with the next keys when the
-    /// cache is empty.
+    /// Makes room for `positions` in all, so that reaching them takes no memory anew. Takes effect with the next keys when
+    /// the cache is empty.
     public func reserve(_ positions: Int) {
         wanted = max(wanted, positions)
     }
-
-    private var wanted = 0
 
     /// Writes the new keys and values of one layer behind those that are there.
     /// - Parameter new: `[B, T, 2, heads, d]`.
     /// - Returns: keys and values of all positions, `[B, heads, S, d]`, views of the cache.
     public func append(_ new: Tensor, layer: Int) -> (keys: Tensor, values: Tensor) {
-        let shape = new.shape
-        let end = length + shape[1]
-        if length == 0 { rowCount = shape[0] }
-        precondition(
-            shape[0] == rowCount && Array(shape[2...]) == [2, headCount, headSize],
-            "keys and values \(shape) for a cache of \(rowCount) rows, \(headCount) heads of \(headSize)")
-        if layer == 0 { grow(to: end) }
-        if layers[layer].rank == 1 || layers[layer].size(1) != capacity
-            || (length == 0 && layers[layer].size(0) != rowCount)
-        {
-            let larger = Tensor.empty(
-                [rowCount, capacity, 2, headCount, headSize], dtype: new.dtype, device: new.device)
-            if length > 0 { larger.slice(1, 0..<length).copy(from: layers[layer].slice(1, 0..<length)) }
-            layers[layer] = larger
-        }
-        let memory = layers[layer]
-        memory.slice(1, length..<end).copy(from: new)
-        if layer == layers.count - 1 { length = end }
-        let seen = memory.slice(1, 0..<end)  // [B, S, 2, heads, d]
+        let end = length + new.size(1)
+        if layer == 0, !isDirect || segments.first.map({ $0.capacity < end }) ?? false { gather(capacity(for: end)) }
+        write(new, layer: layer)
+        let seen = segments[0].layers[layer]!.slice(0, 0..<rowCount).slice(1, 0..<end)  // [B, S, 2, heads, d]
         return (seen.select(2, 0).transposed(1, 2), seen.select(2, 1).transposed(1, 2))
     }
 
-    private func grow(to positions: Int) {
-        guard positions > capacity else { return }
-        capacity = max((positions + block - 1) / block * block, wanted)
+    /// Writes one new position per row, and attends to all of the row's positions.
+    /// - Parameters:
+    ///   - joined: queries, keys and values `[B, 1, 3, heads, d]`.
+    ///   - mask: bool `[B, S]`, true = may be attended to; nil is all.
+    /// - Returns: `[B, heads · d]`; nil, with nothing done, where there is no kernel for it.
+    func attend(_ joined: Tensor, mask: Tensor?, scale: Double, layer: Int) -> Tensor? {
+        guard length > 0, Functional.hasCachedAttention(joined) else { return nil }
+        write(joined.slice(2, 1..<3), layer: layer)
+        let query = joined.select(1, 0).select(1, 0)  // [B, heads, d]
+        let end = slots[0].count
+        return Functional.cachedAttention(
+            query, memory: segments.map { $0.layers[layer]! }, starts: segments.map(\.start), slots: table(end),
+            length: end, mask: mask, scale: scale)
+    }
+
+    /// The flat table of this step, the same for every layer.
+    private func table(_ end: Int) -> [Int32] {
+        if flat.count != rowCount * end || isFlatStale {
+            flat = slots.flatMap { $0 }
+            isFlatStale = false
+        }
+        return flat
+    }
+
+    private var flat: [Int32] = []
+    private var isFlatStale = true
+
+    private func write(_ new: Tensor, layer: Int) {
+        let shape = new.shape
+        let end = length + shape[1]
+        if length == 0, layer == 0 {
+            rowCount = shape[0]
+            slots = Array(repeating: [], count: rowCount)
+            segments = []
+            isDirect = true
+        }
+        precondition(
+            shape[0] == rowCount && Array(shape[2...]) == [2, headCount, headSize],
+            "keys and values \(shape) for a cache of \(rowCount) rows, \(headCount) heads of \(headSize)")
+        if layer == 0 { open(end) }
+        let last = segments.count - 1
+        let segment = segments[last]
+        let memory =
+            segment.layers[layer]
+            ?? Tensor.empty(
+                [segment.slots, segment.capacity, 2, headCount, headSize], dtype: new.dtype, device: new.device)
+        segments[last].layers[layer] = memory
+        memory.slice(0, 0..<rowCount).slice(1, length - segment.start..<end - segment.start).copy(from: new)
+        if layer == layerCount - 1 { length = end }
+    }
+
+    /// Gives the positions up to `end` a place: row i writes into slot i of the last segment, or of a new one.
+    private func open(_ end: Int) {
+        let fits = segments.last.map { $0.slots >= rowCount && end <= $0.start + $0.capacity } ?? false
+        if !fits {
+            segments.append(
+                Segment(
+                    start: length, slots: rowCount, capacity: capacity(for: end) - length,
+                    layers: Array(repeating: nil, count: layerCount)))
+            isDirect = isDirect && segments.count == 1
+        }
+        for row in 0..<rowCount { slots[row] += Array(repeating: Int32(row), count: end - length) }
+        isFlatStale = true
+    }
+
+    private func capacity(for positions: Int) -> Int {
+        max((positions + block - 1) / block * block, wanted)
     }
 
     /// Row i becomes what row `rows[i]` was: beams that change places, prompts that become several rows, rows that end.
-    ///
-    /// Nothing is copied when every row keeps its place; when the number of rows stays, only those that move are.
+    /// Copies nothing; keys are gathered when `append` has to show them in one piece.
     public func select(rows: [Int]) {
         precondition(rows.allSatisfy { (0..<rowCount).contains($0) }, "rows \(rows) of a cache of \(rowCount)")
         guard rows != Array(0..<rowCount), length > 0 else { return }
-        let moved = rows.indices.filter { rows[$0] != $0 }
-        if rows.count == rowCount, moved.count < rowCount {
-            let sources = Tensor(moved.map { Int64(rows[$0]) }).to(layers[0].device)
-            for layer in layers {
-                let kept = layer.slice(1, 0..<length)
-                let taken = kept.indexSelect(0, sources)  // [moved, S, 2, heads, d]
-                for (index, row) in moved.enumerated() { kept[row].copy(from: taken[index]) }
-            }
-            return
-        }
-        let sources = Tensor(rows.map(Int64.init)).to(layers[0].device)
-        for index in layers.indices {
-            let old = layers[index].slice(1, 0..<length)
-            let new = Tensor.empty(
-                [rows.count, capacity, 2, headCount, headSize], dtype: old.dtype, device: old.device)
-            new.slice(1, 0..<length).copy(from: old.indexSelect(0, sources))
-            layers[index] = new
-        }
+        slots = rows.map { slots[$0] }
         rowCount = rows.count
+        isDirect = false
+        isFlatStale = true
+    }
+
+    /// Copies everything into one segment with row i in slot i.
+    private func gather(_ capacity: Int) {
+        var whole = Segment(
+            start: 0, slots: rowCount, capacity: capacity, layers: Array(repeating: nil, count: layerCount))
+        let parts = segments.enumerated().map { index, segment in
+            let end = index + 1 < segments.count ? segments[index + 1].start : length
+            return (segment: segment, range: segment.start..<end)
+        }
+        for layer in 0..<layerCount {
+            let first = segments[0].layers[layer]!
+            let memory = Tensor.empty(
+                [rowCount, capacity, 2, headCount, headSize], dtype: first.dtype, device: first.device)
+            for (segment, range) in parts where !range.isEmpty {
+                let places = slots.flatMap { row in
+                    range.map { Int64(row[$0]) * Int64(segment.capacity) + Int64($0 - segment.start) }
+                }
+                let taken = segment.layers[layer]!.reshaped(-1, 2, headCount, headSize)
+                    .indexSelect(0, Tensor(places).to(first.device))
+                    .reshaped(rowCount, range.count, 2, headCount, headSize)
+                memory.slice(1, range).copy(from: taken)
+            }
+            whole.layers[layer] = memory
+        }
+        segments = [whole]
+        slots = (0..<rowCount).map { Array(repeating: Int32($0), count: length) }
+        isDirect = true
+        isFlatStale = true
     }
 }
