@@ -20,6 +20,10 @@ import Testing
         Operation(name: "linear", shapes: [[2, 3, 7], [11, 7], [11]]) {
             Functional.linear($0[0], weight: $0[1], bias: $0[2])
         },
+        Operation(name: "linear of many rows", shapes: [[5, 20, 64], [96, 64], [96]]) {
+            Functional.linear($0[0], weight: $0[1], bias: $0[2])
+        },
+        Operation(name: "large product", shapes: [[90, 64], [64, 96]]) { $0[0].matmul($0[1]) },
         Operation(name: "convolution", shapes: [[2, 4, 9, 8], [6, 4, 3, 3], [6]]) {
             Functional.conv2d($0[0], weight: $0[1], bias: $0[2], padding: 1)
         },

@@ -12,6 +12,7 @@
 #include <c10/util/Exception.h>
 #include <torch/library.h>
 
+#include "gemm.h"
 #include "protect.h"
 
 namespace {
@@ -26,18 +27,28 @@ Tensor wide(const Tensor &x) { return x.to(at::kFloat); }
 /// Of masks too: those that are added have the dtype of the queries, those that choose stay bool.
 std::optional<Tensor> wide(const std::optional<Tensor> &x) { return x && is_narrow(*x) ? std::optional(wide(*x)) : x; }
 
+/// a · b in float32.
+Tensor wide_product(const Tensor &a, const Tensor &b) {
+    auto x = wide(a), y = wide(b);
+    auto fast = shim::dense_linear(x, y, /*in_out=*/true, std::nullopt);
+    return fast ? *fast : at::cpu::mm(x, y);
+}
+
 Tensor mm(const Tensor &a, const Tensor &b) {
-    if (!is_narrow(a)) return at::cpu::mm(a, b);
-    return at::cpu::mm(wide(a), wide(b)).to(a.scalar_type());
+    return is_narrow(a) ? wide_product(a, b).to(a.scalar_type()) : at::cpu::mm(a, b);
 }
 
 Tensor &mm_out(const Tensor &a, const Tensor &b, Tensor &out) {
-    return is_narrow(a) ? out.copy_(at::cpu::mm(wide(a), wide(b))) : at::cpu::mm_out(out, a, b);
+    return is_narrow(a) ? out.copy_(wide_product(a, b)) : at::cpu::mm_out(out, a, b);
 }
 
 Tensor addmm(const Tensor &c, const Tensor &a, const Tensor &b, const Scalar &beta, const Scalar &alpha) {
     if (!is_narrow(a)) return at::cpu::addmm(c, a, b, beta, alpha);
-    return at::cpu::addmm(wide(c), wide(a), wide(b), beta, alpha).to(a.scalar_type());
+    auto x = wide(a), y = wide(b), z = wide(c);
+    // A linear layer with its bias.
+    bool is_layer = z.dim() == 1 && z.size(0) == y.size(1) && beta.equal(1) && alpha.equal(1);
+    auto fast = is_layer ? shim::dense_linear(x, y, /*in_out=*/true, z) : std::nullopt;
+    return (fast ? *fast : at::cpu::addmm(z, x, y, beta, alpha)).to(a.scalar_type());
 }
 
 Tensor &addmm_out(const Tensor &c, const Tensor &a, const Tensor &b, const Scalar &beta, const Scalar &alpha, Tensor &out) {
