@@ -118,7 +118,9 @@ case "images":
     try make(8)
     let count = Int(arguments[3])!
     let time = try seconds { try make(count) }
-    print("{\"what\": \"images\", \"count\": \(count), \"seconds\": \(time), \"images_per_second\": \(Double(count) / time)}")
+    print(
+        "{\"what\": \"images\", \"count\": \(count), \"seconds\": \(time), \"images_per_second\": \(Double(count) / time)}"
+    )
 case "layers":
     LayerTimes.report()
 case "save":
