@@ -4,6 +4,7 @@
 //   DiffusionBench small BATCH REPEATS [plain]    a UNet of the miniature's size, latents [BATCH, 4, 16, 16], float32
 //   DiffusionBench train BATCH REPEATS            one training step of the small UNet without the optimizer
 //   DiffusionBench decode BATCH REPEATS [plain]   a small autoencoder's decoder, latents [BATCH, 4, 16, 16]
+//   DiffusionBench images FOLDER COUNT [plain]    whole images of a diffusers folder, batches of 8, 12 steps, guidance 3
 //   DiffusionBench layers                         the operations of Stable Diffusion 2's UNet one by one, float32
 //   DiffusionBench save FOLDER                    random models and their answers, for peer.py to load with diffusers
 //
@@ -100,6 +101,26 @@ case "decode":
     if !isPlain { autoencoder.prepareForInference() }
     let latents = Tensor.randn([batch, 4, 16, 16], generator: generator)
     report("small decoder, batch \(batch)", Int(arguments[3])!) { inferenceMode { autoencoder.decode(latents) } }
+case "images":
+    let model = try StableDiffusion2(folder: arguments[2], scheduler: .dpmSolver)
+    var settings = StableDiffusion2.Settings()
+    settings.steps = 12
+    settings.guidance = 3
+    if !isPlain { try model.prepareForInference(settings) }
+    func make(_ count: Int) throws {
+        for first in stride(from: 0, to: count, by: 8) {
+            let seeds = (first..<min(count, first + 8)).map(UInt64.init)
+            let prompts = seeds.map { _ in "a red cube and a small blue sphere on a wooden table" }
+            let pictures = try model.pictures(prompts, noise: try model.noise(seeds: seeds, settings), settings)
+            for case .notFinite in pictures { preconditionFailure("an image is not finite") }
+        }
+    }
+    try make(8)
+    let count = Int(arguments[3])!
+    let time = try seconds { try make(count) }
+    print(
+        "{\"what\": \"images\", \"count\": \(count), \"seconds\": \(time), \"images_per_second\": \(Double(count) / time)}"
+    )
 case "layers":
     LayerTimes.report()
 case "save":
@@ -117,6 +138,6 @@ case "save":
         to: "\(folder)/answers.safetensors")
     print("{\"saved\": \"\(folder)\"}")
 default:
-    print("usage: DiffusionBench unet|small|train|decode|layers|save … (see the source's first lines)")
+    print("usage: DiffusionBench unet|small|train|decode|layers|images|save … (see the source's first lines)")
     exit(2)
 }

@@ -97,11 +97,13 @@ import TorchNN
             x.to(.float64).reshaped(batch, -1, heads, width).transposed(1, 2)
         }
         let expected = Functional.attention(split(q), split(k), split(v)).transposed(1, 2).reshaped(q.shape)
-        #expect(largestDifference(inferenceMode { Functional.attention(q, k, v, heads: heads) }, expected) < 1e-5)
+        // Scores reach 150, which float32 knows to 1e-5; libtorch's attention differs as much.
+        let tolerance = 3e-5
+        #expect(largestDifference(inferenceMode { Functional.attention(q, k, v, heads: heads) }, expected) < tolerance)
         q.requiresGrad = true
         let recorded = Functional.attention(q, k, v, heads: heads)
         #expect(recorded.requiresGrad)
-        #expect(largestDifference(recorded.detached(), expected) < 1e-5)
+        #expect(largestDifference(recorded.detached(), expected) < tolerance)
     }
 
     @Test func attentionHidesNoOverflow() {
