@@ -44,9 +44,16 @@ def make():
             "do_rescale": True, "do_normalize": True, "image_mean": [0.48145466, 0.4578275, 0.40821073],
             "image_std": [0.26862954, 0.26130258, 0.27577711]}, file)
     GPT2LMHeadModel(GPT2Config()).save_pretrained(f"{data}/gpt2")
+    # A small tokenizer serves: its ids are a part of GPT-2's. The others get names, so that any caption can be written out.
     fixture = f"{HERE}/../../Tests/CaptioningTests/Fixtures/gpt2"
-    for name in ["tokenizer.json", "tokenizer_config.json"]:  # a small tokenizer serves: its ids are a part of GPT-2's
-        shutil.copy(f"{fixture}/{name}", f"{data}/gpt2/{name}")
+    shutil.copy(f"{fixture}/tokenizer_config.json", f"{data}/gpt2/tokenizer_config.json")
+    with open(f"{fixture}/tokenizer.json") as file:
+        tokenizer = json.load(file)
+    vocabulary = tokenizer["model"]["vocab"]
+    known = set(vocabulary.values()) | {token["id"] for token in tokenizer["added_tokens"]}
+    vocabulary.update({f"\u0120token{i}": i for i in range(GPT2Config().vocab_size) if i not in known})
+    with open(f"{data}/gpt2/tokenizer.json", "w") as file:
+        json.dump(tokenizer, file)
     with open(f"{data}/pairs.jsonl", "w") as file:
         for index in range(2):
             picture = (torch.rand(480, 640, 3) * 255).to(torch.uint8).numpy()
