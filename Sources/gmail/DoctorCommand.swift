@@ -35,7 +35,9 @@ struct DoctorCommand: ParsableCommand {
             let why =
                 device != .cpu
                 ? "the GPU multiplies it natively"
-                : isNative ? "the CPU has avx512_bf16" : "the CPU has no avx512_bf16, so bfloat16 would save memory but no time"
+                : isNative
+                    ? "the CPU has avx512_bf16"
+                    : "the CPU has no avx512_bf16, so bfloat16 would save memory but no time"
             row("--device auto", "\(device)")
             row("--dtype auto", "\(dtype): \(why)")
             for dtype in isNative ? [DType.float32, .bfloat16] : [.float32] {

@@ -35,9 +35,12 @@ private final class Pair: Module {
     @Test func groupsAreChecked() {
         let model = Pair()
         let all = ParameterGroup(name: "all", parameters: model.namedParameters(), learningRate: 1, weightDecay: 0)
-        let again = ParameterGroup(name: "more", parameters: [model.namedParameters()[1]], learningRate: 1, weightDecay: 0)
+        let again = ParameterGroup(
+            name: "more", parameters: [model.namedParameters()[1]], learningRate: 1, weightDecay: 0)
         let none = ParameterGroup(name: "none", parameters: [], learningRate: 1, weightDecay: 0)
-        #expect(throws: OptimizerError.parameterInTwoGroups(key: "b", first: "all", second: "more")) { try AdamW([all, again]) }
+        #expect(throws: OptimizerError.parameterInTwoGroups(key: "b", first: "all", second: "more")) {
+            try AdamW([all, again])
+        }
         #expect(throws: OptimizerError.emptyGroup("none")) { try AdamW([none]) }
     }
 

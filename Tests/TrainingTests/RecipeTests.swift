@@ -21,7 +21,8 @@ import Testing
     @Test func everyFileIsShipped() throws {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
-        let files = try FileManager.default.contentsOfDirectory(atPath: root.appendingPathComponent("Recipes/align").path)
+        let files = try FileManager.default.contentsOfDirectory(
+            atPath: root.appendingPathComponent("Recipes/align").path)
         #expect(
             files.filter { $0.hasSuffix(".yaml") }.map { String($0.dropLast(5)) }.sorted()
                 == AlignmentRecipe.shippedNames)

@@ -137,7 +137,8 @@ public final class MapperAttention: Module {
     func callAsFunction(_ x: Tensor) -> Tensor {
         let (batch, length, width) = (x.size(0), x.size(1), x.size(2))
         let both = queries(x, with: [keysAndValues])
-        let q = both[0].reshaped(batch, length, headCount, width / headCount).transposed(1, 2)  // [B, heads, n, C/heads]
+        // [B, heads, n, C/heads]
+        let q = both[0].reshaped(batch, length, headCount, width / headCount).transposed(1, 2)
         let kv = both[1].reshaped(batch, length, 2, headCount, width / headCount)
         let attended = Functional.attention(
             q, kv.select(2, 0).transposed(1, 2), kv.select(2, 1).transposed(1, 2))  // [B, heads, n, C/heads]

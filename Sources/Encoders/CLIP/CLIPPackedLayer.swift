@@ -44,7 +44,8 @@ final class CLIPPackedLayer {
 
     func callAsFunction(_ x: Tensor, norm1: LayerNorm, norm2: LayerNorm, causal: Bool) -> Tensor {
         let shape = x.shape  // [B, T, D]
-        let joined = queryKeyValue(norm1(x)).reshaped(shape[0], shape[1], 3, headCount, -1).permuted(2, 0, 3, 1, 4)  // [3, B, H, T, d]
+        // [3, B, H, T, d]
+        let joined = queryKeyValue(norm1(x)).reshaped(shape[0], shape[1], 3, headCount, -1).permuted(2, 0, 3, 1, 4)
         let mixed = Functional.attention(joined[0], joined[1], joined[2], causal: causal)  // [B, H, T, d]
         let attended = output(mixed.transposed(1, 2).reshaped(shape), adding: x)  // [B, T, D]
         let hidden = up(norm2(attended))  // [B, T, F]

@@ -70,7 +70,8 @@ struct GPT2AttentionPattern {
             return
         }
         isCausal = false
-        let kept = (mask.to(.int64) .!= Tensor.zeros([1], dtype: .int64, device: device)).reshaped(-1, 1, 1, length)  // [B, 1, 1, S]
+        // [B, 1, 1, S]
+        let kept = (mask.to(.int64) .!= Tensor.zeros([1], dtype: .int64, device: device)).reshaped(-1, 1, 1, length)
         guard newCount > 1 else {
             self.mask = kept
             return

@@ -108,7 +108,9 @@ public struct RunSet: Sendable {
         var tags: [String: Set<String>] = [:]
         for score in scores.joined() {
             // The candidates are what is measured: they differ by right.
-            let hashes = score.dataHashes.filter { $0.key != "candidates" }.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+            let hashes = score.dataHashes.filter { $0.key != "candidates" }.sorted { $0.key < $1.key }.map {
+                "\($0.key)=\($0.value)"
+            }
             tags[score.name, default: []].insert(([score.protocolTag] + hashes).joined(separator: "|"))
         }
         return Set(tags.filter { $0.value.count > 1 }.keys)
