@@ -240,13 +240,14 @@ at::Tensor linear(const at::Tensor &x, const at::Tensor &weight, bool in_out, co
 }
 
 struct DenseLinear : torch::autograd::Function<DenseLinear> {
+    // The bias is optional to autograd too: an undefined tensor has no device, which it asks every input for.
     static at::Tensor forward(torch::autograd::AutogradContext *context, const at::Tensor &x, const at::Tensor &weight,
-                              bool in_out, const at::Tensor &bias) {
+                              bool in_out, const std::optional<at::Tensor> &bias) {
         // What no gradient needs is not kept: x of a frozen weight, the weight under an input without gradient.
         context->save_for_backward({weight.requires_grad() ? x : at::Tensor(), x.requires_grad() ? weight : at::Tensor()});
         context->saved_data["in_out"] = in_out;
-        context->saved_data["bias"] = bias.defined() && bias.requires_grad();
-        return linear(x, weight, in_out, bias);
+        context->saved_data["bias"] = bias && bias->requires_grad();
+        return linear(x, weight, in_out, bias.value_or(at::Tensor()));
     }
 
     static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context,
@@ -328,11 +329,10 @@ std::optional<at::Tensor> dense_linear(const at::Tensor &x, const at::Tensor &we
     if (bias && (bias->dim() != 1 || bias->size(0) != n || bias->scalar_type() != at::kFloat || !bias->device().is_cpu())) {
         return std::nullopt;
     }
-    auto b = bias.value_or(at::Tensor());
     if (at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad() || (bias && bias->requires_grad()))) {
-        return DenseLinear::apply(x, weight, in_out, b);
+        return DenseLinear::apply(x, weight, in_out, bias);
     }
-    return linear(x, weight, in_out, b);
+    return linear(x, weight, in_out, bias.value_or(at::Tensor()));
 #else
     return std::nullopt;
 #endif
