@@ -64,8 +64,8 @@ static bool find_shim(char *out, size_t capacity) {
 
 /// libtorch's OpenMP (libgomp) lets a thread that is done wait for the others in a loop of some milliseconds before it gives
 /// its core away. On a machine that is busy with something else one of the others may have been put aside, and then this very
-/// loop keeps the core from it: every operation takes a slice of the scheduler. A shorter loop ends that and costs nothing
-/// where all cores are free. libgomp reads the environment when it is loaded; what the user has set stays.
+/// loop keeps the core from it: every operation takes a slice of the scheduler. A shorter loop ends that. libgomp reads the
+/// environment when it is loaded; what the user has set stays.
 static void shorten_waiting(void) {
     if (getenv("OMP_WAIT_POLICY") == NULL) setenv("GOMP_SPINCOUNT", "1000", 0);
 }
