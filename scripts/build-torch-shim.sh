@@ -47,6 +47,13 @@ mkdir -p "$out"
 sources=(Sources/CTorch/shim/*.cpp)
 flags=(-std=c++20 -O2 -fPIC -fvisibility=default -Wall -Wextra -Wno-unused-parameter -Werror=return-type
     -isystem "$torch/include" -isystem "$torch/include/torch/csrc/api/include")
+# libtorch's parallel loops are inline code over OpenMP: without it, what is compiled here runs on one thread. Only the compiler
+# gets the flag, never the linker: libtorch brings GCC's OpenMP library with it, and a second copy would keep threads of its own.
+if "$compiler" --version 2>/dev/null | grep -qi clang; then
+    echo "build-torch-shim: warning: $compiler is Clang, whose OpenMP is not the one of libtorch; kernels of our own will run on one thread. Install g++ for all of them." >&2
+else
+    flags+=(-fopenmp)
+fi
 libraries=(-L"$torch/lib" -ltorch -ltorch_cpu -lc10)
 if [ -e "$torch/lib/libtorch_cuda.so" ]; then
     # Nothing here calls libtorch_cuda by name, yet it must be loaded: its kernels register themselves.

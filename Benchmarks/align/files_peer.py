@@ -11,14 +11,14 @@ import argparse
 import contextlib
 import json
 import os
+import sys
 import time
 
 import numpy
 import torch
 
-_names = torch.library.Library("torchvision", "DEF")
-_names.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-_names.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import torchvision_names
 from peft import LoraConfig, get_peft_model
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset

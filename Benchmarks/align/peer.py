@@ -8,15 +8,15 @@ computed in the step or once before. --tuned sets torch.set_float32_matmul_preci
 
 import contextlib
 import json
+import os
 import statistics
 import sys
 import time
 
 import torch
 
-_names = torch.library.Library("torchvision", "DEF")
-_names.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-_names.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import torchvision_names
 from peft import LoraConfig, get_peft_model
 from transformers import CLIPConfig, CLIPModel
 

@@ -7,6 +7,7 @@ As CLIP_prefix_caption trains: logits of every position, cross entropy over the 
 
 import contextlib
 import json
+import os
 import resource
 import statistics
 import sys
@@ -16,9 +17,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-_names = torch.library.Library("torchvision", "DEF")
-_names.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-_names.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import torchvision_names
 from transformers import GPT2Config, GPT2LMHeadModel
 
 kind, language, dtype = sys.argv[1:4]

@@ -11,12 +11,11 @@ import json
 import os
 
 import numpy
+import sys
 import torch
 
-# A torchvision built for CUDA does not load beside a CPU torch, and transformers looks for it; the names are enough.
-_names = torch.library.Library("torchvision", "DEF")
-_names.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-_names.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import torchvision_names
 
 from PIL import Image
 from transformers import CLIPConfig, CLIPModel

@@ -18,10 +18,8 @@ import time
 
 import torch
 
-# A torchvision built for CUDA does not load beside a CPU torch, and transformers looks for it; the names are enough.
-_names = torch.library.Library("torchvision", "DEF")
-_names.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-_names.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import torchvision_names
 
 from transformers import CLIPConfig, CLIPModel
 

@@ -9,14 +9,14 @@ import argparse
 import contextlib
 import glob
 import json
+import os
+import sys
 import time
 
 import torch
 
-# A torchvision built for CUDA does not load beside a CPU torch; open_clip needs none of its operators, only their names.
-_names = torch.library.Library("torchvision", "DEF")
-_names.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-_names.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import torchvision_names
 import open_clip
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset

@@ -4,12 +4,12 @@
 """
 import json, resource, sys, time
 
+import os
+import sys
 import torch
 
-# A torchvision built for CUDA does not load beside a CPU torch; transformers needs its operators' names alone.
-_names = torch.library.Library("torchvision", "DEF")
-_names.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-_names.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import torchvision_names
 
 import torch.nn.functional as F
 from safetensors.torch import load_file

@@ -9,9 +9,8 @@ import argparse, json, os, statistics, subprocess, sys, tempfile
 
 import torch
 
-_names = torch.library.Library("torchvision", "DEF")
-_names.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-_names.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import torchvision_names
 
 from safetensors.torch import save_file
 

@@ -322,8 +322,10 @@ std::optional<at::Tensor> dense_linear(const at::Tensor &x, const at::Tensor &we
         return std::nullopt;
     }
     const auto k = x.size(-1), n = weight.size(in_out ? 1 : 0);
-    // The shim is built without OpenMP, so at::parallel_for runs on one thread here; MKL on two is quicker than this on one.
+#if !defined(_OPENMP)
+    // at::parallel_for is one thread then, and MKL on several is quicker.
     if (at::get_num_threads() > 1) return std::nullopt;
+#endif
     // Shapes that do not match are libtorch's to refuse, few rows and small products its to compute.
     if (k != weight.size(in_out ? 0 : 1) || k < 16 || n < 16) return std::nullopt;
     const auto rows = x.numel() / k;
