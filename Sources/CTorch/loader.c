@@ -108,6 +108,12 @@ static int load_locked(const char *path) {
         snprintf(message, sizeof message, "the libtorch shim %s lacks ct_last_error; rebuild it with `make build`", path);
         return 2;
     }
+    // Before the first product: a run that changed its kernels half-way would not repeat itself.
+    bool onednn = false;
+    if (table.ct_choose_float32_products(&onednn) != CT_OK) {
+        snprintf(message, sizeof message, "the libtorch shim %s: %s", path, table.last_error());
+        return 2;
+    }
     snprintf(loaded_path, sizeof loaded_path, "%s", path);
     return 1;
 }

@@ -17,19 +17,6 @@ extension Functional {
 }
 
 extension Functional {
-    /// Attention of tokens with several heads: `q` `[B, P, C]`, `k` and `v` `[B, S, C]` give `[B, P, C]`; a head is C / heads
-    /// neighbouring channels, scores are scaled by the root of that.
-    ///
-    /// In float32 on a CPU with AVX2, without gradients, by a kernel that never holds the scores of more than 96 positions
-    /// and needs no copy with the heads apart; elsewhere libtorch's.
-    public static func attention(
-        _ q: Tensor, _ k: Tensor, _ v: Tensor, heads: Int, file: StaticString = #fileID, line: UInt = #line
-    ) -> Tensor {
-        Tensor.make("attention", file, line) {
-            ct_heads_attention(q.handle, k.handle, v.handle, Int64(heads), $0)
-        }
-    }
-
     /// `x · weightᵀ + bias`, plus `other` where it is given: `[..., in]`, `[out, in]`, `[out]`, `[..., out]`.
     ///
     /// In float32 on a CPU with AVX2, without gradients and for 64 rows or more, by a kernel that adds while results are in the

@@ -82,6 +82,23 @@ public enum Functional {
         }
     }
 
+    /// Attention of tokens with several heads: `q` `[B, P, C]`, `k` and `v` `[B, S, C]` give `[B, P, C]`; a head is C / heads
+    /// neighbouring channels.
+    ///
+    /// On a CPU by kernels that never hold all scores and need no copy with the heads apart: in float32 and bfloat16, with
+    /// gradients, where there is AVX-512; in float32 without gradients and not causal where there is AVX2. Elsewhere libtorch's.
+    /// - Parameters:
+    ///   - causal: position p attends to keys up to p + S - P.
+    ///   - scale: of the scores; nil is 1 / √(C / heads).
+    public static func attention(
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, heads: Int, causal: Bool = false, scale: Double? = nil,
+        file: StaticString = #fileID, line: UInt = #line
+    ) -> Tensor {
+        Tensor.make("attention", file, line) {
+            ct_heads_attention(q.handle, k.handle, v.handle, Int64(heads), causal, scale ?? 0, $0)
+        }
+    }
+
     /// Mean negative log-likelihood of `targets` `[N]` (int64) under softmax of `logits` `[N, C]`, in nats.
     public static func crossEntropy(
         _ logits: Tensor, _ targets: Tensor, ignoring ignored: Int = -100, smoothing: Double = 0,

@@ -21,7 +21,7 @@ extern "C" {
 #endif
 
 /// Raised whenever a function is added, removed or changes its parameters.
-#define CT_ABI_VERSION 5
+#define CT_ABI_VERSION 6
 
 typedef struct CTTensorOpaque *CTTensor;
 typedef struct CTGeneratorOpaque *CTGenerator;

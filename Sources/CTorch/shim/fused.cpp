@@ -17,7 +17,10 @@ constexpr int64_t kBlock = 32 * 1024;
 /// Applies `body(begin, end)` to blocks of a flat range, on all threads.
 template <typename Body>
 void in_blocks(int64_t count, Body body) {
+    // Modes belong to threads; the others of a loop start without.
+    const bool is_inference = c10::InferenceMode::is_enabled();
     at::parallel_for(0, (count + kBlock - 1) / kBlock, 1, [&](int64_t first, int64_t last) {
+        c10::InferenceMode inference(is_inference);
         at::NoGradGuard guard;
         for (int64_t block = first; block < last; block++) {
             body(block * kBlock, std::min(count, (block + 1) * kBlock));

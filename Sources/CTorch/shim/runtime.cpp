@@ -128,10 +128,6 @@ CTStatus ct_empty_cache(CTDevice where) {
     });
 }
 
-CTStatus ct_set_float32_matmul_precision(const char *precision) {
-    return protect([&] { at::globalContext().setFloat32MatmulPrecision(precision); });
-}
-
 CTStatus ct_set_deterministic(bool on) {
     return protect([&] { at::globalContext().setDeterministicAlgorithms(on, false); });
 }

@@ -135,14 +135,9 @@ public final class MapperAttention: Module {
     }
 
     func callAsFunction(_ x: Tensor) -> Tensor {
-        let (batch, length, width) = (x.size(0), x.size(1), x.size(2))
         let both = queries(x, with: [keysAndValues])
-        // [B, heads, n, C/heads]
-        let q = both[0].reshaped(batch, length, headCount, width / headCount).transposed(1, 2)
-        let kv = both[1].reshaped(batch, length, 2, headCount, width / headCount)
-        let attended = Functional.attention(
-            q, kv.select(2, 0).transposed(1, 2), kv.select(2, 1).transposed(1, 2))  // [B, heads, n, C/heads]
-        return output(attended.transposed(1, 2).reshaped(batch, length, width))
+        let parts = both[1].reshaped(x.size(0), x.size(1), 2, -1)  // [B, n, 2, C]
+        return output(Functional.attention(both[0], parts.select(2, 0), parts.select(2, 1), heads: headCount))
     }
 }
 

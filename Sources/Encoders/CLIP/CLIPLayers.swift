@@ -25,13 +25,9 @@ public final class CLIPAttention: Module {
     }
 
     func callAsFunction(_ x: Tensor, causal: Bool) -> Tensor {
-        let shape = x.shape  // [B, T, D]
-        func heads(_ projected: Tensor) -> Tensor {
-            projected.reshaped(shape[0], shape[1], headCount, -1).transposed(1, 2)  // [B, H, T, d]
-        }
-        let projected = query(x, with: [key, value]).map(heads)
-        let mixed = Functional.attention(projected[0], projected[1], projected[2], causal: causal)  // [B, H, T, d]
-        return output(mixed.transposed(1, 2).reshaped(shape))  // [B, T, D]
+        let projected = query(x, with: [key, value])  // [B, T, D] each
+        return output(
+            Functional.attention(projected[0], projected[1], projected[2], heads: headCount, causal: causal))
     }
 }
 

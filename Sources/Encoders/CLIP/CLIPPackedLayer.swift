@@ -43,11 +43,10 @@ final class CLIPPackedLayer {
     }
 
     func callAsFunction(_ x: Tensor, norm1: LayerNorm, norm2: LayerNorm, causal: Bool) -> Tensor {
-        let shape = x.shape  // [B, T, D]
-        // [3, B, H, T, d]
-        let joined = queryKeyValue(norm1(x)).reshaped(shape[0], shape[1], 3, headCount, -1).permuted(2, 0, 3, 1, 4)
-        let mixed = Functional.attention(joined[0], joined[1], joined[2], causal: causal)  // [B, H, T, d]
-        let attended = output(mixed.transposed(1, 2).reshaped(shape), adding: x)  // [B, T, D]
+        let joined = queryKeyValue(norm1(x)).reshaped(x.size(0), x.size(1), 3, -1)  // [B, T, 3, D]
+        let mixed = Functional.attention(
+            joined.select(2, 0), joined.select(2, 1), joined.select(2, 2), heads: headCount, causal: causal)
+        let attended = output(mixed, adding: x)  // [B, T, D]
         let hidden = up(norm2(attended))  // [B, T, F]
         if !isFused { activation.applyInPlace(to: hidden) }
         return down(hidden, adding: attended)  // [B, T, D]

@@ -121,6 +121,13 @@ public final class GPT2Attention: Module {
         {
             return output(mixed.reshaped(shape))
         }
+        if cache == nil, dropout == nil || attentionDropout == 0, pattern.mask == nil, shape[1] == 1 || pattern.isCausal {
+            let parts = joined.reshaped(shape[0], shape[1], 3, -1)  // [B, T, 3, C]
+            let mixed = Functional.attention(
+                parts.select(2, 0), parts.select(2, 1), parts.select(2, 2), heads: headCount, causal: pattern.isCausal,
+                scale: scale)
+            return dropped(output(mixed), dropout)
+        }
         let query = joined.select(2, 0).transposed(1, 2)  // [B, H, T, d]
         let key: Tensor  // [B, H, S, d]
         let value: Tensor
@@ -131,8 +138,11 @@ public final class GPT2Attention: Module {
             value = joined.select(2, 2).transposed(1, 2)
         }
         let mixed = attend(query, key, value, pattern, dropout)  // [B, H, T, d]
-        let result = output(mixed.transposed(1, 2).reshaped(shape))  // [B, T, C]
-        return dropout.map { Functional.dropout(result, p: residualDropout, generator: $0) } ?? result
+        return dropped(output(mixed.transposed(1, 2).reshaped(shape)), dropout)  // [B, T, C]
+    }
+
+    private func dropped(_ result: Tensor, _ dropout: Generator?) -> Tensor {
+        dropout.map { Functional.dropout(result, p: residualDropout, generator: $0) } ?? result
     }
 
     private func attend(
