@@ -67,7 +67,7 @@ static bool find_shim(char *out, size_t capacity) {
 /// loop keeps the core from it: every operation takes a slice of the scheduler. A shorter loop ends that. libgomp reads the
 /// environment when it is loaded; what the user has set stays.
 static void shorten_waiting(void) {
-    if (getenv("OMP_WAIT_POLICY") == NULL) setenv("GOMP_SPINCOUNT", "1000", 0);
+    if (getenv("OMP_WAIT_POLICY") == NULL) setenv("GOMP_SPINCOUNT", "10000", 0);
 }
 
 static int load_locked(const char *path) {

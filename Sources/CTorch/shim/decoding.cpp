@@ -1,8 +1,4 @@
-// What language models do at every token: products of few rows, the likeliest tokens of a row, and the training loss.
-//
-// A decoding step multiplies a handful of rows with every weight of the model, so it runs at the speed at which memory
-// delivers weights. General matrix products copy the weight into their own layout first, which costs more than the
-// product; the kernels here read it once, as it lies.
+// What language models do at every token: the likeliest tokens of a row, attention to cached keys, and the training loss.
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -22,8 +18,6 @@ using namespace shim;
 
 namespace {
 
-[[maybe_unused]] constexpr int64_t kMostRows = 8;
-
 #if defined(__x86_64__)
 #define SHIM_AVX2 __attribute__((target("avx2,fma")))
 
@@ -32,140 +26,10 @@ bool has_avx2() {
     return found;
 }
 
-/// y[m][0..<n] += x[m][0..<k] · w[0..<k][0..<n], w with rows of `stride` floats. M rows of x (stride ldx) and y (ldy).
-template <int M>
-SHIM_AVX2 void add_products(const float *x, int64_t ldx, const float *w, int64_t stride, float *y, int64_t ldy, int64_t k,
-                            int64_t n) {
-    int64_t i = 0;
-    for (; i + 4 <= k; i += 4) {
-        const float *w0 = w + i * stride, *w1 = w0 + stride, *w2 = w1 + stride, *w3 = w2 + stride;
-        float f[M][4];
-        for (int m = 0; m < M; m++) {
-            for (int j = 0; j < 4; j++) f[m][j] = x[m * ldx + i + j];
-        }
-        int64_t c = 0;
-        for (; c + 8 <= n; c += 8) {
-            __m256 a = _mm256_loadu_ps(w0 + c), b = _mm256_loadu_ps(w1 + c), d = _mm256_loadu_ps(w2 + c),
-                   e = _mm256_loadu_ps(w3 + c);
-#pragma GCC unroll 8
-            for (int m = 0; m < M; m++) {
-                __m256 sum = _mm256_loadu_ps(y + m * ldy + c);
-                sum = _mm256_fmadd_ps(_mm256_broadcast_ss(&f[m][0]), a, sum);
-                sum = _mm256_fmadd_ps(_mm256_broadcast_ss(&f[m][1]), b, sum);
-                sum = _mm256_fmadd_ps(_mm256_broadcast_ss(&f[m][2]), d, sum);
-                sum = _mm256_fmadd_ps(_mm256_broadcast_ss(&f[m][3]), e, sum);
-                _mm256_storeu_ps(y + m * ldy + c, sum);
-            }
-        }
-        for (; c < n; c++) {
-            for (int m = 0; m < M; m++) {
-                y[m * ldy + c] += f[m][0] * w0[c] + f[m][1] * w1[c] + f[m][2] * w2[c] + f[m][3] * w3[c];
-            }
-        }
-    }
-    for (; i < k; i++) {
-        for (int m = 0; m < M; m++) {
-            for (int64_t c = 0; c < n; c++) y[m * ldy + c] += x[m * ldx + i] * w[i * stride + c];
-        }
-    }
-}
-
 SHIM_AVX2 inline float total(__m256 v) {
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
-}
-
-/// y[m][r] = x[m] · w[r] for `count` rows of w, each of k floats.
-template <int M>
-SHIM_AVX2 void dot_rows(const float *x, int64_t ldx, const float *w, float *y, int64_t ldy, int64_t k, int64_t count) {
-    for (int64_t r = 0; r < count; r++) {
-        const float *row = w + r * k;
-        __m256 sums[M];
-#pragma GCC unroll 8
-        for (int m = 0; m < M; m++) sums[m] = _mm256_setzero_ps();
-        int64_t i = 0;
-        for (; i + 8 <= k; i += 8) {
-            __m256 v = _mm256_loadu_ps(row + i);
-#pragma GCC unroll 8
-            for (int m = 0; m < M; m++) sums[m] = _mm256_fmadd_ps(v, _mm256_loadu_ps(x + m * ldx + i), sums[m]);
-        }
-#pragma GCC unroll 8
-        for (int m = 0; m < M; m++) {
-            float sum = total(sums[m]);
-            for (int64_t j = i; j < k; j++) sum += row[j] * x[m * ldx + j];
-            y[m * ldy + r] = sum;
-        }
-    }
-}
-
-template <template <int> class Kernel, typename... Arguments>
-void with_rows(int64_t rows, Arguments... arguments) {
-    switch (rows) {
-        case 1: return Kernel<1>::run(arguments...);
-        case 2: return Kernel<2>::run(arguments...);
-        case 3: return Kernel<3>::run(arguments...);
-        case 4: return Kernel<4>::run(arguments...);
-        case 5: return Kernel<5>::run(arguments...);
-        case 6: return Kernel<6>::run(arguments...);
-        case 7: return Kernel<7>::run(arguments...);
-        case 8: return Kernel<8>::run(arguments...);
-    }
-}
-
-template <int M>
-struct AddProducts {
-    template <typename... A>
-    static void run(A... a) {
-        add_products<M>(a...);
-    }
-};
-
-template <int M>
-struct DotRows {
-    template <typename... A>
-    static void run(A... a) {
-        dot_rows<M>(a...);
-    }
-};
-
-/// x [M, k] · w [k, n] + bias. Threads share the rows of w, each reading its part from end to end.
-at::Tensor product_in_out(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &bias) {
-    auto rows = x.size(0), k = w.size(0), n = w.size(1);
-    auto threads = std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), k * n / 65536));
-    auto part = ((k + threads - 1) / threads + 3) / 4 * 4;
-    threads = (k + part - 1) / part;
-    auto partial = at::zeros({threads, rows, n}, x.options());
-    auto *sums = partial.mutable_data_ptr<float>();
-    const auto *xs = x.const_data_ptr<float>(), *ws = w.const_data_ptr<float>();
-    // Sums of one block of columns stay in the first cache while rows of w stream past.
-    const int64_t columns = std::max<int64_t>(256, 4096 / rows / 8 * 8);
-    at::parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {
-        for (auto t = first; t < last; t++) {
-            auto begin = t * part, end = std::min(k, begin + part);
-            for (int64_t c = 0; c < n; c += columns) {
-                with_rows<AddProducts>(rows, xs + begin, k, ws + begin * n + c, n, sums + t * rows * n + c, n, end - begin,
-                                       std::min(columns, n - c));
-            }
-        }
-    });
-    auto y = partial[0];
-    for (int64_t t = 1; t < threads; t++) y.add_(partial[t]);
-    if (bias) y.add_(*bias);
-    return y;
-}
-
-/// x [M, k] · w [n, k]ᵀ + bias.
-at::Tensor product_out_in(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &bias) {
-    auto rows = x.size(0), n = w.size(0), k = w.size(1);
-    auto y = at::empty({rows, n}, x.options());
-    auto *ys = y.mutable_data_ptr<float>();
-    const auto *xs = x.const_data_ptr<float>(), *ws = w.const_data_ptr<float>();
-    at::parallel_for(0, n, std::max<int64_t>(1, 65536 / k), [&](int64_t first, int64_t last) {
-        with_rows<DotRows>(rows, xs, k, ws + first * k, ys + first, n, k, last - first);
-    });
-    if (bias) y.add_(*bias);
-    return y;
 }
 
 /// e^x of eight numbers up to 0 (Cephes' polynomial): a relative error of 2e-7, and 0 below -87.
@@ -337,12 +201,6 @@ SHIM_AVX2 double row_loss(float *v, int64_t n, int64_t target, double scale, boo
 }
 #endif
 
-[[maybe_unused]] bool needs_gradient(const at::Tensor &t) { return at::GradMode::is_enabled() && t.requires_grad(); }
-
-[[maybe_unused]] bool is_plain(const at::Tensor &t) {
-    return t.device().is_cpu() && t.scalar_type() == at::kFloat && t.is_contiguous() && !needs_gradient(t);
-}
-
 /// Mean cross entropy of x·Wᵀ, in pieces of rows: logits and their gradient share one buffer that is used again.
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     static at::Tensor forward(torch::autograd::AutogradContext *context, const at::Tensor &x, const at::Tensor &weight,
@@ -439,35 +297,6 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
 }  // namespace
 
 extern "C" {
-
-CTStatus ct_few_rows_linear(CTTensor x, CTTensor weight, bool in_out, CTTensor bias, CTTensor *out) {
-    return protect([&] {
-        const auto &w = get(weight);
-        auto b = optional(bias);
-        const auto &input = get(x);
-        auto k = input.size(-1);
-        auto rows = k > 0 ? input.numel() / k : 0;
-#if defined(__x86_64__)
-        if (rows >= 1 && rows <= kMostRows && w.numel() >= 65536 && has_avx2() && is_plain(input) && is_plain(w) &&
-            (!b || is_plain(*b)) && w.size(in_out ? 0 : 1) == k && !at::autocast::is_autocast_enabled(at::kCPU)) {
-            auto shape = input.sizes().vec();
-            shape.back() = w.size(in_out ? 1 : 0);
-            auto flat = input.view({rows, k});
-            give(out, (in_out ? product_in_out(flat, w, b) : product_out_in(flat, w, b)).view(shape));
-            return;
-        }
-#endif
-        auto dtype = autocast_dtype(input);
-        if (!dtype) {
-            auto y = dense_linear(input, w, in_out, b);
-            give(out, y ? *y : at::linear(input, in_out ? w.t() : w, b));
-            return;
-        }
-        if (b) b = cast_weight(*b, *dtype);
-        auto cast = cast_weight(w, *dtype);
-        give(out, at::linear(input, in_out ? cast.t() : cast, b));
-    });
-}
 
 CTStatus ct_best_tokens(CTTensor logits, int64_t count, const int64_t *excluded, int64_t excluded_count, CTTensor *values,
                         CTTensor *ids) {

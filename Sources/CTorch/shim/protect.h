@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <c10/util/Exception.h>
 
 #include <exception>
@@ -74,6 +75,13 @@ inline at::Tensor widened(const at::Tensor &weight, const at::Tensor &x) {
 
 inline std::optional<at::Tensor> widened(const std::optional<at::Tensor> &weight, const at::Tensor &x) {
     return weight ? std::optional<at::Tensor>(widened(*weight, x)) : std::nullopt;
+}
+
+inline bool needs_gradient(const at::Tensor &t) { return at::GradMode::is_enabled() && t.requires_grad(); }
+
+/// Whether a kernel over dense float32 memory that records nothing may read it.
+inline bool is_plain(const at::Tensor &t) {
+    return t.device().is_cpu() && t.scalar_type() == at::kFloat && t.is_contiguous() && !needs_gradient(t);
 }
 
 /// Copies text into a caller's buffer, cut at its capacity and always terminated.
