@@ -153,7 +153,7 @@ public final class AlignmentTask {
         setTraining(true)
         defer { setTraining(false) }
         optimizer.zeroGradients()
-        let outcome = try backward()
+        let outcome = try packingFrozenWeights(backward)
         let norm = clipGradientNorm(optimizer.parameters, maximum: settings.clipNorm ?? .infinity)
         guard norm.isFinite else {
             optimizer.zeroGradients()

@@ -105,11 +105,12 @@ public final class Tensor {
 
     // MARK: Reading
 
-    /// The one element as a number (synchronises with the device).
+    /// The one element as a number (synchronises with the device). Of NaN there is one: which sign it carries depends on the
+    /// kernel that made it, and would appear in messages.
     public func item(file: StaticString = #fileID, line: UInt = #line) -> Double {
         var out = Double.nan
         check(ct_item_double(handle, &out), "item", file, line)
-        return out
+        return out.isNaN ? .nan : out
     }
 
     /// The one element of an integer tensor, exact.

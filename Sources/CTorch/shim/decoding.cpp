@@ -11,6 +11,7 @@
 #include <immintrin.h>
 #endif
 
+#include "frozen.h"
 #include "gemm.h"
 #include "protect.h"
 

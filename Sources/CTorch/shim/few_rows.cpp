@@ -7,6 +7,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
 
+#include "frozen.h"
 #include "gemm.h"
 #include "protect.h"
 
@@ -255,6 +256,10 @@ CTStatus ct_few_rows_linear(CTTensor x, CTTensor weight, bool in_out, CTTensor b
         }
 #endif
         auto dtype = autocast_dtype(input);
+        if (auto y = packed_linear(input, w, in_out, b, dtype.value_or(input.scalar_type()))) {
+            give(out, *y);
+            return;
+        }
         if (!dtype) {
             auto y = dense_linear(input, w, in_out, b);
             give(out, y ? *y : at::linear(input, in_out ? w.t() : w, b));

@@ -15,6 +15,7 @@
 #include <cpuid.h>
 #endif
 
+#include "frozen.h"
 #include "protect.h"
 
 using namespace shim;
@@ -68,13 +69,19 @@ bool choose() {
 
 }  // namespace
 
+namespace shim {
+
+bool float32_products_by_onednn() {
+    static const bool chosen = choose();
+    return chosen;
+}
+
+}  // namespace shim
+
 extern "C" {
 
 CTStatus ct_choose_float32_products(bool *onednn) {
-    return protect([&] {
-        static const bool chosen = choose();
-        *onednn = chosen;
-    });
+    return protect([&] { *onednn = float32_products_by_onednn(); });
 }
 
 }  // extern "C"

@@ -1,4 +1,6 @@
 // Kernels of our own over libtorch's: the same mathematics in fewer passes over memory.
+#include "lanes.h"
+
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -28,6 +30,56 @@ void in_blocks(int64_t count, Body body) {
     });
 }
 
+#if defined(__x86_64__)
+
+/// sigmoid(1.702 x).
+SHIM_LANES inline __m512 gate(__m512 x) {
+    const __m512 power = lanes::power_of_two(_mm512_mul_ps(x, _mm512_set1_ps(static_cast<float>(-kQuick * M_LOG2E))));
+    return _mm512_div_ps(_mm512_set1_ps(1), _mm512_add_ps(_mm512_set1_ps(1), power));
+}
+
+/// y = x · gate(x); without dy, else y = dy · (gate + 1.702 x gate (1 - gate)).
+template <typename Number, bool isBackward>
+SHIM_LANES void quick_gelu_lanes(const Number *x, const Number *dy, Number *y, int64_t count) {
+    auto at = [&](int64_t i, __mmask16 mask) SHIM_LANES {
+        const __m512 v = lanes::load(x + i, mask), g = gate(v);
+        if constexpr (!isBackward) return _mm512_mul_ps(v, g);
+        const __m512 slope = _mm512_mul_ps(_mm512_mul_ps(_mm512_set1_ps(static_cast<float>(kQuick)), v), _mm512_sub_ps(_mm512_set1_ps(1), g));
+        return _mm512_mul_ps(lanes::load(dy + i, mask), _mm512_fmadd_ps(g, slope, g));
+    };
+    int64_t i = 0;
+    for (; i + lanes::kCount <= count; i += lanes::kCount) lanes::store(y + i, at(i, 0xffff));
+    if (i < count) {
+        Number rest[lanes::kCount];
+        lanes::store(rest, at(i, lanes::first(count - i)));
+        std::copy(rest, rest + (count - i), y + i);
+    }
+}
+
+/// Whether it was done here.
+template <bool isBackward>
+bool quick_gelu_by_lanes(const at::Tensor &x, const at::Tensor &dy, const at::Tensor &y) {
+    const auto dtype = x.scalar_type();
+    if (!lanes::are_there() || (dtype != at::kFloat && dtype != at::kBFloat16) || (isBackward && dy.scalar_type() != dtype)) return false;
+    auto run = [&]<typename Number>() {
+        const Number *in = x.const_data_ptr<Number>(), *gradient = isBackward ? dy.const_data_ptr<Number>() : nullptr;
+        Number *out = y.mutable_data_ptr<Number>();
+        at::parallel_for(0, x.numel(), kBlock, [&](int64_t begin, int64_t end) {
+            quick_gelu_lanes<Number, isBackward>(in + begin, isBackward ? gradient + begin : nullptr, out + begin, end - begin);
+        });
+    };
+    if (dtype == at::kFloat) run.template operator()<float>();
+    else run.template operator()<at::BFloat16>();
+    return true;
+}
+
+#else
+
+template <bool isBackward>
+bool quick_gelu_by_lanes(const at::Tensor &, const at::Tensor &, const at::Tensor &) { return false; }
+
+#endif
+
 /// x * sigmoid(1.702 x) = silu(1.702 x) / 1.702, block by block, so that only the first read and last write leave the cache.
 void quick_gelu_into(const at::Tensor &x, const at::Tensor &y) {
     if (!x.device().is_cpu()) {
@@ -36,6 +88,7 @@ void quick_gelu_into(const at::Tensor &x, const at::Tensor &y) {
         at::mul_out(const_cast<at::Tensor &>(y), scaled, at::scalar_tensor(1 / kQuick, x.options()));
         return;
     }
+    if (quick_gelu_by_lanes<false>(x, {}, y)) return;
     auto in = x.view(-1), out = y.view(-1);
     in_blocks(x.numel(), [&](int64_t begin, int64_t end) {
         auto a = in.slice(0, begin, end), b = out.slice(0, begin, end);
@@ -61,6 +114,7 @@ struct QuickGELU : torch::autograd::Function<QuickGELU> {
         auto dy = gradients[0].contiguous();
         if (!x.device().is_cpu()) return {at::silu_backward(dy, x * kQuick)};
         auto dx = at::empty_like(x);
+        if (quick_gelu_by_lanes<true>(x, dy, dx)) return {dx};
         auto in = x.view(-1), grad = dy.view(-1), out = dx.view(-1);
         in_blocks(x.numel(), [&](int64_t begin, int64_t end) {
             auto b = out.slice(0, begin, end);

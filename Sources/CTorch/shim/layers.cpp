@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "frozen.h"
 #include "gemm.h"
 #include "protect.h"
 
@@ -48,9 +49,13 @@ extern "C" {
 
 CTStatus ct_linear(CTTensor x, CTTensor weight, CTTensor bias, CTTensor *out) {
     return protect([&] {
-        auto dtype = autocast_dtype(get(x));
+        auto &in = get(x);
+        auto dtype = autocast_dtype(in);
+        if (auto y = packed_linear(in, get(weight), false, optional(bias), dtype.value_or(in.scalar_type()))) {
+            give(out, *y);
+            return;
+        }
         if (!dtype) {
-            auto &in = get(x);
             auto w = widened(get(weight), in);
             auto b = widened(optional(bias), in);
             auto y = dense_linear(in, w, false, b);
@@ -59,7 +64,7 @@ CTStatus ct_linear(CTTensor x, CTTensor weight, CTTensor bias, CTTensor *out) {
         }
         auto bias_ = optional(bias);
         if (bias_) bias_ = cast_weight(*bias_, *dtype);
-        give(out, at::linear(get(x), cast_weight(get(weight), *dtype), bias_));
+        give(out, at::linear(in, cast_weight(get(weight), *dtype), bias_));
     });
 }
 

@@ -6,6 +6,7 @@
 // buffer. The frozen weights get no gradient.
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "frozen.h"
 #include "gemm.h"
 #include "protect.h"
 
@@ -22,17 +23,19 @@ std::vector<int64_t> shape_with(const at::Tensor &x, int64_t last) {
 }
 
 /// dy [N, out] · weight [out, in].
-at::Tensor back_through(const at::Tensor &dy, const at::Tensor &weight) {
+at::Tensor back_through(const at::Tensor &dy, const at::Tensor &weight, bool packed) {
+    if (packed) return packed_product(dy.contiguous(), weight, /*transposed=*/true, std::nullopt);
     auto dx = dense_linear(dy, weight, /*in_out=*/true, std::nullopt);
     return dx ? *dx : dy.matmul(weight);
 }
 
 struct Layer {
-    at::Tensor weight;               // [out, in]
+    at::Tensor weight;               // [out, in]; as it lies where it is packed, else in the dtype of the product
     std::optional<at::Tensor> bias;  // [out]
     at::Tensor a;                    // [r, in]
     at::Tensor b;                    // [out, r]
     double scale;
+    bool packed;
 };
 
 /// A struct of its own, since autograd counts a bare vector's elements as inputs.
@@ -54,9 +57,11 @@ std::vector<at::Tensor> outputs(const at::Tensor &x, const at::Tensor &low, cons
     int64_t column = 0;
     for (auto &layer : layers) {
         auto rank = layer.a.size(0);
-        auto fast = dense_linear(x, layer.weight, /*in_out=*/false, layer.bias);
-        auto y = fast ? *fast : at::linear(x, layer.weight, layer.bias);  // [N, out]
-        result.push_back(y.addmm_(low.narrow(1, column, rank), layer.b.t(), 1, layer.scale));
+        std::optional<at::Tensor> y;                // [N, out]
+        if (layer.packed) y = packed_product(x, layer.weight, /*transposed=*/false, layer.bias);
+        if (!y) y = dense_linear(x, layer.weight, /*in_out=*/false, layer.bias);
+        if (!y) y = at::linear(x, layer.weight, layer.bias);
+        result.push_back(y->addmm_(low.narrow(1, column, rank), layer.b.t(), 1, layer.scale));
         column += rank;
     }
     return result;
@@ -68,20 +73,23 @@ struct LoRALinears : torch::autograd::Function<LoRALinears> {
                                                   const at::Tensor &dropped, bool same, at::TensorList adapters,
                                                   const Layers &all) {
         const auto &layers = all.list;
-        auto x2 = rows(x);                          // [N, in]
+        auto x2 = rows(x).contiguous();             // [N, in]
         auto branch = same ? x2 : rows(dropped);    // [N, in]
         auto a = joined_a(layers);                  // [R, in]
         auto low = branch.matmul(a.t());            // [N, R]
         auto ys = outputs(x2, low, layers);
         std::vector<at::Tensor> saved{branch, low, a};
         std::vector<double> scales;
+        c10::List<bool> packed;
         for (auto &layer : layers) {
             saved.push_back(layer.weight);
             saved.push_back(layer.b);
             scales.push_back(layer.scale);
+            packed.push_back(layer.packed);
         }
         context->save_for_backward(saved);
         context->saved_data["scales"] = scales;
+        context->saved_data["packed"] = packed;
         context->saved_data["same"] = same;
         context->saved_data["x_grad"] = x.requires_grad();
         context->saved_data["dropped_grad"] = !same && dropped.requires_grad();
@@ -95,6 +103,7 @@ struct LoRALinears : torch::autograd::Function<LoRALinears> {
         auto saved = context->get_saved_variables();
         const auto &branch = saved[0], &low = saved[1], &a = saved[2];
         auto scales = context->saved_data["scales"].toDoubleVector();
+        auto packed = context->saved_data["packed"].toBoolList();
         auto same = context->saved_data["same"].toBool();
         auto x_grad = context->saved_data["x_grad"].toBool();
         auto shape = context->saved_data["shape"].toIntVector();
@@ -111,7 +120,7 @@ struct LoRALinears : torch::autograd::Function<LoRALinears> {
                 part.copy_(dy.matmul(b)).mul_(scales[i]);
                 db[i] = dy.t().matmul(low.narrow(1, column, rank)).mul_(scales[i]);  // [out, r]
                 if (x_grad) {
-                    auto part = back_through(dy, weight);  // [N, in]
+                    auto part = back_through(dy, weight, packed[i]);  // [N, in]
                     dx = dx.defined() ? dx.add_(part) : part;
                 }
             } else {
@@ -165,9 +174,10 @@ CTStatus ct_lora_linears(CTTensor x, CTTensor low_input, int32_t count, const CT
         std::vector<at::Tensor> adapters;
         bool needs_graph = input.requires_grad() || dropped.requires_grad();
         for (int32_t i = 0; i < count; i++) {
-            Layer layer{get(weights[i]), optional(biases[i]), get(as[i]), get(bs[i]), scales[i]};
+            Layer layer{get(weights[i]), optional(biases[i]), get(as[i]), get(bs[i]), scales[i], false};
+            layer.packed = packs(layer.weight, input, input.scalar_type()) && !(layer.bias && layer.bias->requires_grad());
             if (dtype) {
-                layer.weight = cast_weight(layer.weight, *dtype);
+                if (!layer.packed) layer.weight = cast_weight(layer.weight, *dtype);
                 if (layer.bias) layer.bias = cast_weight(*layer.bias, *dtype);
                 layer.a = layer.a.to(*dtype);
                 layer.b = layer.b.to(*dtype);
@@ -190,7 +200,7 @@ CTStatus ct_lora_linears(CTTensor x, CTTensor low_input, int32_t count, const CT
             ys = LoRALinears::apply(input, dropped, same, at::TensorList(adapters), Layers{layers});
         } else {
             at::NoGradGuard no_grad;
-            ys = outputs(rows(input), rows(dropped).matmul(joined_a(layers).t()), layers);
+            ys = outputs(rows(input).contiguous(), rows(dropped).matmul(joined_a(layers).t()), layers);
             for (int32_t i = 0; i < count; i++) ys[i] = ys[i].view(shape_with(input, layers[i].weight.size(0)));
         }
         for (int32_t i = 0; i < count; i++) give(&outs[i], ys[i]);

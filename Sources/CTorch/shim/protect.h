@@ -60,11 +60,8 @@ inline at::TensorOptions options(int32_t dtype, CTDevice where) {
 /// x * sigmoid(1.702 x), fused, with its gradient (fused.cpp).
 at::Tensor quick_gelu(const at::Tensor &x);
 
-/// The dtype that autocast gives matrix products on the device of `x`; none outside of it (casts.cpp).
+/// The dtype that autocast gives matrix products on the device of `x`; none outside of it (frozen.cpp).
 std::optional<at::ScalarType> autocast_dtype(const at::Tensor &x);
-
-/// A weight in the dtype of autocast; of a frozen one the copy is kept while the weight lives unchanged (casts.cpp).
-at::Tensor cast_weight(const at::Tensor &weight, at::ScalarType dtype);
 
 /// A weight as a layer over `x` reads it: widened where `x` is float32 on the CPU and the weight is kept in half of its bits,
 /// itself everywhere else. So a model fits in half the memory on a CPU that multiplies nothing narrower than float32.

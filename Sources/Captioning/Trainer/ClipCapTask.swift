@@ -70,7 +70,7 @@ public final class ClipCapTask {
         setTraining(true)
         defer { setTraining(false) }
         optimizer.zeroGradients()
-        let loss = backward(batch)
+        let loss = packingFrozenWeights { backward(batch) }
         guard loss.isFinite else {
             optimizer.zeroGradients()
             throw TrainingError.nonFiniteLoss(step: step + 1, value: "\(loss)", samples: batch.ids)
