@@ -45,6 +45,8 @@ def main():
         "model, open_clip": peer + ["model", "--photos", photos, "--dtype", a.dtype],
         "model, open_clip tuned": peer + ["model", "--photos", photos, "--dtype", a.dtype, "--tuned"],
     }
+    if a.dtype != "float32":
+        runs["end to end, open_clip float32"] = peer + ["e2e", "--photos", photos, "--dtype", "float32"]
     rates = {name: [] for name in runs}
     shares = []
     for _ in range(a.rounds):
@@ -54,9 +56,11 @@ def main():
             if "share_of_gemm_peak" in measured:
                 shares.append(measured["share_of_gemm_peak"])
     for name, values in rates.items():
-        print(f"{name:26s} {statistics.median(values):7.2f} images/s  ({min(values):.2f} to {max(values):.2f})")
+        print(f"{name:30s} {statistics.median(values):7.2f} images/s  ({min(values):.2f} to {max(values):.2f})")
     def ratio(x, y):
         return statistics.median(u / v for u, v in zip(rates[x], rates[y]))
+    if a.dtype != "float32":
+        print(f"end to end {ratio('end to end, ours', 'end to end, open_clip float32'):.2f}x open_clip in float32")
     print(f"end to end {ratio('end to end, ours', 'end to end, open_clip'):.2f}x, "
           f"model {ratio('model, ours', 'model, open_clip'):.2f}x open_clip, "
           f"{ratio('model, ours', 'model, open_clip tuned'):.2f}x tuned; share of the GEMM peak {statistics.median(shares):.2f}")

@@ -95,10 +95,7 @@ public final class ImageFeed: Sendable {
             paths: paths, preprocessing: preprocessing, size: size, batchSize: batchSize, prefetch: prefetch)
         self.shared = shared
         for number in 0..<workers {
-            let thread = Thread { shared.work() }
-            thread.name = "image-feed-\(number)"
-            thread.stackSize = 2 << 20
-            thread.start()
+            DecodingThread.start(name: "image-feed-\(number)", stackSize: 2 << 20) { shared.work() }
         }
     }
 

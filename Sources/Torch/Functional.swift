@@ -39,6 +39,25 @@ public enum Functional {
         Tensor.make("layerNorm", file, line) { ct_layer_norm(x.handle, weight?.handle, bias?.handle, eps, $0) }
     }
 
+    /// `x + added` and its layer normalisation, in one pass over memory where the CPU has AVX-512; `x` itself and its norm without
+    /// `added`.
+    ///
+    /// The norm is in the dtype of autocast, as the product that follows asks for it; there libtorch would give float32.
+    public static func addedLayerNorm(
+        _ x: Tensor, adding added: Tensor?, weight: Tensor, bias: Tensor, eps: Double, file: StaticString = #fileID,
+        line: UInt = #line
+    ) -> (sum: Tensor, normed: Tensor) {
+        if ct_scope_failed() { return (.poisoned(), .poisoned()) }
+        var sum: CTTensor?
+        var normed: CTTensor?
+        let status = ct_added_layer_norm(
+            x.handle, added?.handle, weight.handle, bias.handle, eps, &sum, &normed)
+        guard check(status, "addedLayerNorm", file, line), let sum, let normed else {
+            return (.poisoned(), .poisoned())
+        }
+        return (Tensor(owning: sum), Tensor(owning: normed))
+    }
+
     public static func groupNorm(
         _ x: Tensor, groups: Int, weight: Tensor?, bias: Tensor?, eps: Double, file: StaticString = #fileID,
         line: UInt = #line

@@ -65,6 +65,11 @@ public final class LayerNorm: Module {
     public func callAsFunction(_ x: Tensor) -> Tensor {
         Functional.layerNorm(x, weight: weight, bias: bias, eps: eps)
     }
+
+    /// `x + added` and its norm, as pre-norm blocks want both; `x` and its norm without `added`.
+    public func adding(_ added: Tensor?, to x: Tensor) -> (sum: Tensor, normed: Tensor) {
+        Functional.addedLayerNorm(x, adding: added, weight: weight, bias: bias, eps: eps)
+    }
 }
 
 /// Rows of a table: indices of any shape `[...]` give `[..., D]`.

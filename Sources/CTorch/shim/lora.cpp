@@ -8,6 +8,7 @@
 
 #include "frozen.h"
 #include "gemm.h"
+#include "low_rank.h"
 #include "protect.h"
 
 using namespace shim;
@@ -51,6 +52,11 @@ at::Tensor joined_a(const std::vector<Layer> &layers) {
     return at::cat(parts);
 }
 
+/// x·Aᵀ of rows, [N, R].
+at::Tensor low_inputs(const at::Tensor &x, const at::Tensor &a) {
+    return low_rank::takes(x, a.size(0)) ? low_rank::inputs(x, a) : x.matmul(a.t());
+}
+
 /// x·Wᵀ + bias + scale · low·Bᵀ of every layer, over rows.
 std::vector<at::Tensor> outputs(const at::Tensor &x, const at::Tensor &low, const std::vector<Layer> &layers) {
     std::vector<at::Tensor> result;
@@ -76,7 +82,7 @@ struct LoRALinears : torch::autograd::Function<LoRALinears> {
         auto x2 = rows(x).contiguous();             // [N, in]
         auto branch = same ? x2 : rows(dropped);    // [N, in]
         auto a = joined_a(layers);                  // [R, in]
-        auto low = branch.matmul(a.t());            // [N, R]
+        auto low = low_inputs(branch, a);           // [N, R]
         auto ys = outputs(x2, low, layers);
         std::vector<at::Tensor> saved{branch, low, a};
         std::vector<double> scales;
@@ -117,8 +123,13 @@ struct LoRALinears : torch::autograd::Function<LoRALinears> {
             auto part = dlow.narrow(1, column, rank);
             if (gradients[i].defined()) {
                 auto dy = rows(gradients[i]);       // [N, out]
-                part.copy_(dy.matmul(b)).mul_(scales[i]);
-                db[i] = dy.t().matmul(low.narrow(1, column, rank)).mul_(scales[i]);  // [out, r]
+                auto own = low.narrow(1, column, rank);
+                if (low_rank::takes(dy, rank)) {
+                    db[i] = low_rank::back(dy, b, own, scales[i], part);     // [out, r]
+                } else {
+                    part.copy_(dy.matmul(b)).mul_(scales[i]);
+                    db[i] = dy.t().matmul(own).mul_(scales[i]);              // [out, r]
+                }
                 if (x_grad) {
                     auto part = back_through(dy, weight, packed[i]);  // [N, in]
                     dx = dx.defined() ? dx.add_(part) : part;
@@ -133,7 +144,7 @@ struct LoRALinears : torch::autograd::Function<LoRALinears> {
             dx = dx.view(shape);
         }
         if (context->saved_data["dropped_grad"].toBool()) ddropped = dlow.matmul(a).view(shape);
-        auto da = dlow.t().matmul(branch);          // [R, in]
+        auto da = low_rank::takes(branch, dlow.size(1)) ? low_rank::gathered(dlow, branch) : dlow.t().matmul(branch);  // [R, in]
         torch::autograd::variable_list result{dx, ddropped, {}};
         column = 0;
         for (size_t i = 0; i < scales.size(); i++) {
@@ -200,7 +211,7 @@ CTStatus ct_lora_linears(CTTensor x, CTTensor low_input, int32_t count, const CT
             ys = LoRALinears::apply(input, dropped, same, at::TensorList(adapters), Layers{layers});
         } else {
             at::NoGradGuard no_grad;
-            ys = outputs(rows(input).contiguous(), rows(dropped).matmul(joined_a(layers).t()), layers);
+            ys = outputs(rows(input).contiguous(), low_inputs(rows(dropped), joined_a(layers)), layers);
             for (int32_t i = 0; i < count; i++) ys[i] = ys[i].view(shape_with(input, layers[i].weight.size(0)));
         }
         for (int32_t i = 0; i < count; i++) give(&outs[i], ys[i]);

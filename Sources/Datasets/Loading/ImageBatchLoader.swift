@@ -69,11 +69,8 @@ public final class ImageBatchLoader: Sendable {
             batches: batches, sampleCount: sampleCount, streams: streams, preprocessing: preprocessing,
             size: size, options: options, skipped: skipped, sample: sample)
         for number in 0..<options.threads {
-            let thread = Thread { [core] in core.work() }
-            thread.name = "image-loader-\(number)"
             // Decoders keep their state on the heap; Foundation's default of 512 KiB is left some room.
-            thread.stackSize = 1 << 20
-            thread.start()
+            DecodingThread.start(name: "image-loader-\(number)", stackSize: 1 << 20) { [core] in core.work() }
         }
     }
 

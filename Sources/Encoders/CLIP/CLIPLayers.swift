@@ -6,7 +6,7 @@ import TorchNN
 // Shapes: B batch, T positions, D hidden size, H heads, d = D / H, F intermediate size.
 // Without gradients a block works in place where it may: the same numbers with fewer passes over memory.
 
-/// Multi-head self-attention with separate query, key, value and output layers: `[B, T, D]` gives `[B, T, D]`.
+/// Multi-head self-attention with separate query, key, value and output layers: `[B, T, D]` gives `[B, outputs, D]`.
 public final class CLIPAttention: Module {
     @Child("k_proj") public var key: Linear
     @Child("v_proj") public var value: Linear
@@ -24,10 +24,11 @@ public final class CLIPAttention: Module {
         output = Linear(hiddenSize, hiddenSize)
     }
 
-    func callAsFunction(_ x: Tensor, causal: Bool) -> Tensor {
+    /// - Parameter outputs: how many positions, from the first, are asked for; the others are only attended to.
+    func callAsFunction(_ x: Tensor, causal: Bool, outputs: Int) -> Tensor {
         let projected = query(x, with: [key, value])  // [B, T, D] each
-        return output(
-            Functional.attention(projected[0], projected[1], projected[2], heads: headCount, causal: causal))
+        let queries = outputs == x.size(1) ? projected[0] : projected[0].slice(1, 0..<outputs)
+        return output(Functional.attention(queries, projected[1], projected[2], heads: headCount, causal: causal))
     }
 }
 
@@ -72,22 +73,28 @@ public final class CLIPEncoderLayer: Module {
 
     public override func dropDerivedWeights() { packed = nil }
 
-    /// - Parameter kernel: how linear layers run; `.packed` is for inference on the CPU.
-    func callAsFunction(_ x: Tensor, causal: Bool, kernel: LinearKernel) -> Tensor {
+    /// One block of a stack whose last sum is still to be made: the sum that a layer ends with and the norm that the next begins
+    /// with are one pass over memory.
+    /// - Parameters:
+    ///   - pending: what is still to be added to `x`.
+    ///   - kernel: how linear layers run; `.packed` is for inference on the CPU.
+    ///   - outputs: how many positions, from the first, are asked for; all without it. Not together with `causal`.
+    /// - Returns: two tensors `[B, outputs, D]` whose sum is the block's result; the second may be missing.
+    func advance(
+        _ x: Tensor, pending: Tensor?, causal: Bool, kernel: LinearKernel, outputs: Int? = nil
+    ) -> (Tensor, pending: Tensor?) {
+        let count = outputs ?? x.size(1)
+        precondition(count == x.size(1) || !causal, "a causal layer gives all its positions")
+        func kept(_ x: Tensor) -> Tensor { count == x.size(1) ? x : x.slice(1, 0..<count) }
         if kernel == .packed, x.device == .cpu, !(attention.hasAdapters || mlp.hasAdapters) {
-            let layer = packed ?? CLIPPackedLayer(self, rows: x.size(0) * x.size(1))
+            let layer = packed ?? CLIPPackedLayer(self, rows: x.size(0) * x.size(1), outputs: x.size(0) * count)
             packed = layer
-            return layer(x, norm1: norm1, norm2: norm2, causal: causal)
+            let whole = pending.map { x + $0 } ?? x
+            return (layer(whole, kept: kept(whole), norm1: norm1, norm2: norm2, causal: causal), nil)
         }
-        let attended = adding(attention(norm1(x), causal: causal), x)
-        return adding(mlp(norm2(attended)), attended)
-    }
-
-    /// `x + residual`, in the memory of `x` when no gradient needs it.
-    private func adding(_ x: Tensor, _ residual: Tensor) -> Tensor {
-        guard !x.requiresGrad, !residual.requiresGrad, x.dtype == residual.dtype else { return residual + x }
-        x.addInPlace(residual)
-        return x
+        let (whole, normed) = norm1.adding(pending, to: x)
+        let (attended, again) = norm2.adding(attention(normed, causal: causal, outputs: count), to: kept(whole))
+        return (attended, mlp(again))
     }
 }
 
@@ -106,7 +113,24 @@ public final class CLIPEncoder: Module {
     }
 
     func callAsFunction(_ x: Tensor, causal: Bool, kernel: LinearKernel) -> Tensor {
-        layers.reduce(x) { $1($0, causal: causal, kernel: kernel) }
+        run(x, causal: causal, kernel: kernel)
+    }
+
+    /// The last layer's state at the first position alone, `[B, D]`: what a pooled class token reads. The other positions of the
+    /// last layer would be computed for nothing: a twelfth of a tower of twelve layers.
+    func firstPosition(_ x: Tensor, kernel: LinearKernel) -> Tensor {
+        run(x, causal: false, kernel: kernel, outputs: 1).select(1, 0)
+    }
+
+    /// - Parameter outputs: of the last layer.
+    private func run(_ x: Tensor, causal: Bool, kernel: LinearKernel, outputs: Int? = nil) -> Tensor {
+        var state: (Tensor, pending: Tensor?) = (x, nil)
+        for (index, layer) in layers.enumerated() {
+            state = layer.advance(
+                state.0, pending: state.pending, causal: causal, kernel: kernel,
+                outputs: index == layers.count - 1 ? outputs : nil)
+        }
+        return state.pending.map { state.0 + $0 } ?? state.0
     }
 }
 

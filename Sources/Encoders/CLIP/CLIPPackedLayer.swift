@@ -14,41 +14,46 @@ final class CLIPPackedLayer {
     private let isFused: Bool
     private let headCount: Int
 
-    init(_ layer: CLIPEncoderLayer, rows: Int) {
+    /// - Parameters:
+    ///   - rows: positions of the whole batch.
+    ///   - outputs: those of them that are asked for.
+    init(_ layer: CLIPEncoderLayer, rows: Int, outputs: Int) {
         let attention = layer.attention
         headCount = attention.headCount
         activation = layer.mlp.activation
         let parts = [attention.query, attention.key, attention.value]
         queryKeyValue = PackedLinear(
             weight: .cat(parts.map(\.weight)), bias: .cat(parts.map { $0.bias! }), rows: rows)  // [3 D, D]
-        output = PackedLinear(weight: attention.output.weight, bias: attention.output.bias, rows: rows)
+        output = PackedLinear(weight: attention.output.weight, bias: attention.output.bias, rows: outputs)
         let mlp = layer.mlp
         switch mlp.activation {
         case .quickGELU:
             up = PackedLinear(
-                weight: mlp.up.weight * 1.702, bias: mlp.up.bias.map { $0 * 1.702 }, activation: .swish, rows: rows)
-            down = PackedLinear(weight: mlp.down.weight / 1.702, bias: mlp.down.bias, rows: rows)
+                weight: mlp.up.weight * 1.702, bias: mlp.up.bias.map { $0 * 1.702 }, activation: .swish, rows: outputs)
+            down = PackedLinear(weight: mlp.down.weight / 1.702, bias: mlp.down.bias, rows: outputs)
             isFused = true
         case .gelu, .relu, .silu:
             let fused: PackedLinear.Activation =
                 mlp.activation == .gelu ? .gelu : mlp.activation == .relu ? .relu : .swish
-            up = PackedLinear(weight: mlp.up.weight, bias: mlp.up.bias, activation: fused, rows: rows)
-            down = PackedLinear(weight: mlp.down.weight, bias: mlp.down.bias, rows: rows)
+            up = PackedLinear(weight: mlp.up.weight, bias: mlp.up.bias, activation: fused, rows: outputs)
+            down = PackedLinear(weight: mlp.down.weight, bias: mlp.down.bias, rows: outputs)
             isFused = true
         case .geluNew, .geluTanh:
-            up = PackedLinear(weight: mlp.up.weight, bias: mlp.up.bias, rows: rows)
-            down = PackedLinear(weight: mlp.down.weight, bias: mlp.down.bias, rows: rows)
+            up = PackedLinear(weight: mlp.up.weight, bias: mlp.up.bias, rows: outputs)
+            down = PackedLinear(weight: mlp.down.weight, bias: mlp.down.bias, rows: outputs)
             isFused = false
         }
     }
 
-    func callAsFunction(_ x: Tensor, norm1: LayerNorm, norm2: LayerNorm, causal: Bool) -> Tensor {
+    /// - Parameter kept: the first positions of `x`, those that are asked for: `[B, outputs, D]`.
+    func callAsFunction(_ x: Tensor, kept: Tensor, norm1: LayerNorm, norm2: LayerNorm, causal: Bool) -> Tensor {
         let joined = queryKeyValue(norm1(x)).reshaped(x.size(0), x.size(1), 3, -1)  // [B, T, 3, D]
         let mixed = Functional.attention(
-            joined.select(2, 0), joined.select(2, 1), joined.select(2, 2), heads: headCount, causal: causal)
-        let attended = output(mixed, adding: x)  // [B, T, D]
-        let hidden = up(norm2(attended))  // [B, T, F]
+            joined.select(2, 0).slice(1, 0..<kept.size(1)), joined.select(2, 1), joined.select(2, 2), heads: headCount,
+            causal: causal)
+        let attended = output(mixed, adding: kept.contiguous())  // [B, outputs, D]
+        let hidden = up(norm2(attended))  // [B, outputs, F]
         if !isFused { activation.applyInPlace(to: hidden) }
-        return down(hidden, adding: attended)  // [B, T, D]
+        return down(hidden, adding: attended)  // [B, outputs, D]
     }
 }

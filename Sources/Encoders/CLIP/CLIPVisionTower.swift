@@ -66,17 +66,21 @@ public final class CLIPVisionTower: Module {
     /// - Parameter pixels: `[B, 3, S, S]`, preprocessed.
     /// - Returns: the last hidden state `[B, T, D]` before the final norm.
     public func hiddenState(_ pixels: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+        encoder(embedded(pixels, file, line), causal: false, kernel: kernel)
+    }
+
+    /// The class token of the last layer, normalised: `[B, 3, S, S]` gives `[B, D]`.
+    public func callAsFunction(_ pixels: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+        postNorm(encoder.firstPosition(embedded(pixels, file, line), kernel: kernel))
+    }
+
+    private func embedded(_ pixels: Tensor, _ file: StaticString, _ line: UInt) -> Tensor {
         let shape = pixels.shape
         precondition(
             shape.count >= 4
                 && (shape.count != 4 || (shape[2] == configuration.imageSize && shape[3] == configuration.imageSize)),
             "pixels of shape \(shape), expected [B, 3, \(configuration.imageSize), \(configuration.imageSize)]",
             file: file, line: line)
-        return encoder(preNorm(embeddings(pixels)), causal: false, kernel: kernel)
-    }
-
-    /// The class token of the last layer, normalised: `[B, 3, S, S]` gives `[B, D]`.
-    public func callAsFunction(_ pixels: Tensor) -> Tensor {
-        postNorm(hiddenState(pixels).select(1, 0))
+        return preNorm(embeddings(pixels))  // [B, T, D]
     }
 }

@@ -121,7 +121,8 @@ public final class GPT2Attention: Module {
         {
             return output(mixed.reshaped(shape))
         }
-        if cache == nil, dropout == nil || attentionDropout == 0, pattern.mask == nil, shape[1] == 1 || pattern.isCausal {
+        if cache == nil, dropout == nil || attentionDropout == 0, pattern.mask == nil, shape[1] == 1 || pattern.isCausal
+        {
             let parts = joined.reshaped(shape[0], shape[1], 3, -1)  // [B, T, 3, C]
             let mixed = Functional.attention(
                 parts.select(2, 0), parts.select(2, 1), parts.select(2, 2), heads: headCount, causal: pattern.isCausal,
@@ -212,9 +213,9 @@ public final class GPT2Block: Module {
     func callAsFunction(
         _ x: Tensor, pattern: GPT2AttentionPattern, cache: KeyValueCache?, layer: Int, dropout: Generator?
     ) -> Tensor {
-        let attended = adding(
-            attention(norm1(x), pattern: pattern, cache: cache, layer: layer, dropout: dropout), x)
-        return adding(mlp(norm2(attended), dropout: dropout), attended)
+        let mixed = attention(norm1(x), pattern: pattern, cache: cache, layer: layer, dropout: dropout)
+        let (attended, normed) = norm2.adding(mixed, to: x)
+        return adding(mlp(normed, dropout: dropout), attended)
     }
 
     /// `x + residual`, in the memory of `x` when no gradient needs it.
