@@ -33,6 +33,14 @@ public enum TorchRuntime {
         return out
     }
 
+    /// Whether float32 matrix products go to oneDNN in place of MKL: on CPUs for which MKL has half-width kernels only, after a proof
+    /// that they stay float32. Chosen when libtorch is loaded; `GMAIL_FLOAT32_PRODUCTS` overrides it.
+    public static func multipliesFloat32ByOneDNN() throws -> Bool {
+        var out = false
+        try throwing(ct_choose_float32_products(&out))
+        return out
+    }
+
     /// Threads that one operation may use.
     public static var threadCount: Int {
         get {

@@ -40,6 +40,10 @@ struct DoctorCommand: ParsableCommand {
                     : "the CPU has no avx512_bf16, so bfloat16 would save memory but no time"
             row("--device auto", "\(device)")
             row("--dtype auto", "\(dtype): \(why)")
+            row(
+                "float32 products",
+                try TorchRuntime.multipliesFloat32ByOneDNN()
+                    ? "oneDNN's: MKL has half-width kernels for this CPU" : "libtorch's default, or kernels of our own")
             for dtype in isNative ? [DType.float32, .bfloat16] : [.float32] {
                 row("linear layers", try LinearKernel.choose(dtype: dtype).reason)
             }

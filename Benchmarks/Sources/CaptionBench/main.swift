@@ -1,6 +1,6 @@
 // ClipCap's training step alone, on embeddings and captions in memory: one JSON line. `gemm_share` is what the step needs in
 // multiplications and additions (logits where a caption has a token, not of the prefix) over its time and the rate of
-// libtorch's own 2048³ product in the same process.
+// libtorch's own 2048³ product of the same dtype in the same process.
 //
 //   CaptionBench train mlp|transformer tuned|frozen DTYPE BATCH LENGTH REPEATS
 //
@@ -27,12 +27,12 @@ else {
     exit(2)
 }
 
-/// GFLOP/s of libtorch's float32 product, the best of eight.
-func productRate() -> Double {
+/// GFLOP/s of libtorch's product in the step's dtype, the best of eight.
+func productRate(_ dtype: DType) -> Double {
     inferenceMode {
         let (a, b) = (
-            Tensor.randn([2048, 2048], generator: Generator(seed: 4)),
-            Tensor.randn([2048, 2048], generator: Generator(seed: 5))
+            Tensor.randn([2048, 2048], generator: Generator(seed: 4)).to(dtype),
+            Tensor.randn([2048, 2048], generator: Generator(seed: 5)).to(dtype)
         )
         return (0..<8).map { _ in 2 * 2048 * 2048 * 2048 / seconds { _ = a.matmul(b) } / 1e9 }.max()!
     }
@@ -75,7 +75,7 @@ let rows = (0..<batch).map { Array(ids[$0 * length..<($0 + 1) * length]) }
 let features = Tensor.randn([batch, 512], generator: Generator(seed: 3))
 let input = ClipCapTask.Batch(
     ids: rows.indices.map { "\($0)" }, features: features, tokens: { CaptionTokens(Array(rows[$0])) })
-let peak = productRate()
+let peak = productRate(arguments[4] == "bfloat16" ? .bfloat16 : .float32)
 var times = try (0...repeats).map { step in
     try seconds {
         let report = try task.step(input, step: step)

@@ -10,13 +10,13 @@
 
 #include <ATen/Context.h>
 #include <ATen/autocast_mode.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <map>
 #include <mutex>
 #include <unordered_map>
 
+#include "onednn.h"
 #include "protect.h"
 
 using namespace shim;
@@ -75,20 +75,8 @@ at::Tensor form_of(const at::Tensor &weight, at::ScalarType dtype, Form form, Ma
     return forms.emplace(std::pair(dtype, form), make()).first->second;
 }
 
-using LinearUnary = at::Tensor(const at::Tensor &, const at::Tensor &, const std::optional<at::Tensor> &, std::string_view,
-                               c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>);
-
-at::Tensor onednn_product(const at::Tensor &x, const at::Tensor &packed, const std::optional<at::Tensor> &bias) {
-    static auto op = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_linear_pointwise", "").typed<LinearUnary>();
-    return op.call(x, packed, bias, "none", c10::List<std::optional<at::Scalar>>(), std::nullopt);
-}
-
 at::Tensor pack(const at::Tensor &weight, at::ScalarType dtype, bool transposed, int64_t rows) {
-    auto dense = (transposed ? weight.t() : weight).to(dtype).contiguous();
-    auto op = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_reorder_linear_weight", "");
-    torch::jit::Stack stack{dense, c10::IValue(rows)};
-    op.callBoxed(stack);
-    return stack.at(0).toTensor();
+    return onednn::pack((transposed ? weight.t() : weight).to(dtype).contiguous(), rows);
 }
 
 at::Tensor rows_of(const at::Tensor &x, at::ScalarType dtype) { return x.reshape({-1, x.size(-1)}).to(dtype).contiguous(); }
@@ -146,7 +134,7 @@ at::Tensor packed_product(const at::Tensor &x, const at::Tensor &weight, bool tr
     auto packed = form_of(weight, dtype, transposed ? Form::packed_transposed : Form::packed,
                           [&] { return pack(weight, dtype, transposed, x.size(0)); });
     at::NoGradGuard no_grad;
-    return onednn_product(x, packed, bias);
+    return onednn::linear(x, packed, bias);
 }
 
 std::optional<at::Tensor> packed_linear(const at::Tensor &x, const at::Tensor &weight, bool in_out, const std::optional<at::Tensor> &bias,

@@ -5,6 +5,7 @@
 
 #include "frozen.h"
 #include "gemm.h"
+#include "onednn.h"
 #include "protect.h"
 
 using namespace shim;
@@ -16,12 +17,7 @@ using LinearUnary = at::Tensor(const at::Tensor &, const at::Tensor &, const std
 using LinearBinary = at::Tensor(const at::Tensor &, const at::Tensor &, const at::Tensor &,
                                 const std::optional<at::Tensor> &, std::string_view);
 
-// oneDNN's fused linear layers are operators without a C++ function; the dispatcher is their address book.
-const c10::TypedOperatorHandle<LinearUnary> &onednn_linear() {
-    static auto op = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_linear_pointwise", "").typed<LinearUnary>();
-    return op;
-}
-
+// The dispatcher is the address book of operators without a C++ function.
 const c10::TypedOperatorHandle<LinearBinary> &onednn_linear_binary() {
     static auto op =
         c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_linear_pointwise", "binary").typed<LinearBinary>();
@@ -44,6 +40,23 @@ std::optional<std::string_view> activation_algorithm(int32_t activation) {
 }
 
 }  // namespace
+
+namespace shim::onednn {
+
+at::Tensor pack(const at::Tensor &weight, int64_t rows) {
+    auto op = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_reorder_linear_weight", "");
+    torch::jit::Stack stack{weight, rows > 0 ? c10::IValue(rows) : c10::IValue()};
+    op.callBoxed(stack);
+    return stack.at(0).toTensor();
+}
+
+at::Tensor linear(const at::Tensor &x, const at::Tensor &weight, const std::optional<at::Tensor> &bias, std::string_view activation,
+                  std::optional<std::string_view> algorithm) {
+    static auto op = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_linear_pointwise", "").typed<LinearUnary>();
+    return op.call(x, weight, bias, activation, c10::List<std::optional<at::Scalar>>(), algorithm);
+}
+
+}  // namespace shim::onednn
 
 extern "C" {
 
@@ -69,18 +82,12 @@ CTStatus ct_linear(CTTensor x, CTTensor weight, CTTensor bias, CTTensor *out) {
 }
 
 CTStatus ct_onednn_pack_linear(CTTensor weight, int64_t rows, CTTensor *out) {
-    return protect([&] {
-        auto op = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_reorder_linear_weight", "");
-        torch::jit::Stack stack{get(weight), rows > 0 ? c10::IValue(rows) : c10::IValue()};
-        op.callBoxed(stack);
-        give(out, stack.at(0).toTensor());
-    });
+    return protect([&] { give(out, onednn::pack(get(weight), rows)); });
 }
 
 CTStatus ct_onednn_linear(CTTensor x, CTTensor packed, CTTensor bias, int32_t activation, CTTensor *out) {
     return protect([&] {
-        give(out, onednn_linear().call(get(x), get(packed), optional(bias), activation_name(activation), c10::List<std::optional<at::Scalar>>(),
-                                       activation_algorithm(activation)));
+        give(out, onednn::linear(get(x), get(packed), optional(bias), activation_name(activation), activation_algorithm(activation)));
     });
 }
 
