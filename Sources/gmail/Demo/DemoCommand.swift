@@ -18,8 +18,9 @@ struct DemoCommand: AsyncParsableCommand {
 
             Needs no download. Interrupted and run again, it goes on where it was.
 
-              gmail demo                      about five minutes on two cores
-              gmail demo --quick              one minute
+              gmail demo                      one to six minutes on two cores
+              gmail demo --quick              one minute or less
+              gmail demo --full --quick       everything from nothing in some minutes: a test of the way
               gmail demo --seeds 5            mean and standard deviation
               gmail demo --images 3072        four times the generated images (Table 7 in miniature)
               gmail demo --rank 2             another LoRA rank (Table 11); --recipe full-fine-tuning for its last row
@@ -34,7 +35,9 @@ struct DemoCommand: AsyncParsableCommand {
     @Option(help: "Run so many seeds, each in a folder of its own.")
     var seeds = 1
 
-    @Flag(help: "A smaller set and shorter trainings.")
+    @Flag(
+        help:
+            "A smaller set and shorter trainings; with --full also of the small models, too short for them to be good.")
     var quick = false
 
     @Flag(help: "Train the small models first, from their shipped recipes (about an hour).")
@@ -87,7 +90,8 @@ struct DemoCommand: AsyncParsableCommand {
             if seeds > 1 { FileHandle.standardError.write(Data("seed \(seed)\n".utf8)) }
             // The small models are the same for all seeds: the first one's demo trains them.
             let stages = DemoStages(
-                layout: layout, settings: settings, models: small, trainsModels: full && seed == self.seed)
+                layout: layout, settings: settings, models: small, trainsModels: full && seed == self.seed,
+                trainsBriefly: quick)
             let times = try await Demo(layout: layout, settings: settings, stages: stages.all).run(force: force)
             let measured = try DemoResults.read(layout, seed: seed, times: times)
             var all = results ?? DemoResults(settings: settings, seeds: [])

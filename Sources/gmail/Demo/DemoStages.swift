@@ -5,6 +5,8 @@ struct DemoStages {
     let models: MiniatureModels
     /// Whether the small models are trained first.
     let trainsModels: Bool
+    /// Whether only so far that every stage has something to read: a test of the way, not of the models.
+    let trainsBriefly: Bool
 
     var all: [DemoStage] {
         (trainsModels ? training : []) + world + generation + [alignment] + DemoCaptioner.allCases.map(captioner)
@@ -14,19 +16,24 @@ struct DemoStages {
     }
 
     private var training: [DemoStage] {
-        func stage(_ kind: String, _ title: String, _ inputs: [String] = []) -> DemoStage {
+        func stage(_ kind: String, _ title: String, briefly steps: Int, _ inputs: [String] = []) -> DemoStage {
             let run = models.run(of: kind)
+            let changes =
+                trainsBriefly
+                ? ["training.steps=\(steps)", "data.scenes=512", "data.validationScenes=64"].flatMap { ["--set", $0] }
+                : []
             return DemoStage(
                 "train-\(kind)", "training \(title)", makes: run, continuation: .resumeFlag,
-                ["miniature", "train", kind, "--out", run] + inputs)
+                ["miniature", "train", kind, "--out", run] + inputs + changes)
         }
         return [
-            stage("clip", "the small CLIP"), stage("autoencoder", "the small autoencoder"),
+            stage("clip", "the small CLIP", briefly: 120),
+            stage("autoencoder", "the small autoencoder", briefly: 200),
             stage(
-                "unet", "the small denoiser",
+                "unet", "the small denoiser", briefly: 400,
                 ["--clip", models.clip, "--autoencoder", "\(models.run(of: "autoencoder"))/model"]
             ),
-            stage("language-model", "the small GPT-2"),
+            stage("language-model", "the small GPT-2", briefly: 150),
         ]
     }
 
