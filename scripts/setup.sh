@@ -29,7 +29,8 @@ if [ ${#packages[@]} -gt 0 ]; then
     say "installing ${packages[*]}"
     # Ubuntu names two of them otherwise.
     install() { as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q "$@" >/dev/null; }
-    install "${packages[@]}" || {
+    # A fresh machine has no package lists: the first failure says nothing yet.
+    install "${packages[@]}" 2>/dev/null || {
         as_root apt-get update -q >/dev/null || true
         install "${packages[@]}" || install "${packages[@]/libjpeg62-turbo-dev/libjpeg-turbo8-dev}" ||
             die "could not install system libraries; run as root: apt-get install ${packages[*]}"
