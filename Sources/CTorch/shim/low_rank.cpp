@@ -142,7 +142,7 @@ at::Tensor gathered_of(const at::Tensor &dlow, const at::Tensor &x) {
 template <typename Number>
 at::Tensor back_of(const at::Tensor &dy, const at::Tensor &b, const at::Tensor &low, double scale, const at::Tensor &dlow) {
     const int64_t ranks = b.size(1), width = dy.size(1), whole = grouped(ranks), size = whole * width;
-    const auto bT = wide(b.t() * scale);
+    const auto bT = wide(b.t().to(at::kFloat) * scale);
     std::vector<float> sums(static_cast<size_t>(at::get_num_threads() * size), 0.0f);
     const Number *in = dy.const_data_ptr<Number>(), *lows = low.const_data_ptr<Number>();
     Number *out = dlow.mutable_data_ptr<Number>();

@@ -4,7 +4,7 @@ import Training
 
 /// How large a demo is; a folder made with other settings is not continued.
 ///
-/// The sizes are such that the whole takes about five minutes on two cores (`--quick`: one). They say nothing about the
+/// The sizes are such that the whole takes one to six minutes on two cores (`--quick`: one or less). They say nothing about the
 /// paper's sizes, which stand in the shipped recipes.
 struct DemoSettings: Codable, Equatable {
     var version = 3
