@@ -40,31 +40,39 @@ let package = Package(
         // Ranks inside a matrix product, for Evaluation.
         .target(name: "CScores"),
         .target(name: "Randomness"),
-        .target(name: "StrictJSON"),
-        .target(name: "Safetensors", dependencies: ["CHash", "StrictJSON"]),
+        .target(name: "Files", dependencies: ["CHash"]),
+        .target(name: "Terminal", dependencies: ["Files"]),
+        .target(name: "StrictJSON", dependencies: ["Files"]),
+        .target(name: "Safetensors", dependencies: ["Files", "StrictJSON"]),
         // F1
         .target(name: "Torch", dependencies: ["CTorch"]),
         .target(name: "TorchNN", dependencies: ["Torch", "Safetensors"]),
         .target(name: "TorchOptim", dependencies: ["Torch", "TorchNN"]),
         // F2
-        .target(name: "Tokenizers", dependencies: ["StrictJSON"]),
-        .target(name: "Images", dependencies: ["CImageCodecs"]),
+        .target(name: "Tokenizers", dependencies: ["Files", "StrictJSON"]),
+        .target(name: "Images", dependencies: ["Files", "CImageCodecs"]),
         .target(
-            name: "CaptionMetrics", dependencies: ["Safetensors"], resources: [.copy("Resources/spice-parser.bin")]),
+            name: "CaptionMetrics", dependencies: ["Files", "Safetensors"],
+            resources: [.copy("Resources/spice-parser.bin")]),
         // F3
         .target(
-            name: "Encoders", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers"]),
-        .target(name: "Adapters", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON"]),
+            name: "Encoders",
+            dependencies: ["Files", "Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers"]),
+        .target(name: "Adapters", dependencies: ["Files", "Torch", "TorchNN", "Safetensors", "StrictJSON"]),
         .target(
             name: "Diffusion",
-            dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers", "Encoders"]),
+            dependencies: [
+                "Files", "Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers", "Encoders",
+            ]),
         .target(
-            name: "LanguageModels", dependencies: ["Torch", "TorchNN", "Safetensors", "StrictJSON", "Tokenizers"]),
+            name: "LanguageModels",
+            dependencies: ["Files", "Torch", "TorchNN", "Safetensors", "StrictJSON", "Tokenizers"]),
         // F4
-        .target(name: "Datasets", dependencies: ["Randomness", "StrictJSON", "Safetensors", "Images"]),
+        .target(name: "Datasets", dependencies: ["Files", "Randomness", "StrictJSON", "Safetensors", "Images"]),
         .target(
             name: "Training",
             dependencies: [
+                "Files", "Terminal",
                 "Torch", "TorchNN", "TorchOptim", "Safetensors", "StrictJSON", "Datasets",
                 .product(name: "Yams", package: "Yams"),
             ],
@@ -73,17 +81,20 @@ let package = Package(
         .target(
             name: "Alignment",
             dependencies: [
+                "Files",
                 "Torch", "TorchNN", "TorchOptim", "Safetensors", "Encoders", "Adapters", "Datasets", "Training",
                 "Images",
             ]),
         .target(
             name: "Synthesis",
             dependencies: [
+                "Files", "Terminal",
                 "Torch", "Safetensors", "StrictJSON", "Images", "Diffusion", "Datasets", "Training",
             ]),
         .target(
             name: "Miniature",
             dependencies: [
+                "Files", "Terminal",
                 "Torch", "TorchNN", "TorchOptim", "Encoders", "Diffusion", "LanguageModels", "Images", "Tokenizers",
                 "Safetensors", "StrictJSON", "Datasets", "Training",
                 "Randomness",
@@ -93,6 +104,7 @@ let package = Package(
         .target(
             name: "Captioning",
             dependencies: [
+                "Files",
                 "Torch", "TorchNN", "TorchOptim", "Safetensors", "StrictJSON", "Encoders", "Adapters", "LanguageModels",
                 "Datasets", "Training", "Alignment", "Tokenizers", "Images",
             ],
@@ -103,6 +115,7 @@ let package = Package(
         .target(
             name: "Report",
             dependencies: [
+                "Files",
                 "StrictJSON", "Safetensors", "Images", "Training", "Evaluation",
                 .product(name: "Yams", package: "Yams"),
             ]),
@@ -110,6 +123,7 @@ let package = Package(
         .executableTarget(
             name: "gmail",
             dependencies: [
+                "Files", "Terminal",
                 "Safetensors", "Torch", "TorchNN", "Tokenizers", "Images", "CaptionMetrics", "Encoders", "Datasets",
                 "Adapters", "Training", "Alignment", "Miniature", "Evaluation", "Report", "Diffusion", "Synthesis",
                 "Captioning", "LanguageModels",
@@ -119,11 +133,17 @@ let package = Package(
         .executableTarget(
             name: "spice-parser",
             dependencies: [
+                "Files",
                 "CaptionMetrics", "Randomness", "Safetensors",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
-        .testTarget(name: "SafetensorsTests", dependencies: ["Safetensors"], resources: [.copy("Fixtures")]),
+        // Folders that go away, seeded numbers, and where the larger parity data lies.
+        .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
+        .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
+        .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON", "TestSupport"]),
+        .testTarget(
+            name: "SafetensorsTests", dependencies: ["Safetensors", "TestSupport"], resources: [.copy("Fixtures")]),
         .testTarget(name: "TorchTests", dependencies: ["Torch"]),
         .testTarget(name: "TorchOptimTests", dependencies: ["TorchOptim"]),
         .testTarget(name: "EncodersTests", dependencies: ["Encoders"], resources: [.copy("Fixtures")]),

@@ -1,5 +1,6 @@
 import Alignment
 import Encoders
+import Files
 import Foundation
 import Images
 import LanguageModels

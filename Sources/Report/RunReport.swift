@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// A report on runs: one HTML page that needs nothing else, and the same findings for programs.

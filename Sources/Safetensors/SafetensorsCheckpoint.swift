@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import StrictJSON
 
@@ -28,7 +29,7 @@ public final class SafetensorsCheckpoint: Sendable {
     public convenience init(path: String) throws {
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
-            throw SafetensorsError.cannotOpen(path: path, reason: "no such file or folder")
+            throw FileError.cannotOpen(path: path, reason: errorText(ENOENT))
         }
         if isFolder.boolValue {
             try self.init(folder: path)
@@ -53,7 +54,7 @@ public final class SafetensorsCheckpoint: Sendable {
         }
     }
 
-    private init(file path: String) throws(SafetensorsError) {
+    private init(file path: String) throws {
         let file = try SafetensorsFile(path: path)
         self.path = path
         files = [file]
@@ -62,23 +63,25 @@ public final class SafetensorsCheckpoint: Sendable {
         totalSizeMismatch = nil
     }
 
-    private init(index path: String) throws(SafetensorsError) {
+    private init(index path: String) throws {
         let index = try ShardIndex(path: path)
         let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
         var files: [SafetensorsFile] = []
         var found: [(name: String, file: Int)] = []
         for shard in index.shards {
             let shardPath = folder + "/" + shard.file
-            guard access(shardPath, F_OK) == 0 else { throw .missingShard(index: path, shard: shard.file) }
+            guard access(shardPath, F_OK) == 0 else {
+                throw SafetensorsError.missingShard(index: path, shard: shard.file)
+            }
             let file = try SafetensorsFile(path: shardPath)
             if let tensor = shard.tensors.first(where: { file[$0] == nil }) {
-                throw .tensorNotInShard(index: path, tensor: tensor, shard: shard.file)
+                throw SafetensorsError.tensorNotInShard(index: path, tensor: tensor, shard: shard.file)
             }
             // All listed names are there, so a difference in number is a name the index lacks.
             if file.names.count != shard.tensors.count {
                 let listed = Set(shard.tensors.map { Array($0.utf8) })
                 let extra = file.names.first { !listed.contains(Array($0.utf8)) }!
-                throw .tensorNotInIndex(index: path, tensor: extra, shard: shard.file)
+                throw SafetensorsError.tensorNotInIndex(index: path, tensor: extra, shard: shard.file)
             }
             found.append(contentsOf: file.names.map { ($0, files.count) })
             files.append(file)
@@ -132,35 +135,39 @@ private struct ShardIndex {
     let shards: [Shard]
     let totalSize: Double?
 
-    init(path: String) throws(SafetensorsError) {
+    init(path: String) throws {
         let mapping = try MappedFile(path: path)
         let document: JSONValue
         do throws(JSONSyntaxError) {
             document = try mapping.withUnsafeBytes { bytes throws(JSONSyntaxError) in try StrictJSON.parse(bytes) }
         } catch {
-            throw .badIndex(path: path, reason: error.description)
+            try mapping.withUnsafeBytes { try PlaceholderFile.refuse($0, path: path) }
+            throw SafetensorsError.badIndex(path: path, reason: error.description)
         }
-        guard let map = document["weight_map"] else { throw .badIndex(path: path, reason: "it has no 'weight_map'") }
+        guard let map = document["weight_map"] else {
+            throw SafetensorsError.badIndex(path: path, reason: "it has no 'weight_map'")
+        }
         guard let members = map.members else {
-            throw .badIndex(path: path, reason: "'weight_map' should be an object, got \(map.kind)")
+            throw SafetensorsError.badIndex(path: path, reason: "'weight_map' should be an object, got \(map.kind)")
         }
-        guard !members.isEmpty else { throw .badIndex(path: path, reason: "'weight_map' is empty") }
+        guard !members.isEmpty else { throw SafetensorsError.badIndex(path: path, reason: "'weight_map' is empty") }
         var byFile: [[UInt8]: Shard] = [:]
         for member in members {
             guard let file = member.value.string else {
-                throw .badIndex(
+                throw SafetensorsError.badIndex(
                     path: path,
                     reason: "'weight_map' entry '\(member.key)' should be a file name, got \(member.value.kind)")
             }
             guard !file.isEmpty, !file.utf8.contains(UInt8(ascii: "/")), !file.utf8.contains(0), file != "..",
                 file != "."
-            else { throw .unsafeShardName(path: path, tensor: member.key, shard: file) }
+            else { throw SafetensorsError.unsafeShardName(path: path, tensor: member.key, shard: file) }
             byFile[Array(file.utf8), default: Shard(file: file, tensors: [])].tensors.append(member.key)
         }
         shards = byFile.values.sorted { utf8Less($0.file, $1.file) }
         if let declared = document["metadata"]?["total_size"] {
             guard let number = declared.double else {
-                throw .badIndex(path: path, reason: "'metadata.total_size' should be a number, got \(declared.kind)")
+                throw SafetensorsError.badIndex(
+                    path: path, reason: "'metadata.total_size' should be a number, got \(declared.kind)")
             }
             totalSize = number
         } else {

@@ -5,8 +5,6 @@ import Foundation
 /// Every case names the file; the text says what, where, expected, got, and the next step when there is one.
 public enum SafetensorsError: Error, Equatable, Sendable {
     // Opening
-    case cannotOpen(path: String, reason: String)
-    case notRegularFile(path: String)
     case noCheckpoint(folder: String)
 
     // Header
@@ -50,8 +48,6 @@ public enum SafetensorsError: Error, Equatable, Sendable {
     case duplicateTensor(path: String, tensor: String)
     case reservedName(path: String)
     case sourceSize(path: String, tensor: String, expected: Int, got: Int)
-    case outOfSpace(path: String, needed: Int)
-    case writeFailed(path: String, operation: String, reason: String)
 }
 
 extension SafetensorsError: CustomStringConvertible, LocalizedError {
@@ -59,10 +55,6 @@ extension SafetensorsError: CustomStringConvertible, LocalizedError {
 
     public var description: String {
         switch self {
-        case .cannotOpen(let path, let reason):
-            "cannot read '\(path)': \(reason)"
-        case .notRegularFile(let path):
-            "'\(path)' is not a regular file; expected a .safetensors file"
         case .noCheckpoint(let folder):
             "'\(folder)' holds neither model.safetensors nor model.safetensors.index.json"
                 + " (PyTorch .bin files are not read: convert them with safetensors first)"
@@ -137,10 +129,6 @@ extension SafetensorsError: CustomStringConvertible, LocalizedError {
             "cannot write '\(path)': '__metadata__' is no name for a tensor"
         case .sourceSize(let path, let tensor, let expected, let got):
             "cannot write '\(path)': tensor '\(tensor)' needs \(expected) bytes, its source gave \(got)"
-        case .outOfSpace(let path, let needed):
-            "cannot write '\(path)': no space left on the device, \(needed) bytes are needed; nothing was changed"
-        case .writeFailed(let path, let operation, let reason):
-            "cannot write '\(path)': \(operation) failed: \(reason); nothing was changed"
         }
     }
 }

@@ -1,3 +1,5 @@
+import Files
+
 /// A memory-mapped, fully checked safetensors file.
 ///
 /// Opening reads and checks the header only; the data is paged in when a view is read. Immutable and `Sendable`.
@@ -23,19 +25,21 @@ public final class SafetensorsFile: Sendable {
     /// Sorted as `names`.
     private let entries: [SafetensorsHeader.Entry]
 
-    /// - Throws: ``SafetensorsError``; every way in which a file can be broken has its own case.
-    public init(path: String) throws(SafetensorsError) {
+    /// - Throws: ``SafetensorsError``; every way in which a file can be broken has its own case. `FileError` when it cannot
+    ///   be opened, or stands for a file that was never fetched.
+    public init(path: String) throws {
         let mapping = try MappedFile(path: path)
         defer { withExtendedLifetime(mapping) {} }
         let bytes = mapping.bytes
-        guard bytes.count >= 8 else { throw .fileTooShort(path: path, got: bytes.count) }
+        try PlaceholderFile.refuse(bytes, path: path)
+        guard bytes.count >= 8 else { throw SafetensorsError.fileTooShort(path: path, got: bytes.count) }
         let length = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
         guard length <= UInt64(SafetensorsHeader.byteLimit) else {
-            throw .headerTooLarge(path: path, got: length, limit: SafetensorsHeader.byteLimit)
+            throw SafetensorsError.headerTooLarge(path: path, got: length, limit: SafetensorsHeader.byteLimit)
         }
         let dataStart = 8 + Int(length)
         guard dataStart <= bytes.count else {
-            throw .headerTruncated(path: path, expected: Int(length), got: bytes.count - 8)
+            throw SafetensorsError.headerTruncated(path: path, expected: Int(length), got: bytes.count - 8)
         }
         let header = try SafetensorsHeader(
             json: UnsafeRawBufferPointer(rebasing: bytes[8..<dataStart]), dataCount: bytes.count - dataStart, path: path

@@ -1,3 +1,4 @@
+import Files
 import StrictJSON
 
 /// Writes safetensors files: atomically, without holding a copy of the data, the same bytes for the same content.
@@ -51,7 +52,7 @@ public enum SafetensorsWriter {
         }
         let header = try headerBytes(sorted, sizes: sizes, metadata: metadata, path: path)
         let (total, overflow) = end.addingReportingOverflow(header.count)
-        guard !overflow else { throw SafetensorsError.outOfSpace(path: path, needed: Int.max) }
+        guard !overflow else { throw FileError.outOfSpace(path: path, needed: Int.max) }
 
         try AtomicFile.write(byteCount: total, to: path) { sink in
             try sink.append(header)

@@ -1,5 +1,6 @@
 // A strict RFC 8259 reader over bytes. Refused beyond what the grammar refuses: repeated keys, invalid UTF-8, unpaired
-// surrogate escapes, a byte-order mark, nesting deeper than the limit, anything but white space after the value.
+// surrogate escapes, nesting deeper than the limit, anything but white space after the value. A byte-order mark at the
+// start is skipped, as the RFC allows.
 
 /// Why and where (byte offset into the document) a document is no strict JSON.
 package struct JSONSyntaxError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -19,20 +20,43 @@ package struct JSONSyntaxError: Error, Equatable, Sendable, CustomStringConverti
 
     package let reason: Reason
     package let offset: Int
+    /// Line and column of the offset, both from 1; columns count bytes.
+    package fileprivate(set) var line = 1
+    package fileprivate(set) var column = 1
+
+    init(reason: Reason, offset: Int) {
+        self.reason = reason
+        self.offset = offset
+    }
+
+    package static func == (a: JSONSyntaxError, b: JSONSyntaxError) -> Bool {
+        // The offset says where already.
+        a.reason == b.reason && a.offset == b.offset
+    }
 
     package var description: String {
-        switch reason {
-        case .invalidUTF8: "invalid UTF-8 at byte \(offset)"
-        case .unexpectedEnd: "the text ends too early, at byte \(offset)"
-        case .expected(let what): "expected \(what) at byte \(offset)"
-        case .invalidEscape: "invalid escape in a string at byte \(offset)"
-        case .unpairedSurrogate: "unpaired surrogate escape in a string at byte \(offset)"
-        case .controlCharacter: "unescaped control character in a string at byte \(offset)"
-        case .invalidNumber: "invalid number at byte \(offset)"
-        case .duplicateKey(let key): "key '\(key)' occurs twice in one object, again at byte \(offset)"
-        case .tooDeep(let limit): "nested deeper than \(limit) levels at byte \(offset)"
-        case .trailingBytes: "more text after the end of the JSON value, at byte \(offset)"
+        // JSON Lines name the line themselves.
+        let place = line == 1 ? "column \(column)" : "line \(line), column \(column)"
+        return switch reason {
+        case .invalidUTF8: "invalid UTF-8 at \(place)"
+        case .unexpectedEnd: "the text ends too early, at \(place)"
+        case .expected(let what): "expected \(what) at \(place)"
+        case .invalidEscape: "invalid escape in a string at \(place)"
+        case .unpairedSurrogate: "unpaired surrogate escape in a string at \(place)"
+        case .controlCharacter: "unescaped control character in a string at \(place)"
+        case .invalidNumber: "invalid number at \(place)"
+        case .duplicateKey(let key): "key '\(key)' occurs twice in one object, again at \(place)"
+        case .tooDeep(let limit): "nested deeper than \(limit) levels at \(place)"
+        case .trailingBytes: "more text after the end of the JSON value, at \(place)"
         }
+    }
+
+    func located(in bytes: UnsafeRawBufferPointer) -> JSONSyntaxError {
+        var error = self
+        let before = bytes.prefix(offset)
+        error.line = before.reduce(1) { $1 == 0x0A ? $0 + 1 : $0 }
+        error.column = offset - (before.lastIndex(of: 0x0A).map { $0 + 1 } ?? 0) + 1
+        return error
     }
 }
 
@@ -42,9 +66,13 @@ package enum StrictJSON {
     package static func parse(_ bytes: UnsafeRawBufferPointer, depthLimit: Int = 64) throws(JSONSyntaxError)
         -> JSONValue
     {
-        if let offset = firstInvalidUTF8(bytes) { throw JSONSyntaxError(reason: .invalidUTF8, offset: offset) }
-        var parser = JSONParser(bytes: bytes, depthLimit: depthLimit)
-        return try parser.document()
+        do throws(JSONSyntaxError) {
+            if let offset = firstInvalidUTF8(bytes) { throw JSONSyntaxError(reason: .invalidUTF8, offset: offset) }
+            var parser = JSONParser(bytes: bytes, depthLimit: depthLimit)
+            return try parser.document()
+        } catch {
+            throw error.located(in: bytes)
+        }
     }
 
     package static func parse(_ bytes: [UInt8], depthLimit: Int = 64) throws(JSONSyntaxError) -> JSONValue {
@@ -104,6 +132,7 @@ private struct JSONParser {
     init(bytes: UnsafeRawBufferPointer, depthLimit: Int) {
         self.bytes = bytes
         self.depthLimit = depthLimit
+        if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { position = 3 }
     }
 
     mutating func document() throws(JSONSyntaxError) -> JSONValue {

@@ -1,4 +1,5 @@
 import Datasets
+import Files
 import Foundation
 import Safetensors
 import StrictJSON
@@ -32,7 +33,7 @@ public struct CaptionRows: Sendable {
     public let contentHash: String
 
     /// - Parameter split: of a Karpathy file; nil takes all.
-    /// - Throws: ``SynthesisError``, `DatasetError` for a broken `.json`, `SafetensorsError.cannotOpen`.
+    /// - Throws: ``SynthesisError``, `DatasetError` for a broken `.json`, `FileError`.
     public init(path: String, split: String? = nil) throws {
         self.path = path
         let ending = (path as NSString).pathExtension.lowercased()

@@ -1,6 +1,8 @@
+import Files
 import Foundation
 import Images
 import Safetensors
+import Terminal
 import Training
 
 /// What a run tells while it goes.

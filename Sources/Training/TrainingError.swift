@@ -15,15 +15,16 @@ public enum TrainingError: Error, Equatable, Sendable {
 
     // Run folder
     case runExists(path: String)
+    /// A folder that is to be read as a run.
     case noRun(path: String)
+    /// A folder that is to be resumed.
+    case nothingToResume(path: String)
     case recipeChanged(path: String, keys: [String])
     case sourceChanged(path: String, role: String, begun: RunManifest.Source, given: RunManifest.Source?)
     case sourceAdded(path: String, role: String, given: String)
     case metricsShorter(path: String, expected: Int, got: Int)
     case badState(path: String, reason: String)
     case damagedCheckpoint(path: String, file: String, reason: String)
-    case fileFailure(path: String, operation: String, reason: String)
-    case outOfSpace(path: String)
     case checkpointFailed(step: Int, path: String, reason: String, latest: Int?)
 
     // Loop
@@ -62,6 +63,8 @@ extension TrainingError: CustomStringConvertible, LocalizedError {
         case .runExists(let path):
             "'\(path)' already holds a run; continue it with --resume, or choose another folder"
         case .noRun(let path):
+            "'\(path)' is no run's folder: it has no recipe.yaml. Give the folder that gmail align or gmail train wrote"
+        case .nothingToResume(let path):
             "'\(path)' holds no run to resume (no recipe.yaml); leave out --resume to begin one"
         case .recipeChanged(let path, let keys):
             "'\(path)' was begun with another recipe; different are \(keys.joined(separator: ", ")). "
@@ -79,10 +82,6 @@ extension TrainingError: CustomStringConvertible, LocalizedError {
             "checkpoint state '\(path)' cannot be used: \(reason)"
         case .damagedCheckpoint(let path, let file, let reason):
             "checkpoint '\(path)': '\(file)' \(reason); delete that folder to resume from the one before"
-        case .fileFailure(let path, let operation, let reason):
-            "'\(path)': \(operation) failed: \(reason)"
-        case .outOfSpace(let path):
-            "cannot write '\(path)': no space left on the device; free some and resume"
         case .checkpointFailed(let step, let path, let reason, let latest):
             "the checkpoint of step \(step) could not be written to '\(path)': \(reason). "
                 + (latest.map {

@@ -1,5 +1,7 @@
 import ArgumentParser
+import Files
 import Foundation
+import Terminal
 import Torch
 import TorchNN
 
@@ -12,23 +14,23 @@ struct DoctorCommand: ParsableCommand {
 
     func run() throws {
         var problems: [String] = []
-        func row(_ name: String, _ value: String) {
-            print("\(name.padding(toLength: 20, withPad: " ", startingAt: 0))\(value)")
+        func row(_ name: String, _ value: String) throws {
+            try Terminal.output("\(name.padding(toLength: 20, withPad: " ", startingAt: 0))\(value)")
         }
         let features = Self.cpuFeatures()
-        row("gmail", Gmail.configuration.version)
-        row("cpu", "\(features.model), \(ProcessInfo.processInfo.activeProcessorCount) cores")
-        row(
+        try row("gmail", Gmail.configuration.version)
+        try row("cpu", "\(features.model), \(ProcessInfo.processInfo.activeProcessorCount) cores")
+        try row(
             "cpu features", features.flags.isEmpty ? "none of avx2, avx512, amx" : features.flags.joined(separator: " ")
         )
-        row("memory", String(format: "%.1f GiB", Double(ProcessInfo.processInfo.physicalMemory) / 1_073_741_824))
+        try row("memory", String(format: "%.1f GiB", Double(ProcessInfo.processInfo.physicalMemory) / 1_073_741_824))
         do {
             try TorchRuntime.load()
-            row("libtorch", "\(try TorchRuntime.version()), kernels for \(try TorchRuntime.cpuCapability())")
-            row("shim", TorchRuntime.path)
-            row("threads", "\(TorchRuntime.threadCount)")
+            try row("libtorch", "\(TorchRuntime.version()), kernels for \(try TorchRuntime.cpuCapability())")
+            try row("shim", TorchRuntime.path)
+            try row("threads", "\(TorchRuntime.threadCount)")
             let devices = try Device.cudaDeviceCount()
-            row("cuda devices", devices == 0 ? "none (a CPU libtorch, or no driver)" : "\(devices)")
+            try row("cuda devices", devices == 0 ? "none (a CPU libtorch, or no driver)" : "\(devices)")
             let isNative = try TorchRuntime.cpuMultipliesBFloat16()
             let device: Device = devices > 0 ? .cuda(0) : .cpu
             let dtype = try ComputeOptions.preferredDType(device)
@@ -38,21 +40,22 @@ struct DoctorCommand: ParsableCommand {
                 : isNative
                     ? "the CPU has avx512_bf16"
                     : "the CPU has no avx512_bf16, so bfloat16 would save memory but no time"
-            row("--device auto", "\(device)")
-            row("--dtype auto", "\(dtype): \(why)")
-            row(
+            try row("--device auto", "\(device)")
+            try row("--dtype auto", "\(dtype): \(why)")
+            try row(
                 "float32 products",
                 try TorchRuntime.multipliesFloat32ByOneDNN()
                     ? "oneDNN's: MKL has half-width kernels for this CPU" : "libtorch's default, or kernels of our own")
             for dtype in isNative ? [DType.float32, .bfloat16] : [.float32] {
-                row("linear layers", try LinearKernel.choose(dtype: dtype).reason)
+                try row("linear layers", try LinearKernel.choose(dtype: dtype).reason)
             }
         } catch {
-            row("libtorch", "missing")
+            try row("libtorch", "missing")
             problems.append("\(error)")
         }
-        row("cache", "\(CacheFolder.path)\(FileManager.default.fileExists(atPath: CacheFolder.path) ? "" : " (empty)")")
-        for problem in problems { print("\nmissing: \(problem)") }
+        try row(
+            "cache", "\(CacheFolder.path)\(FileManager.default.fileExists(atPath: CacheFolder.path) ? "" : " (empty)")")
+        for problem in problems { try Terminal.output("\nmissing: \(problem)") }
         if !problems.isEmpty { throw ExitCode(1) }
     }
 

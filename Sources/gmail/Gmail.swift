@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Terminal
 
 /// The command `gmail`.
 struct Gmail: AsyncParsableCommand {
@@ -39,10 +40,10 @@ enum Main {
             // Help and version are no errors; the parser prints them and leaves with 0.
             if code == .success { Gmail.exit(withError: error) }
             if code == .validationFailure {
-                FileHandle.standardError.write(Data((Gmail.fullMessage(for: error) + "\n").utf8))
+                Terminal.note(Gmail.fullMessage(for: error))
                 exit(2)
             }
-            FileHandle.standardError.write(Data("error: \(text(of: error))\n".utf8))
+            Terminal.note("error: \(text(of: error))")
             exit(1)
         }
     }

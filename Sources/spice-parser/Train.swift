@@ -1,5 +1,6 @@
 import ArgumentParser
 import CaptionMetrics
+import Files
 import Foundation
 import Safetensors
 

@@ -1,5 +1,6 @@
 import CaptionMetrics
 import Encoders
+import Files
 import Foundation
 import LanguageModels
 import Safetensors

@@ -1,10 +1,12 @@
 import CaptionMetrics
 import Datasets
 import Encoders
+import Files
 import Foundation
 import Images
 import LanguageModels
 import Safetensors
+import Terminal
 import Testing
 import Torch
 import TorchNN

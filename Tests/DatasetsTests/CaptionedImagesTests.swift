@@ -66,7 +66,7 @@ import Testing
             #"{"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": 2, "caption": "c"}]}"#,
             "annotations[0].image_id: expected the id of an image in the file, got 2"
         ),
-        (#"{"images": ["#, "top level: expected JSON, got the text ends too early, at byte 12"),
+        (#"{"images": ["#, "top level: expected JSON, got the text ends too early, at column 13"),
         (
             #"{"images": [{"filename": "a", "imgid": 0, "split": "test", "sentences": []}]}"#,
             "images[0].sentences: expected at least one caption, got none"

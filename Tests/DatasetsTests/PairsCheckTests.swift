@@ -1,4 +1,5 @@
 import Datasets
+import Files
 import Foundation
 import Safetensors
 import Testing
@@ -37,7 +38,7 @@ import Testing
         #expect(
             check.firstProblems.map(\.text).prefix(3) == [
                 "'\(path)' line 6: id 'p0' already stands in line 1; ids must be unique",
-                "'\(path)' line 7 is not valid JSON: the text ends too early, at byte 1",
+                "'\(path)' line 7 is not valid JSON: the text ends too early, at column 2",
                 "'\(path)' line 1: image '\(folder.file("real-0.png"))' cannot be read: No such file or directory",
             ])
         #expect(

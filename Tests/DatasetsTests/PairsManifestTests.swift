@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Safetensors
 import Testing
@@ -59,7 +60,7 @@ import Testing
     static let good = #"{"id": "a", "caption": "c", "real": "r", "generated": "g"}"#
 
     @Test(arguments: [
-        (#"{"id": "b", "caption": "c""#, "is not valid JSON: the text ends too early, at byte 26"),
+        (#"{"id": "b", "caption": "c""#, "is not valid JSON: the text ends too early, at column 27"),
         (#"["b"]"#, "expected a JSON object with id, caption, real and generated, got an array"),
         (#"{"id": "b", "real": "r", "generated": "g"}"#, "key 'caption' is missing"),
         (#"{"id": "b", "caption": null, "real": "r", "generated": "g"}"#, "key 'caption' is missing"),

@@ -104,7 +104,7 @@ import Testing
     static let badFiles: [(String, String, String)] = [
         (
             "metrics.jsonl", "{\"step\": 1, \"loss\": 2}\n{\"step\": 2, \"loss\": }\n{\"step\": 3}\n",
-            "'RUN/metrics.jsonl', line 2 is not valid JSON: expected a value at byte 20. Write the file again with the command that made it"
+            "'RUN/metrics.jsonl', line 2 is not valid JSON: expected a value at column 21. Write the file again with the command that made it"
         ),
         (
             "metrics.jsonl", "{\"loss\": 2}\n",
@@ -113,7 +113,7 @@ import Testing
         ("metrics.jsonl", "{\"step\": 1}\n[1]\n", "'RUN/metrics.jsonl', line 2: expected an object, got an array"),
         (
             "metrics.json", "{\n\"metrics\": [\n{]\n}",
-            "'RUN/metrics.json', line 3 is not valid JSON: expected a key in quotes at byte 16. Write the file again with the command that made it"
+            "'RUN/metrics.json', line 3 is not valid JSON: expected a key in quotes at line 3, column 2. Write the file again with the command that made it"
         ),
         (
             "metrics.json", "{\"CIDEr\": 1.0}",

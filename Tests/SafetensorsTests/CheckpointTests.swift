@@ -1,4 +1,6 @@
+import Files
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Safetensors
@@ -48,12 +50,12 @@ import Testing
     }
 
     static let messages: [(String, String)] = [
-        ("{", "index 'I': the text ends too early, at byte 1"),
+        ("{", "index 'I': the text ends too early, at column 2"),
         ("[]", "index 'I': it has no 'weight_map'"),
         (#"{"weight_map":[]}"#, "index 'I': 'weight_map' should be an object, got an array"),
         (#"{"weight_map":{}}"#, "index 'I': 'weight_map' is empty"),
         (#"{"weight_map":{"a":1}}"#, "index 'I': 'weight_map' entry 'a' should be a file name, got a number"),
-        (#"{"weight_map":{"a":"x","a":"x"}}"#, "index 'I': key 'a' occurs twice in one object, again at byte 23"),
+        (#"{"weight_map":{"a":"x","a":"x"}}"#, "index 'I': key 'a' occurs twice in one object, again at column 24"),
         (
             #"{"weight_map":{"a":"../x"}}"#,
             "index 'I': tensor 'a' is said to be in '../x'; expected a file name in the same folder"
@@ -85,7 +87,7 @@ import Testing
         #expect(throws: SafetensorsError.noCheckpoint(folder: folder.path)) {
             try SafetensorsCheckpoint(path: folder.path)
         }
-        #expect(throws: SafetensorsError.cannotOpen(path: folder.file("x"), reason: "no such file or folder")) {
+        #expect(throws: FileError.cannotOpen(path: folder.file("x"), reason: "No such file or directory")) {
             try SafetensorsCheckpoint(path: folder.file("x"))
         }
     }

@@ -1,4 +1,6 @@
+import Files
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Safetensors
@@ -49,15 +51,15 @@ import Testing
         Case(
             "not UTF-8", bytes: fileBytes(header: [0x7B, 0x22, 0xC3, 0x28, 0x22, 0x7D], data: 0),
             "'F': header is not UTF-8 (byte 2 of the header)"),
-        Case("not JSON", "{\"a\" 1}", "'F': header is not valid JSON: expected ':' at byte 5"),
-        Case("no text", "", "'F': header is not valid JSON: the text ends too early, at byte 0"),
-        Case("bad escape", #"{"\x":1}"#, "'F': header is not valid JSON: invalid escape in a string at byte 2"),
+        Case("not JSON", "{\"a\" 1}", "'F': header is not valid JSON: expected ':' at column 6"),
+        Case("no text", "", "'F': header is not valid JSON: the text ends too early, at column 1"),
+        Case("bad escape", #"{"\x":1}"#, "'F': header is not valid JSON: invalid escape in a string at column 3"),
         Case(
             "half a surrogate", #"{"\ud800":1}"#,
-            "'F': header is not valid JSON: unpaired surrogate escape in a string at byte 2"),
+            "'F': header is not valid JSON: unpaired surrogate escape in a string at column 3"),
         Case(
             "text after the value", "{} x",
-            "'F': header is not valid JSON: more text after the end of the JSON value, at byte 3"),
+            "'F': header is not valid JSON: more text after the end of the JSON value, at column 4"),
         Case(
             "deep nesting", String(repeating: "[", count: 100_000),
             "'F': header nests deeper than 8 levels; a safetensors header needs 3"),
@@ -135,10 +137,12 @@ import Testing
     @Test func openingMessages() throws {
         let folder = try TemporaryFolder()
         let missing = folder.file("none.safetensors")
-        #expect(throws: SafetensorsError.cannotOpen(path: missing, reason: "No such file or directory")) {
+        #expect(throws: FileError.cannotOpen(path: missing, reason: "No such file or directory")) {
             try SafetensorsFile(path: missing)
         }
-        #expect(throws: SafetensorsError.notRegularFile(path: folder.path)) { try SafetensorsFile(path: folder.path) }
+        #expect(throws: FileError.notRegularFile(path: folder.path, got: "a folder")) {
+            try SafetensorsFile(path: folder.path)
+        }
     }
 
     @Test func accessMessages() throws {

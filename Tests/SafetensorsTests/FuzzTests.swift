@@ -1,4 +1,6 @@
+import Files
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Safetensors
@@ -46,7 +48,7 @@ import Testing
                 }
             }
             try write(bytes, to: path)
-            do throws(SafetensorsError) {
+            do {
                 let file = try SafetensorsFile(path: path)
                 opened += 1
                 var sum: UInt64 = 0
@@ -56,7 +58,7 @@ import Testing
                     count += view.byteRange.count
                 }
                 #expect(count == file.dataByteCount && sum <= UInt64(count) * 255)
-            } catch {
+            } catch let error as SafetensorsError {
                 #expect(error.description.contains(path))
             }
         }

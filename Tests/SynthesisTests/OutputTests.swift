@@ -162,7 +162,7 @@ import Testing
         ),
         (
             "a.jsonl", #"{"id": "a", "caption": "x""#,
-            "'a.jsonl' line 1: expected JSON, got the text ends too early, at byte 26"
+            "'a.jsonl' line 1: expected JSON, got the text ends too early, at column 27"
         ),
         (
             "a.jsonl", #"{"id": "a", "caption": "x", "url": "y"}"#,

@@ -2,6 +2,7 @@ import Datasets
 import Foundation
 import Images
 import Safetensors
+import Terminal
 import Testing
 import Training
 

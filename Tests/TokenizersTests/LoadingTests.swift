@@ -34,7 +34,7 @@ import Testing
         #expect(try clip(["vocab.json": "{}"]).contains("holds neither"))
         #expect(
             try clip(["tokenizer.json": "{"])
-                == "'F/tokenizer.json' is not valid JSON: the text ends too early, at byte 1")
+                == "'F/tokenizer.json' is not valid JSON: the text ends too early, at column 2")
         #expect(try clip(["tokenizer.json": "{}"]) == "'F/tokenizer.json' has no 'model'")
         #expect(
             try clip(["vocab.json": "{\"a\":\"b\"}", "merges.txt": ""])

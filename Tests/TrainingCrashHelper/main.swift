@@ -2,6 +2,7 @@
 // delay after every batch gives whoever wants to kill it the time. Ends as `gmail align` does: 0, 130 or 143.
 
 import Foundation
+import Terminal
 import Training
 import TrainingTestSupport
 

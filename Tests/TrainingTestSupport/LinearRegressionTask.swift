@@ -3,6 +3,7 @@
 
 import Datasets
 import Foundation
+import Terminal
 import Torch
 import TorchNN
 import TorchOptim

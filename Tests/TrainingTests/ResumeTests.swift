@@ -1,5 +1,7 @@
+import Files
 import Foundation
 import Safetensors
+import Terminal
 import Testing
 import TrainingTestSupport
 

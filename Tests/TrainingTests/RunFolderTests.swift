@@ -1,4 +1,5 @@
 import Datasets
+import Files
 import Foundation
 import Safetensors
 import Testing
@@ -143,13 +144,13 @@ import TrainingTestSupport
         let settings = LoopSettings(totalSteps: 6, logEvery: 1, validationEvery: 0, checkpointEvery: 2)
         let loop = TrainingLoop(task: task, run: run, settings: settings) { position, skipped in
             try NotifyingSource(IndexSource(position: position, skipped: skipped)) { batch in
-                if batch == 2 { task.saveError = SafetensorsError.outOfSpace(path: "model.safetensors", needed: 123) }
+                if batch == 2 { task.saveError = FileError.outOfSpace(path: "model.safetensors", needed: 123) }
             }
         }
         #expect(
             message { try loop.run() }
-                == "the checkpoint of step 4 could not be written to '\(run.path)/checkpoints/step-000004': cannot write "
-                + "'model.safetensors': no space left on the device, 123 bytes are needed; nothing was changed. The last "
+                == "the checkpoint of step 4 could not be written to '\(run.path)/checkpoints/step-000004': no space left "
+                + "to write 'model.safetensors' (123 bytes); free some and run the command again. The last "
                 + "complete one is step 2; once the cause is mended, --resume goes on from it")
         #expect(try FileSystem.entries(run.checkpoints.folder) == ["step-000002"])
     }
@@ -159,7 +160,7 @@ import TrainingTestSupport
         let log = try MetricsLog(path: "/dev/full")
         #expect(
             message { try log.append(step: 1, [Metric("loss", 1)]) }
-                == "cannot write '/dev/full': no space left on the device; free some and resume")
+                == "no space left to write '/dev/full'; free some and run the command again")
     }
 
     @Test func aNonFiniteLossNamesStepAndSamples() throws {

@@ -1,5 +1,6 @@
 import Adapters
 import Encoders
+import Files
 import Foundation
 import Safetensors
 import Torch

@@ -2,6 +2,7 @@
 // - COCO's own `captions_val2014.json`: `images[]` {id, file_name} and `annotations[]` {image_id, caption};
 // - Karpathy's `dataset_coco.json` / `dataset_flickr30k.json`: `images[]` {filename, filepath?, split, sentences[]{raw}}.
 
+import Files
 import Foundation
 import Safetensors
 import StrictJSON

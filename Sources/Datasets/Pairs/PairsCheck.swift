@@ -1,5 +1,6 @@
 // What `gmail data check` finds out about a pairs manifest and the images it names.
 
+import Files
 import Foundation
 import Images
 import Safetensors
@@ -72,7 +73,7 @@ public struct PairsCheck: Sendable {
     /// - Parameters:
     ///   - kept: how many problems are kept with their text.
     ///   - progress: called from time to time with the images done and their number.
-    /// - Throws: `SafetensorsError.cannotOpen` for the manifest itself; everything else is a finding.
+    /// - Throws: `FileError` for the manifest itself; everything else is a finding.
     public init(
         manifest path: String, depth: Depth = .header, real: Pair.RealImages = .required, kept: Int = 10,
         progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }

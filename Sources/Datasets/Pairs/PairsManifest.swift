@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Safetensors
 
@@ -25,7 +26,7 @@ public final class PairsManifest: Sendable {
     ///   - real: whether lines may leave out `real`.
     ///   - report: called with each broken line's error, when given; opening goes on with the next line and those
     ///     pairs are left out. Without it the first one is thrown.
-    /// - Throws: ``DatasetError`` with the line number, `SafetensorsError.cannotOpen`.
+    /// - Throws: ``DatasetError`` with the line number, `FileError`.
     public init(
         path: String, real: Pair.RealImages = .required, report: ((DatasetError) throws -> Void)? = nil
     ) throws {

@@ -2,6 +2,7 @@
 //   000000000.jpg  the real image      000000000.gen.jpg  the generated one
 //   000000000.txt  the caption         000000000.json     the pair as in a manifest, its paths the members' names
 
+import Files
 import Foundation
 import Safetensors
 
@@ -29,7 +30,7 @@ public struct PairTarReader {
 
     private static let imageEndings = ["jpg", "jpeg", "png", "webp"]
 
-    /// - Throws: `SafetensorsError.cannotOpen`.
+    /// - Throws: `FileError`.
     public init(path: String, real: Pair.RealImages = .required) throws {
         self.path = path
         self.real = real

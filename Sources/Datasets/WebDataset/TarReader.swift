@@ -1,6 +1,7 @@
 // Tar archives, read front to back. POSIX.1-2001 ("pax"): 512-byte headers, content padded to 512 bytes, two empty blocks
 // at the end. Names longer than a header holds come in a pax header (`x`, key `path`) or GNU's own way (`L`).
 
+import Files
 import Foundation
 import Safetensors
 
@@ -17,7 +18,7 @@ public struct TarReader {
     private let file: MappedFile
     private var offset = 0
 
-    /// - Throws: `SafetensorsError.cannotOpen`, `.notRegularFile`.
+    /// - Throws: `FileError`.
     public init(path: String) throws {
         self.path = path
         file = try MappedFile(path: path)

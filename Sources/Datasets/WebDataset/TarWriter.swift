@@ -1,3 +1,4 @@
+import Files
 import Safetensors
 
 /// Appends regular files to a tar: ustar headers, a pax header where a name is too long. Equal content gives equal bytes:

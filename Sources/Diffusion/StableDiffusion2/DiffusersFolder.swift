@@ -1,4 +1,5 @@
 import Encoders
+import Files
 import Foundation
 import Safetensors
 import StrictJSON

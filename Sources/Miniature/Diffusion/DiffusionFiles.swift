@@ -1,4 +1,5 @@
 import Diffusion
+import Files
 import Foundation
 import Safetensors
 

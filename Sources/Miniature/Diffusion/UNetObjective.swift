@@ -1,5 +1,6 @@
 import Diffusion
 import Encoders
+import Files
 import Foundation
 import Safetensors
 import Torch

@@ -1,6 +1,8 @@
 import Datasets
+import Files
 import Foundation
 import Safetensors
+import Terminal
 import Torch
 import TorchNN
 import Training

@@ -1,3 +1,4 @@
+import Files
 import Safetensors
 
 // What stands on the table: the scene graph. Pictures (`SceneRenderer`) and captions (`CaptionGrammar`) both follow from it.

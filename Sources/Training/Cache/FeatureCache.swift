@@ -6,6 +6,7 @@
 //   CACHE/<space>/files.jsonl               path, size, mtime and content hash of files seen, one per line
 
 import Datasets
+import Files
 import Foundation
 import Safetensors
 import StrictJSON
@@ -130,7 +131,7 @@ public final class FeatureCache: @unchecked Sendable {
     // MARK: Keys
 
     /// The key of a file's content; the file is read only when its size or modification time is not the known one.
-    /// - Throws: `SafetensorsError.cannotOpen`, `.notRegularFile`.
+    /// - Throws: `FileError`.
     public func key(ofFile path: String) throws -> FeatureKey {
         FeatureKey(hexadecimal: try stats.contentHash(of: path))
     }

@@ -1,4 +1,5 @@
 import Foundation
+import Terminal
 
 /// How far a run is, on standard error: one line redrawn on a terminal, a line for every logged step otherwise.
 public final class ProgressReporter {
@@ -12,7 +13,7 @@ public final class ProgressReporter {
     /// - Parameter total: steps of the whole run.
     public init(
         style: Style, total: Int,
-        write: @escaping (String) -> Void = { FileHandle.standardError.write(Data($0.utf8)) }
+        write: @escaping (String) -> Void = { Terminal.write($0) }
     ) {
         line = ProgressLine(style: style, write: write)
         self.total = total

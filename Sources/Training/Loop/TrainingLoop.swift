@@ -1,5 +1,7 @@
 import Datasets
+import Files
 import Foundation
+import Terminal
 
 /// How long a loop runs and how often it does what.
 public struct LoopSettings: Sendable, Equatable {

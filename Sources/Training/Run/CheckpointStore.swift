@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Safetensors
 
@@ -57,18 +58,20 @@ public struct CheckpointStore: Sendable {
             try AtomicFile.write(PrettyJSON.encode(state), to: "\(temporary)/state.json")
             FileSystem.syncFolder(temporary)
             if FileSystem.exists(final) {
-                // A step reached a second time: the old one steps aside, since a folder cannot replace a full one.
-                let old = "\(folder)/\(Self.temporaryPrefix)old-\(tag)"
+                // A step reached a second time: the old one steps aside, since a folder cannot replace a full one. A
+                // process killed between the renames leaves it under a name that `all` and `removeLeftovers` know.
+                let old = replaced(Self.name(of: state.step))
+                try FileSystem.remove(old)
                 try FileSystem.rename(final, to: old)
                 try FileSystem.rename(temporary, to: final)
-                try FileSystem.removeTree(old)
+                try FileSystem.remove(old)
             } else {
                 try FileSystem.rename(temporary, to: final)
             }
             FileSystem.syncFolder(folder)
         } catch {
             if FileSystem.exists(temporary) {
-                do { try FileSystem.removeTree(temporary) } catch {
+                do { try FileSystem.remove(temporary) } catch {
                     // The first failure is the one to report; the left-over is removed when the run is next opened.
                 }
             }
@@ -81,11 +84,17 @@ public struct CheckpointStore: Sendable {
     /// Complete checkpoints, oldest first.
     public func all() throws -> [Checkpoint] {
         try FileSystem.entries(folder).compactMap { name in
-            guard let step = Self.step(of: name) else { return nil }
+            let own = name.hasPrefix(Self.replacedPrefix) ? String(name.dropFirst(Self.replacedPrefix.count)) : name
+            guard let step = Self.step(of: own), own == name || !FileSystem.exists("\(folder)/\(own)") else {
+                return nil
+            }
             let checkpoint = Checkpoint(folder: "\(folder)/\(name)", step: step)
             return isComplete(checkpoint) ? checkpoint : nil
         }.sorted { $0.step < $1.step }
     }
+
+    /// Where a checkpoint waits while another one takes its name.
+    private func replaced(_ name: String) -> String { "\(folder)/\(Self.replacedPrefix)\(name)" }
 
     /// The newest complete checkpoint; nil when there is none.
     public func latest() throws -> Checkpoint? { try all().last }
@@ -120,15 +129,20 @@ public struct CheckpointStore: Sendable {
 
     /// Removes all but the newest `count` complete checkpoints, oldest first.
     public func prune(keeping count: Int) throws {
-        for checkpoint in try all().dropLast(max(1, count)) { try FileSystem.removeTree(checkpoint.folder) }
+        for checkpoint in try all().dropLast(max(1, count)) { try FileSystem.remove(checkpoint.folder) }
     }
 
-    /// Removes what an interrupted write left behind.
+    /// Removes what an interrupted write left behind, and gives a checkpoint that had stepped aside its name back.
     public func removeLeftovers() throws {
-        for name in try FileSystem.entries(folder) where name.hasPrefix(Self.temporaryPrefix) {
-            try FileSystem.removeTree("\(folder)/\(name)")
+        for name in try FileSystem.entries(folder) {
+            let path = "\(folder)/\(name)"
+            if name.hasPrefix(Self.temporaryPrefix) { try FileSystem.remove(path) }
+            guard name.hasPrefix(Self.replacedPrefix) else { continue }
+            let final = "\(folder)/\(name.dropFirst(Self.replacedPrefix.count))"
+            if FileSystem.exists(final) { try FileSystem.remove(path) } else { try FileSystem.rename(path, to: final) }
         }
     }
 
     private static let temporaryPrefix = ".writing-"
+    private static let replacedPrefix = ".replaced-"
 }

@@ -4,6 +4,7 @@
 //   Event { double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5; SessionLog session_log = 7 }
 //   Summary { repeated Value value = 1 }   Value { string tag = 1; float simple_value = 2 }   SessionLog { status = 1 }
 
+import Files
 import Foundation
 
 /// A TensorBoard event file being appended to.

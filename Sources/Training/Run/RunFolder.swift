@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Safetensors
 
@@ -27,8 +28,9 @@ public struct RunFolder: Sendable {
     }
 
     /// Opens a run to go on with it as it was begun.
-    /// - Throws: ``TrainingError/noRun(path:)``.
+    /// - Throws: ``TrainingError/nothingToResume(path:)``.
     public static func resume(_ path: String) throws -> RunFolder {
+        guard exists(path) else { throw TrainingError.nothingToResume(path: path) }
         let run = try open(path)
         try run.checkpoints.removeLeftovers()
         return run
@@ -37,7 +39,7 @@ public struct RunFolder: Sendable {
     /// Opens a run to go on with it.
     /// - Parameter recipe: what the run is asked to do now; only its kind's ``Recipe/freeKeys`` may differ from what it
     ///   was begun with.
-    /// - Throws: ``TrainingError/noRun(path:)``, ``TrainingError/recipeChanged(path:keys:)``.
+    /// - Throws: ``TrainingError/nothingToResume(path:)``, ``TrainingError/recipeChanged(path:keys:)``.
     public static func resume<R: Recipe>(_ path: String, recipe: R) throws -> RunFolder {
         let run = try resume(path)
         let begun = try run.recipe(of: R.self)

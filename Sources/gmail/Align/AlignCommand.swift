@@ -1,6 +1,7 @@
 import Alignment
 import ArgumentParser
 import Encoders
+import Files
 import Foundation
 import Torch
 import Training

@@ -1,7 +1,9 @@
 import Alignment
 import ArgumentParser
 import Encoders
+import Files
 import Foundation
+import Terminal
 import Torch
 import Training
 
@@ -42,7 +44,7 @@ struct ExportCommand: ParsableCommand {
         } else {
             try aligned.exportMerged(to: out, base: folder)
         }
-        print("\(out) written (step \(aligned.step) of \(runFolder))")
+        try Terminal.output("\(out) written (step \(aligned.step) of \(runFolder))")
     }
 }
 

@@ -4,6 +4,7 @@ import Captioning
 import Encoders
 import Foundation
 import Images
+import Terminal
 import Torch
 
 /// `gmail caption`: says what is on images.
@@ -56,7 +57,7 @@ struct CaptionCommand: ParsableCommand {
         let runner = CaptionRunner(
             captioner: open.captioner, modality: modality, decoding: wanted, batchSize: batchSize)
         let isSilent = quiet || paths.count < 2
-        let progress = Progress("captioning", total: paths.count, unit: "images", quiet: isSilent)
+        let progress = JobProgress("captioning", total: paths.count, unit: "images", quiet: isSilent)
         var failed = 0
         try runner.run(paths) { index, result in
             switch result {
@@ -66,11 +67,11 @@ struct CaptionCommand: ParsableCommand {
                     ? Self.json(paths[index], caption, modality)
                     : paths.count == 1 ? caption.text : "\(paths[index]): \(caption.text)"
                 // Written through, so that a reader of the pipe sees each batch when it is done.
-                try FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))
+                try Terminal.output(line)
             case .failure(let error):
                 failed += 1
                 progress.say("error: \(error)")
-                if isSilent { FileHandle.standardError.write(Data("error: \(error)\n".utf8)) }
+                if isSilent { Terminal.note("error: \(error)") }
             }
             progress.advance(by: 1)
         }

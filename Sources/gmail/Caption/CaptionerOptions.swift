@@ -1,6 +1,7 @@
 import ArgumentParser
 import Captioning
 import Encoders
+import Files
 import Torch
 
 /// Which captioner: a run of `gmail train captioner`, or a checkpoint of ClipCap's authors.

@@ -3,8 +3,10 @@ import ArgumentParser
 import CaptionMetrics
 import Captioning
 import Datasets
+import Files
 import Foundation
 import Safetensors
+import Terminal
 import Torch
 
 /// `gmail evaluate captioning`: captions a set's images and scores them.
@@ -68,7 +70,7 @@ struct EvaluateCaptioning: ParsableCommand {
     func run() throws {
         let set = try EvaluationImages(file: captions, folder: images, split: split, limit: limit)
         let selection = try MetricSelection(metricOptions)
-        for omission in selection.omissions { FileHandle.standardError.write(Data("note: \(omission)\n".utf8)) }
+        for omission in selection.omissions { Terminal.note("note: \(omission)") }
         let open = try options.open(compute)
         let wanted = decoding.apply(to: open.captioner.decoding)
         let tags = try tags(open, wanted, set)
@@ -89,10 +91,10 @@ struct EvaluateCaptioning: ParsableCommand {
         let (results, report) = try CaptionScoring(selection: selection, quiet: quiet).score(pairing, tags: tags)
         try CaptionScoring.write(report, to: out)
         if json {
-            FileHandle.standardOutput.write(report)
+            try Terminal.output([UInt8](report))
         } else {
-            print(CaptionScoring.table(results))
-            print("\(out) and \(path) written")
+            try Terminal.output(CaptionScoring.table(results))
+            try Terminal.output("\(out) and \(path) written")
         }
     }
 
@@ -102,7 +104,7 @@ struct EvaluateCaptioning: ParsableCommand {
     ) throws {
         let runner = CaptionRunner(
             captioner: open.captioner, modality: modality, decoding: decoding, batchSize: batchSize)
-        let progress = Progress("captioning", total: set.images.count, unit: "images", quiet: quiet)
+        let progress = JobProgress("captioning", total: set.images.count, unit: "images", quiet: quiet)
         if !file.done.isEmpty {
             progress.say("\(file.done.count) images were captioned before")
             progress.advance(by: file.done.count)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Datasets
 import Foundation
+import Terminal
 
 /// `gmail data check`: is a pairs manifest, with all the images it names, fit to train on?
 struct DataCheck: AsyncParsableCommand {
@@ -31,15 +32,15 @@ struct DataCheck: AsyncParsableCommand {
         let check = try PairsCheck(
             manifest: pairs, depth: decode ? .full : .header, real: withoutReal ? .optional : .required
         ) { done, total in
-            if isTerminal { FileHandle.standardError.write(Data("\r\(done)/\(total) images\u{1B}[K".utf8)) }
+            if isTerminal { Terminal.write("\r\(done)/\(total) images\u{1B}[K") }
         }
-        if isTerminal { FileHandle.standardError.write(Data("\r\u{1B}[K".utf8)) }
+        if isTerminal { Terminal.write("\r\u{1B}[K") }
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            print(String(decoding: try encoder.encode(Findings(check)), as: UTF8.self))
+            try Terminal.output(String(decoding: try encoder.encode(Findings(check)), as: UTF8.self))
         } else {
-            print(check.text)
+            try Terminal.output(check.text)
         }
         if check.problemCount > 0 { throw ExitCode(1) }
     }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CaptionMetrics
 import Foundation
+import Terminal
 
 /// `gmail data meteor`: compiles METEOR's tables into the file that `gmail evaluate captions` maps.
 struct DataMeteor: AsyncParsableCommand {
@@ -29,10 +30,10 @@ struct DataMeteor: AsyncParsableCommand {
 
     func run() async throws {
         let result = try MeteorData.compile(from: source, to: out, force: force) { line in
-            FileHandle.standardError.write(Data((line + "\n").utf8))
+            Terminal.note(line)
         }
         let state = result.wasWritten ? "written" : "up to date"
-        print(
+        try Terminal.output(
             "\(result.path): \(state); \(result.bytes) bytes, \(result.words) words, \(result.phrases) phrases, "
                 + "\(result.paraphrases) paraphrases, sources \(result.sourceHash.prefix(12))")
     }

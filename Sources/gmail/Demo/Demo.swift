@@ -1,6 +1,8 @@
 import ArgumentParser
+import Files
 import Foundation
 import Safetensors
+import Terminal
 
 /// Runs the stages of `gmail demo`, each of them a command of this program.
 ///
@@ -133,5 +135,5 @@ struct Demo {
         if exists(path) { try FileManager.default.removeItem(atPath: path) }
     }
 
-    private func say(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+    private func say(_ text: String) { Terminal.note(text) }
 }

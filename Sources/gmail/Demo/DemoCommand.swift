@@ -1,7 +1,9 @@
 import Alignment
 import ArgumentParser
+import Files
 import Foundation
 import Safetensors
+import Terminal
 import Training
 
 /// `gmail demo`: the whole method in miniature.
@@ -87,7 +89,7 @@ struct DemoCommand: AsyncParsableCommand {
             let settings = try DemoSettings(
                 seed: seed, quick: quick, images: images, recipe: recipe, rank: rank, models: hash)
             let layout = DemoLayout(folder: seeds == 1 ? out : "\(out)/seed-\(seed)")
-            if seeds > 1 { FileHandle.standardError.write(Data("seed \(seed)\n".utf8)) }
+            if seeds > 1 { Terminal.note("seed \(seed)") }
             // The small models are the same for all seeds: the first one's demo trains them.
             let stages = DemoStages(
                 layout: layout, settings: settings, models: small, trainsModels: full && seed == self.seed,
@@ -102,6 +104,6 @@ struct DemoCommand: AsyncParsableCommand {
         let whole = DemoLayout(folder: out)
         try AtomicFile.write(results.json(), to: whole.results)
         try AtomicFile.write([UInt8](results.markdown.utf8), to: whole.table)
-        print(json ? String(decoding: try results.json(), as: UTF8.self) : results.text, terminator: "")
+        try Terminal.output(json ? String(decoding: try results.json(), as: UTF8.self) : results.text, terminator: "")
     }
 }

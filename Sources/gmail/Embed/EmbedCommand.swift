@@ -1,6 +1,7 @@
 import Alignment
 import ArgumentParser
 import Foundation
+import Terminal
 
 /// `gmail embed`: CLIP embeddings of images and texts.
 struct EmbedCommand: AsyncParsableCommand {
@@ -106,12 +107,12 @@ struct EmbedCommand: AsyncParsableCommand {
 
     private func report(_ summary: EmbedSummary, _ sidecar: FeatureSidecar) throws {
         if json {
-            print(try summary.json(out: out))
+            try Terminal.output(summary.json(out: out))
             return
         }
         guard !quiet else { return }
         if let images = summary.images {
-            print(
+            try Terminal.output(
                 String(
                     format:
                         "%d images, %.1f images/s (decode %.2f s, preprocessing %.2f s, model %.2f s, waiting for data %.2f s)",
@@ -119,9 +120,11 @@ struct EmbedCommand: AsyncParsableCommand {
                     summary.modelSeconds,
                     summary.waitingSeconds))
         }
-        if let texts = summary.texts { print("\(texts) texts") }
-        if summary.skipped > 0 { print("\(summary.skipped) files skipped; \(FeatureSidecar.path(for: out)) says why") }
-        print("\(out) written (\(summary.dtype) on \(summary.device))")
+        if let texts = summary.texts { try Terminal.output("\(texts) texts") }
+        if summary.skipped > 0 {
+            try Terminal.output("\(summary.skipped) files skipped; \(FeatureSidecar.path(for: out)) says why")
+        }
+        try Terminal.output("\(out) written (\(summary.dtype) on \(summary.device))")
     }
 }
 

@@ -1,8 +1,10 @@
 import Alignment
 import Encoders
+import Files
 import Foundation
 import Images
 import Safetensors
+import Terminal
 import Torch
 import TorchNN
 
@@ -64,7 +66,7 @@ struct Embedder {
         let start = clock.now
         // Measuring takes longer than embedding a few images; below that, weights stay where the file is mapped.
         if paths.count >= 64 { summary.kernel = try clip.prepareForInference()?.reason }
-        let progress = Progress("embedding", total: paths.count, unit: "images", quiet: quiet)
+        let progress = JobProgress("embedding", total: paths.count, unit: "images", quiet: quiet)
         let feed = try ImageFeed(paths: paths, preprocessing: preprocessing, batchSize: min(batchSize, paths.count))
         var modelTime = Duration.zero
         var names: [String] = []
@@ -102,7 +104,7 @@ struct Embedder {
     func embedTexts(
         _ lines: [String], into rows: FeatureRows, _ sidecar: inout FeatureSidecar, _ summary: inout EmbedSummary
     ) throws {
-        let progress = Progress("embedding", total: lines.count, unit: "texts", quiet: quiet)
+        let progress = JobProgress("embedding", total: lines.count, unit: "texts", quiet: quiet)
         for first in stride(from: 0, to: lines.count, by: batchSize) {
             let range = first..<min(first + batchSize, lines.count)
             let (ids, truncated) = try processor.tokens(Array(lines[range]), folder: folder)

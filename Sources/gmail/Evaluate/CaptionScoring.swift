@@ -1,5 +1,6 @@
 import CaptionMetrics
 import Foundation
+import Terminal
 
 /// Captions against references: tokenised, scored, written down. Behind `gmail evaluate captions` and `captioning`.
 struct CaptionScoring {
@@ -25,7 +26,7 @@ struct CaptionScoring {
     }
 
     private static func printError(_ text: String) {
-        FileHandle.standardError.write(Data((text + "\n").utf8))
+        Terminal.note(text)
     }
 
     /// Written under another name, then renamed: a file under its final name is complete.

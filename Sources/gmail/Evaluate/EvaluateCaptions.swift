@@ -1,6 +1,7 @@
 import ArgumentParser
 import CaptionMetrics
 import Foundation
+import Terminal
 
 /// `gmail evaluate captions`: scores generated captions against human ones.
 struct EvaluateCaptions: ParsableCommand {
@@ -54,9 +55,9 @@ struct EvaluateCaptions: ParsableCommand {
             "done in \((ContinuousClock.now - start).formatted(.units(allowed: [.seconds], fractionalPart: .show(length: 2))))"
         )
         if json {
-            FileHandle.standardOutput.write(report)
+            try Terminal.output([UInt8](report))
         } else {
-            print(CaptionScoring.table(results))
+            try Terminal.output(CaptionScoring.table(results))
         }
     }
 
@@ -65,7 +66,7 @@ struct EvaluateCaptions: ParsableCommand {
     }
 
     private static func printError(_ text: String) {
-        FileHandle.standardError.write(Data((text + "\n").utf8))
+        Terminal.note(text)
     }
 }
 

@@ -3,9 +3,11 @@ import ArgumentParser
 import Datasets
 import Encoders
 import Evaluation
+import Files
 import Foundation
 import Images
 import Safetensors
+import Terminal
 import Torch
 
 /// `gmail evaluate gap`: how far apart real and generated images lie, before and after alignment.
@@ -91,10 +93,10 @@ struct EvaluateGap: ParsableCommand {
             before: before, after: after, skipped: embeddings.skipped, mapFiles: mapFiles)
         try AtomicFile.write(report.json(), to: out)
         if json {
-            print(try report.json(), terminator: "")
+            try Terminal.output(report.json(), terminator: "")
         } else if !quiet {
-            print(report.text)
-            print("\(([out] + (mapFiles ?? [])).joined(separator: ", ")) written")
+            try Terminal.output(report.text)
+            try Terminal.output("\(([out] + (mapFiles ?? [])).joined(separator: ", ")) written")
         }
     }
 
@@ -121,8 +123,7 @@ struct EvaluateGap: ParsableCommand {
         let chosen = GapMap.sample(pairs: total, seed: seed)
         let method = GapMap.method(wanted, pairs: chosen.count)
         if method != wanted, !quiet {
-            FileHandle.standardError.write(
-                Data("\(total) pairs are too few for t-SNE (\(GapMap.fewestPairsForTSNE)): the map is PCA's\n".utf8))
+            Terminal.note("\(total) pairs are too few for t-SNE (\(GapMap.fewestPairsForTSNE)): the map is PCA's")
         }
         func map(_ side: GapEmbeddings.Side) throws -> GapMap {
             try GapMap(

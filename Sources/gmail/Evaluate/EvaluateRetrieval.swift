@@ -1,7 +1,9 @@
 import ArgumentParser
 import Evaluation
+import Files
 import Foundation
 import Safetensors
+import Terminal
 import Torch
 
 /// `gmail evaluate retrieval`: image-text retrieval with a CLIP folder.
@@ -55,8 +57,7 @@ struct EvaluateRetrieval: AsyncParsableCommand {
     func run() async throws {
         let data = try RetrievalSet(file: captions, folder: images, split: split)
         if data.withoutCaption > 0 {
-            FileHandle.standardError.write(
-                Data("note: \(data.withoutCaption) images of '\(captions)' have no caption and are left out\n".utf8))
+            Terminal.note("note: \(data.withoutCaption) images of '\(captions)' have no caption and are left out")
         }
         let (device, dtype) = try compute.resolve()
         let embedder = try Embedder(
@@ -66,10 +67,10 @@ struct EvaluateRetrieval: AsyncParsableCommand {
         let text = try result.json()
         try AtomicFile.write(text, to: out)
         if json {
-            print(text, terminator: "")
+            try Terminal.output(text, terminator: "")
         } else {
-            print(result.metrics.table)
-            print("\(out) written")
+            try Terminal.output(result.metrics.table)
+            try Terminal.output("\(out) written")
         }
     }
 }

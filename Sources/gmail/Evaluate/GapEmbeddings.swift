@@ -4,6 +4,7 @@ import Encoders
 import Evaluation
 import Foundation
 import Images
+import Terminal
 import Torch
 
 /// Pairs through the base model and, with a run, through the aligned one: every file is decoded once for both.
@@ -39,7 +40,7 @@ struct GapEmbeddings {
             realPaths.append(path)
         }
         let generatedPaths = pairs.map(\.generated)
-        let progress = Progress(
+        let progress = JobProgress(
             "embedding", total: realPaths.count + generatedPaths.count + pairs.count, unit: "inputs", quiet: quiet)
         let base: (Tensor) throws -> Tensor = { clip.imageFeatures($0) }
         var skipped: [GapReport.Skipped] = []

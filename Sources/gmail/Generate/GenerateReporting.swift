@@ -1,15 +1,16 @@
 import Foundation
 import Synthesis
+import Terminal
 import Torch
 
 /// A run's events as lines and a bar on standard error.
 final class GenerateProgress {
-    private var progress: Progress
+    private var progress: JobProgress
     private let isQuiet: Bool
 
     init(quiet: Bool) {
         isQuiet = quiet
-        progress = Progress("generating", total: 0, unit: "images", quiet: quiet)
+        progress = JobProgress("generating", total: 0, unit: "images", quiet: quiet)
     }
 
     func say(_ text: String) { progress.say(text) }
@@ -19,7 +20,7 @@ final class GenerateProgress {
         case .started(let total, let finished):
             if finished > 0 { progress.say("\(finished) of \(total) images are there already") }
             // Rate and remaining time are of what this run makes.
-            progress = Progress("generating", total: total - finished, unit: "images", quiet: isQuiet)
+            progress = JobProgress("generating", total: total - finished, unit: "images", quiet: isQuiet)
         case .finished(let images): progress.advance(by: images)
         case .estimate(let estimate): progress.say(estimate.text)
         case .retried(let id, let reason, let dtype): progress.say("'\(id)' came out \(reason); made again in \(dtype)")
@@ -114,7 +115,7 @@ enum GenerateRealImages {
         let error = SynthesisError.missingRealImages(
             folder: folder.isEmpty ? "." : folder, count: missing.count, total: seen.count, first: first)
         if given != nil { throw error }
-        FileHandle.standardError.write(Data("warning: \(error)\n".utf8))
+        Terminal.note("warning: \(error)")
         return folder
     }
 }

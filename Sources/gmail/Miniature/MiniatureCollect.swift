@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Miniature
+import Terminal
 
 /// `gmail miniature collect`: finished trainings as the folder that ships.
 struct MiniatureCollect: ParsableCommand {
@@ -57,7 +58,7 @@ struct MiniatureCollect: ParsableCommand {
                 collecting: Dictionary(uniqueKeysWithValues: runs.compactMap { model, run in run.map { (model, $0) } }),
                 commit: commit, to: out)
         }
-        print(
+        try Terminal.output(
             String(
                 format: "%@: %d files, %.1f MiB", out, collection.files.count,
                 Double(collection.totalBytes) / 1_048_576))

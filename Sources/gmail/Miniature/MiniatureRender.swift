@@ -1,10 +1,12 @@
 import ArgumentParser
 import Datasets
+import Files
 import Foundation
 import Images
 import Miniature
 import Safetensors
 import StrictJSON
+import Terminal
 
 /// `gmail miniature render`: scenes of a split as files.
 struct MiniatureRender: AsyncParsableCommand {
@@ -47,7 +49,7 @@ struct MiniatureRender: AsyncParsableCommand {
         }
         let partial = "\(out)/.rendering-\(split.rawValue)"
         if FileManager.default.fileExists(atPath: partial) { try FileManager.default.removeItem(atPath: partial) }
-        let progress = Progress("rendering", total: count, unit: "scenes", quiet: quiet)
+        let progress = JobProgress("rendering", total: count, unit: "scenes", quiet: quiet)
         let pictures = try dataset.write(to: partial) { progress.advance(by: $0) }
         let sheet = try ContactSheet.make(Array(pictures.prefix(48)), columns: 8, scale: 2)
         try AtomicFile.write(ImageEncoder.png(sheet), to: "\(partial)/contact_sheet_\(split.rawValue).png")
@@ -63,7 +65,7 @@ struct MiniatureRender: AsyncParsableCommand {
             try FileManager.default.moveItem(atPath: "\(partial)/\(name)", toPath: path)
         }
         try FileManager.default.removeItem(atPath: partial)
-        print("\(target): \(count) scenes, \(dataset.captions.count) captions")
+        try Terminal.output("\(target): \(count) scenes, \(dataset.captions.count) captions")
     }
 }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Miniature
+import Terminal
 import Torch
 import Training
 
@@ -38,7 +39,7 @@ struct MiniatureTrainOptions: ParsableArguments {
         try TorchRuntime.keepFreedMemory()
         let trainer = MiniatureTrainer(
             recipe, path: out, inputs: inputs, hasPictures: hasPictures, objective: objective)
-        let bar = Progress(
+        let bar = JobProgress(
             "rendering", total: recipe.data.scenes + recipe.data.validationScenes, unit: "scenes", quiet: quiet)
         var rendered = 0
         let outcome = try trainer.run(
@@ -49,8 +50,8 @@ struct MiniatureTrainOptions: ParsableArguments {
             rendered = done
         }
         switch outcome {
-        case .finished(let step): print("\(trainer.modelFolder) written (\(step) steps)")
-        case .interrupted(let step, _): print("\(out): stopped at step \(step); go on with --resume")
+        case .finished(let step): try Terminal.output("\(trainer.modelFolder) written (\(step) steps)")
+        case .interrupted(let step, _): try Terminal.output("\(out): stopped at step \(step); go on with --resume")
         }
         if outcome.exitCode != 0 { throw ExitCode(outcome.exitCode) }
     }

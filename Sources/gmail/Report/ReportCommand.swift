@@ -1,7 +1,9 @@
 import ArgumentParser
+import Files
 import Foundation
 import Report
 import Safetensors
+import Terminal
 
 /// `gmail report`: runs compared on one page.
 struct ReportCommand: ParsableCommand {
@@ -63,18 +65,18 @@ struct ReportCommand: ParsableCommand {
             Self.note("note: \(run.label): \(run.notes.joined(separator: "; "))")
         }
         if json {
-            print(try report.json(page: out), terminator: "")
+            try Terminal.output(report.json(page: out), terminator: "")
             return
         }
         if !quiet {
             for table in [report.captionTable, report.retrievalTable, report.gapTable].compactMap({ $0 }) {
-                print(table.text(width: Self.terminalWidth) + "\n")
+                try Terminal.output(table.text(width: Self.terminalWidth) + "\n")
             }
         }
-        print("\(out) written")
+        try Terminal.output("\(out) written")
     }
 
-    private static func note(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+    private static func note(_ text: String) { Terminal.note(text) }
 
     /// Columns of the terminal; nil (no limit) when standard output is none.
     private static var terminalWidth: Int? {

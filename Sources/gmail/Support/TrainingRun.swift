@@ -2,7 +2,9 @@
 
 import ArgumentParser
 import Datasets
+import Files
 import Foundation
+import Terminal
 import Torch
 import Training
 
@@ -135,13 +137,13 @@ extension TrainingRunOptions {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
             let summary = Summary(run: run.path, step: outcome.step, checkpoint: checkpoint, finished: isFinished)
-            print(String(decoding: try encoder.encode(summary), as: UTF8.self))
+            try Terminal.output(String(decoding: try encoder.encode(summary), as: UTF8.self))
         } else if !quiet {
-            print(
+            try Terminal.output(
                 isFinished
                     ? "\(run.path): \(outcome.step) steps done" + (ending.next.map { "; \($0)" } ?? "")
                     : "\(run.path): stopped at step \(outcome.step); go on with --resume")
-            if let checkpoint, let holds = ending.checkpoint { print("\(holds): \(checkpoint)") }
+            if let checkpoint, let holds = ending.checkpoint { try Terminal.output("\(holds): \(checkpoint)") }
         }
     }
 }

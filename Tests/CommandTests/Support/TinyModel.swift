@@ -1,4 +1,5 @@
 import Encoders
+import Files
 import Foundation
 import Images
 import Safetensors

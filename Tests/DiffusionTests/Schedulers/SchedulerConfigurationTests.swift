@@ -37,7 +37,7 @@ import Testing
     }
 
     private static let messages: [(file: String, steps: Int, text: String)] = [
-        ("{", 10, "FILE: is no JSON: the text ends too early, at byte 1"),
+        ("{", 10, "FILE: is no JSON: the text ends too early, at column 2"),
         ("[]", 10, "FILE: is no JSON object but an array"),
         (
             #"{"_class_name": "LCMScheduler"}"#, 10,

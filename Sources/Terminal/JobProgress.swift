@@ -1,9 +1,8 @@
 import Foundation
-import Training
 
 /// Progress of a counted job on standard error: a bar with rate and remaining time on a terminal, a plain line every few
 /// seconds otherwise, nothing when quiet.
-final class Progress {
+public final class JobProgress {
     private let line: ProgressLine
     private let label: String
     private let unit: String
@@ -12,14 +11,14 @@ final class Progress {
     private var lastLine = ContinuousClock.now
     private var done = 0
 
-    init(_ label: String, total: Int, unit: String, quiet: Bool) {
+    public init(_ label: String, total: Int, unit: String, quiet: Bool) {
         line = ProgressLine(style: .automatic(quiet: quiet))
         self.label = label
         self.unit = unit
         self.total = total
     }
 
-    func advance(by count: Int, note: String = "") {
+    public func advance(by count: Int, note: String = "") {
         done += count
         let now = ContinuousClock.now
         let isLast = done >= total
@@ -39,10 +38,10 @@ final class Progress {
     }
 
     /// A line that stays, above the bar.
-    func say(_ text: String) { line.note(text) }
+    public func say(_ text: String) { line.note(text) }
 }
 
 extension Duration {
     /// As a number of seconds.
-    var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+    package var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
 }

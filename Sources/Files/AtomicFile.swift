@@ -7,7 +7,7 @@ import Foundation
 /// symbolic link is replaced by a plain file.
 public enum AtomicFile {
     /// Writes `bytes` to `path`.
-    /// - Throws: ``SafetensorsError/outOfSpace(path:needed:)``, ``SafetensorsError/writeFailed(path:operation:reason:)``.
+    /// - Throws: ``FileError/outOfSpace(path:needed:)``, ``FileError/failed(path:operation:reason:)``.
     public static func write(_ bytes: some Sequence<UInt8>, to path: String) throws {
         let contiguous = ContiguousArray(bytes)
         try contiguous.withUnsafeBytes { try write($0, to: path) }
@@ -48,10 +48,10 @@ public struct AtomicFileSink {
     /// Bytes appended so far.
     public private(set) var count = 0
 
-    init(path: String, expecting byteCount: Int) throws(SafetensorsError) {
+    init(path: String, expecting byteCount: Int) throws(FileError) {
         let folder = Self.folder(of: path)
         let name = path.split(separator: "/", omittingEmptySubsequences: true).last.map(String.init) ?? ""
-        guard !name.isEmpty else { throw .writeFailed(path: path, operation: "open", reason: "not a file name") }
+        guard !name.isEmpty else { throw .failed(path: path, operation: "writing", reason: "not a file name") }
         var generator = SystemRandomNumberGenerator()
         // Kept short, so that a name near the limit of 255 bytes still has room.
         let tag = String(UInt64.random(in: 0...UInt64.max, using: &generator), radix: 36)
@@ -65,7 +65,7 @@ public struct AtomicFileSink {
     }
 
     /// Appends a piece.
-    public mutating func append(_ bytes: UnsafeRawBufferPointer) throws(SafetensorsError) {
+    public mutating func append(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
         var rest = bytes
         while let base = rest.baseAddress, rest.count > 0 {
             // Linux writes at most 2 GiB - 4 KiB at once.
@@ -84,21 +84,21 @@ public struct AtomicFileSink {
         try bytes.withUnsafeBytes { try append($0) }
     }
 
-    private func failure(_ operation: String, _ code: Int32) -> SafetensorsError {
+    private func failure(_ operation: String, _ code: Int32) -> FileError {
         if code == ENOSPC || code == EDQUOT { return .outOfSpace(path: path, needed: max(expected, count)) }
-        return .writeFailed(path: path, operation: operation, reason: errorText(code))
+        return .failed(path: path, operation: operation, reason: errorText(code))
     }
 
     /// Refuses at once what the device has no room for. Another program may still fill it meanwhile; then the write
     /// that fails says the same.
-    private func checkSpace(in folder: String, for byteCount: Int) throws(SafetensorsError) {
+    private func checkSpace(in folder: String, for byteCount: Int) throws(FileError) {
         var status = statvfs()
         guard statvfs(folder, &status) == 0 else { return }
         let (available, overflow) = UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
         if !overflow, UInt64(byteCount) > available { throw .outOfSpace(path: path, needed: byteCount) }
     }
 
-    mutating func commit() throws(SafetensorsError) {
+    mutating func commit() throws(FileError) {
         guard fsync(descriptor) == 0 else { throw failure("fsync", errno) }
         let closed = close(descriptor)
         descriptor = -1

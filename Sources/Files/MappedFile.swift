@@ -11,16 +11,11 @@ public final class MappedFile: @unchecked Sendable {
     /// be the very call that returned this pointer: hold it with `withExtendedLifetime`, or use ``withUnsafeBytes(_:)``.
     public let bytes: UnsafeRawBufferPointer
 
-    /// - Throws: ``SafetensorsError/cannotOpen(path:reason:)`` or ``SafetensorsError/notRegularFile(path:)``.
-    public init(path: String) throws(SafetensorsError) {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw .cannotOpen(path: path, reason: errorText(errno)) }
+    /// - Throws: ``FileError/cannotOpen(path:reason:)`` or ``FileError/notRegularFile(path:got:)``.
+    public init(path: String) throws(FileError) {
+        let (descriptor, count) = try RegularFile.open(path)
         defer { close(descriptor) }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw .cannotOpen(path: path, reason: errorText(errno)) }
-        guard status.st_mode & S_IFMT == S_IFREG else { throw .notRegularFile(path: path) }
         self.path = path
-        let count = Int(status.st_size)
         guard count > 0 else {
             bytes = UnsafeRawBufferPointer(start: nil, count: 0)
             return
@@ -43,6 +38,3 @@ public final class MappedFile: @unchecked Sendable {
         if let base = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: base), bytes.count) }
     }
 }
-
-/// The C library's text for an error number.
-func errorText(_ code: Int32) -> String { String(cString: strerror(code)) }

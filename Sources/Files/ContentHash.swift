@@ -11,8 +11,8 @@ public enum ContentHash {
     public static func sha256(of text: String) -> String { sha256(of: Array(text.utf8)) }
 
     /// The hash of a file's content; the file is mapped, not read into memory.
-    /// - Throws: ``SafetensorsError/cannotOpen(path:reason:)``, ``SafetensorsError/notRegularFile(path:)``.
-    public static func sha256(ofFile path: String) throws(SafetensorsError) -> String {
+    /// - Throws: ``FileError/cannotOpen(path:reason:)``, ``FileError/notRegularFile(path:got:)``.
+    public static func sha256(ofFile path: String) throws(FileError) -> String {
         let file = try MappedFile(path: path)
         return file.withUnsafeBytes { sha256(of: $0) }
     }

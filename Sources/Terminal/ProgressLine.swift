@@ -1,8 +1,9 @@
+import Files
 import Foundation
 
 /// How progress shows itself on standard error: one line redrawn on a terminal, plain lines otherwise, or nothing.
 ///
-/// What the line says is the caller's: `ProgressReporter` words training, the command's `Progress` counted jobs.
+/// What the line says is the caller's: `ProgressReporter` words training, `JobProgress` counted jobs.
 public final class ProgressLine {
     public enum Style: Sendable {
         case bar
@@ -21,7 +22,7 @@ public final class ProgressLine {
     private var lastDrawn: ContinuousClock.Instant?
 
     public init(
-        style: Style, write: @escaping (String) -> Void = { FileHandle.standardError.write(Data($0.utf8)) }
+        style: Style, write: @escaping (String) -> Void = { Terminal.write($0) }
     ) {
         self.style = style
         self.write = write
@@ -35,7 +36,7 @@ public final class ProgressLine {
         switch style {
         case .quiet: return
         case .lines:
-            if isLineDue { write(text() + "\n") }
+            if isLineDue { write(printable(text()) + "\n") }
         case .bar:
             let now = ContinuousClock.now
             if let lastDrawn, now - lastDrawn < .milliseconds(100), done < total { return }
@@ -43,7 +44,7 @@ public final class ProgressLine {
             let width = 24
             let filled = total > 0 ? min(width, width * done / total) : width
             let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
-            write("\r\(bar) \(text())\u{1B}[K")
+            write("\r\(bar) \(printable(text()))\u{1B}[K")
             isLineOpen = true
         }
     }
@@ -51,7 +52,7 @@ public final class ProgressLine {
     /// A message of its own line, which stays.
     public func note(_ text: String) {
         guard style != .quiet else { return }
-        write((isLineOpen ? "\r\u{1B}[K" : "") + text + "\n")
+        write((isLineOpen ? "\r\u{1B}[K" : "") + printable(text) + "\n")
         isLineOpen = false
         lastDrawn = nil
     }

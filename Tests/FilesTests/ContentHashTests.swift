@@ -1,7 +1,9 @@
+import Files
 import Foundation
+import TestSupport
 import Testing
 
-@testable import Safetensors
+@testable import Files
 
 @Suite struct ContentHashTests {
     /// FIPS 180-4 and NIST's long message.
@@ -21,7 +23,7 @@ import Testing
         let bytes = [UInt8](repeating: UInt8(ascii: "a"), count: 1_000_000)
         #expect(ContentHash.sha256(of: bytes) == expected)
         let folder = try TemporaryFolder()
-        try write(bytes, to: folder.file("a"))
+        try folder.write(bytes, to: "a")
         #expect(try ContentHash.sha256(ofFile: folder.file("a")) == expected)
     }
 

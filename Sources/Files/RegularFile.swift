@@ -1,0 +1,57 @@
+import Foundation
+
+/// Opening a file that a user named: it must be a regular one, since a pipe or a device would be waited for without end.
+package enum RegularFile {
+    /// Opens the file for reading.
+    /// - Returns: the descriptor, which the caller closes, and the file's size in bytes.
+    /// - Throws: ``FileError/cannotOpen(path:reason:)``, ``FileError/notRegularFile(path:got:)``.
+    package static func open(_ path: String) throws(FileError) -> (descriptor: Int32, size: Int) {
+        guard !path.utf8.contains(0) else {
+            throw .cannotOpen(path: printable(path), reason: "its name has a NUL character in it")
+        }
+        // Opening a pipe would wait for somebody to write into it.
+        let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+        guard descriptor >= 0 else { throw .cannotOpen(path: path, reason: errorText(errno)) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else {
+            let reason = errorText(errno)
+            close(descriptor)
+            throw .cannotOpen(path: path, reason: reason)
+        }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            close(descriptor)
+            throw .notRegularFile(path: path, got: kind(status.st_mode))
+        }
+        return (descriptor, Int(status.st_size))
+    }
+
+    /// The whole file.
+    /// - Throws: ``FileError``.
+    package static func bytes(_ path: String) throws(FileError) -> [UInt8] {
+        let (descriptor, size) = try open(path)
+        defer { close(descriptor) }
+        var failure: FileError?
+        let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+            while count < size {
+                let got = read(descriptor, buffer.baseAddress! + count, min(size - count, 1 << 30))
+                if got < 0, errno == EINTR { continue }
+                if got < 0 { failure = .cannotOpen(path: path, reason: errorText(errno)) }
+                guard got > 0 else { return }
+                count += got
+            }
+        }
+        if let failure { throw failure }
+        return bytes
+    }
+
+    /// What stands there instead of a file, in the words of an error.
+    package static func kind(_ mode: mode_t) -> String {
+        switch mode & S_IFMT {
+        case S_IFDIR: "a folder"
+        case S_IFIFO: "a named pipe"
+        case S_IFSOCK: "a socket"
+        case S_IFCHR, S_IFBLK: "a device"
+        default: "no regular file"
+        }
+    }
+}
