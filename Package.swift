@@ -7,6 +7,7 @@ let package = Package(
     products: [
         .executable(name: "gmail", targets: ["gmail"]),
         .library(name: "Safetensors", targets: ["Safetensors"]),
+        .library(name: "ModelFolders", targets: ["ModelFolders"]),
         .library(name: "Torch", targets: ["Torch"]),
         .library(name: "TorchNN", targets: ["TorchNN"]),
         .library(name: "TorchOptim", targets: ["TorchOptim"]),
@@ -44,9 +45,10 @@ let package = Package(
         .target(name: "Terminal", dependencies: ["Files"]),
         .target(name: "StrictJSON", dependencies: ["Files"]),
         .target(name: "Safetensors", dependencies: ["Files", "StrictJSON"]),
+        .target(name: "ModelFolders", dependencies: ["Files", "StrictJSON"]),
         // F1
         .target(name: "Torch", dependencies: ["CTorch"]),
-        .target(name: "TorchNN", dependencies: ["Torch", "Safetensors"]),
+        .target(name: "TorchNN", dependencies: ["Torch", "Safetensors", "ModelFolders"]),
         .target(name: "TorchOptim", dependencies: ["Torch", "TorchNN"]),
         // F2
         .target(name: "Tokenizers", dependencies: ["Files", "StrictJSON"]),

@@ -1,3 +1,4 @@
+import ModelFolders
 import Safetensors
 import Torch
 
@@ -49,6 +50,26 @@ public struct Weights {
             }
         }
         self.init(source: path, entries: entries)
+    }
+
+    /// The tensors of a model's weight files, whatever their format.
+    /// - Throws: `SafetensorsError`, `TorchError`, `WeightsError`.
+    public init(_ files: WeightFiles) throws {
+        switch files.format {
+        case .safetensors: try self.init(path: files.path)
+        case .pickle:
+            let folder = files.path.lastIndex(of: "/").map { String(files.path[..<$0]) } ?? "."
+            let parts = files.names.filter { !$0.hasSuffix(".json") }
+            var entries: [String: Entry] = [:]
+            for part in parts {
+                for (key, entry) in try Weights(stateDict: "\(folder)/\(part)").entries {
+                    guard entries.updateValue(entry, forKey: key) == nil else {
+                        throw WeightsError.repeatedKey(source: files.path, key: key)
+                    }
+                }
+            }
+            self.init(source: files.path, entries: entries)
+        }
     }
 
     public subscript(key: String) -> Entry? { entries[key] }
