@@ -1,0 +1,46 @@
+import Files
+import Synchronization
+
+/// A family of models: what recognises its folders. How one is opened is the business of the floor that knows the kind
+/// (encoders, language models, captioners, generators).
+public protocol ModelFamily: Sendable {
+    /// What messages call it, such as `CLIP`.
+    var name: String { get }
+    /// Whether the folder holds a model of the family, told by `model_type` and the names of files; weights are not opened.
+    func recognises(_ folder: ModelFolder) throws -> Bool
+}
+
+/// The families of one kind: those that come with the package, and those that a program adds.
+///
+/// This is the one place where a new family is named. The first that recognises a folder opens it; what was added last is
+/// asked first.
+public final class FamilyList<Family: ModelFamily>: Sendable {
+    /// `encoder`, `language model`: the kind in messages.
+    public let kind: String
+    private let list: Mutex<[Family]>
+
+    public init(kind: String, _ families: [Family]) {
+        self.kind = kind
+        list = Mutex(families)
+    }
+
+    public var all: [Family] { list.withLock { $0 } }
+
+    /// Adds a family; it is asked before the others.
+    public func add(_ family: Family) { list.withLock { $0.insert(family, at: 0) } }
+
+    /// The family of a folder.
+    /// - Throws: ``ModelFolderError/unknownFamily(path:kind:got:known:)``, and what is wrong with the folder's files.
+    public func family(of folder: ModelFolder) throws -> Family {
+        let families = all
+        if let family = try families.first(where: { try $0.recognises(folder) }) { return family }
+        let got: String
+        if let type = try folder.modelType() {
+            got = "a model of type '\(printable(type))'"
+        } else {
+            got = folder.has("config.json") ? "a config.json without 'model_type'" : "no config.json"
+        }
+        throw ModelFolderError.unknownFamily(
+            path: folder.path, kind: kind, got: got, known: families.map(\.name).sorted())
+    }
+}
