@@ -60,7 +60,7 @@ let package = Package(
         .target(
             name: "Encoders",
             dependencies: ["Files", "Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers"]),
-        .target(name: "Adapters", dependencies: ["Files", "Torch", "TorchNN", "Safetensors", "StrictJSON"]),
+        .target(name: "Adapters", dependencies: ["Files", "ModelFolders", "Torch", "TorchNN", "StrictJSON"]),
         .target(
             name: "Diffusion",
             dependencies: [
@@ -156,7 +156,8 @@ let package = Package(
         .testTarget(name: "TorchOptimTests", dependencies: ["TorchOptim"]),
         .testTarget(name: "EncodersTests", dependencies: ["Encoders"], resources: [.copy("Fixtures")]),
         .testTarget(
-            name: "AdaptersTests", dependencies: ["Adapters", "Encoders", "TorchOptim"], resources: [.copy("Fixtures")]),
+            name: "AdaptersTests", dependencies: ["Adapters", "Encoders", "LanguageModels", "TorchOptim", "TestSupport"],
+            resources: [.copy("Fixtures")]),
         .testTarget(name: "DiffusionTests", dependencies: ["Diffusion"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "LanguageModelsTests", dependencies: ["LanguageModels", "TorchOptim"],
