@@ -51,7 +51,7 @@ let package = Package(
         .target(name: "TorchNN", dependencies: ["Torch", "Safetensors", "ModelFolders"]),
         .target(name: "TorchOptim", dependencies: ["Torch", "TorchNN"]),
         // F2
-        .target(name: "Tokenizers", dependencies: ["Files", "StrictJSON"]),
+        .target(name: "Tokenizers", dependencies: ["Files", "StrictJSON", "ModelFolders"]),
         .target(name: "Images", dependencies: ["Files", "CImageCodecs"]),
         .target(
             name: "CaptionMetrics", dependencies: ["Files", "Safetensors"],
@@ -159,7 +159,8 @@ let package = Package(
             name: "AlignmentTests", dependencies: ["Alignment"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "CaptioningTests", dependencies: ["Captioning", "CaptionMetrics"], resources: [.copy("Fixtures")]),
-        .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "TokenizersTests", dependencies: ["Tokenizers", "TestSupport"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
         .testTarget(name: "SynthesisTests", dependencies: ["Synthesis"]),
         .testTarget(name: "MiniatureTests", dependencies: ["Miniature", "Evaluation"]),

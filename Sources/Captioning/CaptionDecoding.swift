@@ -80,25 +80,25 @@ extension ClipCapModel {
         let prefix = inferenceMode {
             self.prefix(features.to(.float32)).to(languageModel.decoder.finalNorm.weight.dtype)
         }
-        let stop = try stopToken(tokenizer)
+        let stop = stopToken(tokenizer)
         let room = languageModel.contextLength - configuration.prefixLength + 1
         let limit = min(decoding.maximumTokens, room)
         if decoding.method == .clipcapBeam {
             let search = ClipCapBeamSearch(beamCount: decoding.beams, maximumTokens: limit, stopToken: stop)
-            return try search(languageModel, prefix: prefix).map { beams in
-                try caption(beams[0].tokens, score: beams[0].score, stop: stop, tokenizer)
+            return search(languageModel, prefix: prefix).map { beams in
+                caption(beams[0].tokens, score: beams[0].score, stop: stop, tokenizer)
             }
         }
         let settings = GenerationSettings(decoding.strategy, maximumNewTokens: limit, stopTokens: [stop])
         let sequences = try languageModel.generate(
             prefixes: prefix, settings, draws: decoding.draws(rows: features.size(0), tokens: limit, first: firstIndex))
-        return try sequences.map {
-            try caption($0[0].tokens, score: $0[0].score.map(Double.init), stop: stop, tokenizer)
+        return sequences.map {
+            caption($0[0].tokens, score: $0[0].score.map(Double.init), stop: stop, tokenizer)
         }
     }
 
     /// The token that ends a caption.
-    private func stopToken(_ tokenizer: GPT2Tokenizer) throws -> Int {
+    private func stopToken(_ tokenizer: GPT2Tokenizer) -> Int {
         switch configuration.ending {
         case .endOfText: return tokenizer.endID
         case .period:
@@ -108,10 +108,10 @@ extension ClipCapModel {
         }
     }
 
-    private func caption(_ tokens: [Int], score: Double?, stop: Int, _ tokenizer: GPT2Tokenizer) throws -> Caption {
+    private func caption(_ tokens: [Int], score: Double?, stop: Int, _ tokenizer: GPT2Tokenizer) -> Caption {
         // The period belongs to the caption, the end-of-text token does not.
         let content = configuration.ending == .endOfText && tokens.last == stop ? tokens.dropLast() : tokens[...]
-        let text = try tokenizer.decode(content, skippingSpecial: true)
+        let text = tokenizer.decode(content, skippingSpecial: true)
         // A caption is one line, whatever white space a model puts into it.
         let words = text.split(whereSeparator: \.isWhitespace)
         return Caption(text: words.joined(separator: " "), score: score, tokenCount: tokens.count)
