@@ -68,7 +68,7 @@ let package = Package(
             ]),
         .target(
             name: "LanguageModels",
-            dependencies: ["Files", "Torch", "TorchNN", "Safetensors", "StrictJSON", "Tokenizers"]),
+            dependencies: ["Files", "ModelFolders", "Torch", "TorchNN", "Safetensors", "StrictJSON", "Tokenizers"]),
         // F4
         .target(name: "Datasets", dependencies: ["Files", "Randomness", "StrictJSON", "Safetensors", "Images"]),
         .target(
@@ -106,7 +106,7 @@ let package = Package(
         .target(
             name: "Captioning",
             dependencies: [
-                "Files",
+                "Files", "ModelFolders",
                 "Torch", "TorchNN", "TorchOptim", "Safetensors", "StrictJSON", "Encoders", "Adapters", "LanguageModels",
                 "Datasets", "Training", "Alignment", "Tokenizers", "Images",
             ],
@@ -153,7 +153,7 @@ let package = Package(
             name: "AdaptersTests", dependencies: ["Adapters", "Encoders", "TorchOptim"], resources: [.copy("Fixtures")]),
         .testTarget(name: "DiffusionTests", dependencies: ["Diffusion"], resources: [.copy("Fixtures")]),
         .testTarget(
-            name: "LanguageModelsTests", dependencies: ["LanguageModels", "TorchOptim"],
+            name: "LanguageModelsTests", dependencies: ["LanguageModels", "TorchOptim", "TestSupport"],
             resources: [.copy("Fixtures")]),
         .testTarget(
             name: "AlignmentTests", dependencies: ["Alignment"], resources: [.copy("Fixtures")]),

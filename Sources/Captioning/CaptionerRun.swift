@@ -4,6 +4,7 @@ import Files
 import Foundation
 import Images
 import LanguageModels
+import ModelFolders
 import Safetensors
 import Tokenizers
 import Torch
@@ -110,7 +111,7 @@ public struct CaptionerRun {
             decoder = try GPT2LanguageModel(folder: language, dtype: dtype, device: device)
         } else {
             decoder = GPT2LanguageModel(languageConfiguration)
-            try decoder.loadGPT2(
+            try decoder.loadCheckpoint(
                 Weights(path: "\(checkpoint.folder)/\(ClipCapTask.Files.languageModel)"), dtype: dtype, device: device)
         }
         return try Captioner(
@@ -210,7 +211,7 @@ public enum LanguageModelFiles {
         if FileManager.default.fileExists(atPath: single) { return try hash(single) }
         let shards = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".safetensors") }
         guard !shards.isEmpty else {
-            throw LanguageModelError.notAModelFolder(path: folder, expected: "model.safetensors or its shards")
+            throw ModelFolderError.missing(path: folder, expected: "model.safetensors or its shards")
         }
         return ContentHash.sha256(
             of: try shards.sorted().map { "\($0) \(try hash("\(folder)/\($0)"))" }.joined(separator: "\n"))

@@ -98,7 +98,7 @@ public struct ClipCapStateDict {
                 folder: folder)
         }
         let decoder = GPT2LanguageModel(model)
-        try decoder.loadGPT2(weights, dtype: dtype, device: device)
+        try decoder.loadCheckpoint(weights, dtype: dtype, device: device)
         decoder.setRequiresGrad(false)
         return try ClipCapModel(mapper: mapper, languageModel: decoder, folder: folder)
     }
