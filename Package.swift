@@ -51,7 +51,7 @@ let package = Package(
         .target(name: "TorchNN", dependencies: ["Torch", "Safetensors", "ModelFolders"]),
         .target(name: "TorchOptim", dependencies: ["Torch", "TorchNN"]),
         // F2
-        .target(name: "Tokenizers", dependencies: ["Files", "StrictJSON"]),
+        .target(name: "Tokenizers", dependencies: ["Files", "StrictJSON", "ModelFolders"]),
         .target(name: "Images", dependencies: ["Files", "CImageCodecs"]),
         .target(
             name: "CaptionMetrics", dependencies: ["Files", "Safetensors"],
@@ -156,24 +156,26 @@ let package = Package(
         .testTarget(name: "TorchOptimTests", dependencies: ["TorchOptim"]),
         .testTarget(name: "EncodersTests", dependencies: ["Encoders"], resources: [.copy("Fixtures")]),
         .testTarget(
-            name: "AdaptersTests", dependencies: ["Adapters", "Encoders", "LanguageModels", "TorchOptim", "TestSupport"],
+            name: "AdaptersTests",
+            dependencies: ["Adapters", "Encoders", "LanguageModels", "TorchOptim", "TestSupport"],
             resources: [.copy("Fixtures")]),
         .testTarget(name: "DiffusionTests", dependencies: ["Diffusion"], resources: [.copy("Fixtures")]),
         .testTarget(
-            name: "LanguageModelsTests", dependencies: ["LanguageModels", "TorchOptim"],
+            name: "LanguageModelsTests", dependencies: ["LanguageModels", "TorchOptim", "TestSupport"],
             resources: [.copy("Fixtures")]),
         .testTarget(
             name: "AlignmentTests", dependencies: ["Alignment", "TestSupport"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "CaptioningTests", dependencies: ["Captioning", "CaptionMetrics"], resources: [.copy("Fixtures")]),
-        .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "TokenizersTests", dependencies: ["Tokenizers", "TestSupport"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "DoorTests",
             dependencies: [
                 "TestSupport", "Files", "Terminal", "StrictJSON", "ModelFolders", "Torch", "TorchNN", "Images",
                 "Datasets",
-                "Encoders", "LanguageModels", "Training", "Alignment", "Captioning", "Evaluation",
+                "Encoders", "Tokenizers", "LanguageModels", "Training", "Alignment", "Captioning", "Evaluation",
             ]),
         .testTarget(name: "SynthesisTests", dependencies: ["Synthesis"]),
         .testTarget(name: "MiniatureTests", dependencies: ["Miniature", "Evaluation"]),

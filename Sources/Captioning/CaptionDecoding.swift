@@ -74,33 +74,33 @@ extension CausalLanguageModel {
     ///   - firstIndex: place of the first image in the list that sampling is reproducible over.
     /// - Throws: `LanguageModelError`, `TokenizerError`.
     public func captions(
-        prefix: Tensor, _ decoding: CaptionDecoding, ending: CaptionEnding, tokenizer: GPT2Tokenizer,
+        prefix: Tensor, _ decoding: CaptionDecoding, ending: CaptionEnding, tokenizer: any TextTokenizer,
         firstIndex: Int = 0
     ) throws -> [Caption] {
-        let stop = try ending.stopToken(tokenizer)
+        let stop = ending.stopToken(tokenizer)
         let limit = min(decoding.maximumTokens, contextLength - prefix.size(1) + 1)
-        func caption(_ tokens: [Int], _ score: Double?) throws -> Caption {
+        func caption(_ tokens: [Int], _ score: Double?) -> Caption {
             // The period belongs to the caption, the end-of-text token does not.
             let content = ending == .endOfText && tokens.last == stop ? tokens.dropLast() : tokens[...]
-            let text = try tokenizer.decode(content, skippingSpecial: true)
+            let text = tokenizer.decode(content, skippingSpecial: true)
             // A caption is one line, whatever white space a model puts into it.
             let words = text.split(whereSeparator: \.isWhitespace)
             return Caption(text: words.joined(separator: " "), score: score, tokenCount: tokens.count)
         }
         if decoding.method == .clipcapBeam {
             let search = ClipCapBeamSearch(beamCount: decoding.beams, maximumTokens: limit, stopToken: stop)
-            return try search(self, prefix: prefix).map { beams in try caption(beams[0].tokens, beams[0].score) }
+            return search(self, prefix: prefix).map { beams in caption(beams[0].tokens, beams[0].score) }
         }
         let settings = GenerationSettings(decoding.strategy, maximumNewTokens: limit, stopTokens: [stop])
         let sequences = try generate(
             prefixes: prefix, settings, draws: decoding.draws(rows: prefix.size(0), tokens: limit, first: firstIndex))
-        return try sequences.map { try caption($0[0].tokens, $0[0].score.map(Double.init)) }
+        return sequences.map { caption($0[0].tokens, $0[0].score.map(Double.init)) }
     }
 }
 
 extension CaptionEnding {
     /// The token that ends a caption.
-    fileprivate func stopToken(_ tokenizer: GPT2Tokenizer) throws -> Int {
+    fileprivate func stopToken(_ tokenizer: any TextTokenizer) -> Int {
         switch self {
         case .endOfText: return tokenizer.endID
         case .period:

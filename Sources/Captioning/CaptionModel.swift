@@ -29,9 +29,9 @@ public protocol CaptionModel: AnyObject {
     /// - Parameters:
     ///   - features: as for `loss`.
     ///   - firstIndex: place of the first image in the list that sampling is reproducible over.
-    /// - Throws: `CaptioningError.anotherFeatureSize`, `LanguageModelError`, `TokenizerError`.
+    /// - Throws: `CaptioningError.anotherFeatureSize`, `LanguageModelError`.
     func captions(
-        _ features: Tensor, _ decoding: CaptionDecoding, tokenizer: GPT2Tokenizer, firstIndex: Int
+        _ features: Tensor, _ decoding: CaptionDecoding, tokenizer: any TextTokenizer, firstIndex: Int
     ) throws -> [Caption]
 }
 
@@ -77,7 +77,7 @@ extension PrefixCaptionModel {
     }
 
     public func captions(
-        _ features: Tensor, _ decoding: CaptionDecoding, tokenizer: GPT2Tokenizer, firstIndex: Int = 0
+        _ features: Tensor, _ decoding: CaptionDecoding, tokenizer: any TextTokenizer, firstIndex: Int = 0
     ) throws -> [Caption] {
         let size = features.size(features.shape.count - 1)
         guard size == architecture.featureSize else {
@@ -85,7 +85,7 @@ extension PrefixCaptionModel {
                 expected: architecture.featureSize, got: size, source: "the captioner")
         }
         let prefix = inferenceMode {
-            self.prefix(features.to(.float32)).to(languageModel.headWeight.dtype)
+            self.prefix(features.to(.float32)).to(languageModel.dtype)
         }
         return try languageModel.captions(
             prefix: prefix, decoding, ending: architecture.ending, tokenizer: tokenizer, firstIndex: firstIndex)

@@ -8,14 +8,14 @@ import Training
 public final class Captioner {
     public let model: any CaptionModel
     public let reader: ImageReader
-    public let tokenizer: GPT2Tokenizer
+    public let tokenizer: any TextTokenizer
     public let source: CaptionSource
     /// What its recipe says; commands may choose otherwise.
     public let decoding: CaptionDecoding
 
     /// - Throws: `CaptioningError.anotherFeatureSize`, `LanguageModelError.vocabularyMismatch`.
     public init(
-        model: any CaptionModel, reader: ImageReader, tokenizer: GPT2Tokenizer, source: CaptionSource,
+        model: any CaptionModel, reader: ImageReader, tokenizer: any TextTokenizer, source: CaptionSource,
         decoding: CaptionDecoding, name: String
     ) throws {
         let architecture = model.architecture
@@ -23,7 +23,10 @@ public final class Captioner {
         guard size == architecture.featureSize else {
             throw CaptioningError.anotherFeatureSize(expected: architecture.featureSize, got: size, source: name)
         }
-        try model.languageModel.requireVocabulary(of: tokenizer.vocabularySize)
+        guard tokenizer.vocabularySize <= architecture.vocabularySize else {
+            throw LanguageModelError.vocabularyMismatch(
+                tokenizer: tokenizer.vocabularySize, model: architecture.vocabularySize)
+        }
         self.model = model
         self.reader = reader
         self.tokenizer = tokenizer

@@ -56,10 +56,10 @@ extension CaptionerArchitecture {
 /// What a captioner stands between: the encoder's features and a language model.
 public struct CaptionerSurroundings: Sendable {
     public let featureSize: Int
-    public let languageModel: LanguageModelDescription
+    public let languageModel: any LanguageModelConfiguration
     public let ending: CaptionEnding
 
-    public init(featureSize: Int, languageModel: LanguageModelDescription, ending: CaptionEnding) {
+    public init(featureSize: Int, languageModel: any LanguageModelConfiguration, ending: CaptionEnding) {
         self.featureSize = featureSize
         self.languageModel = languageModel
         self.ending = ending
@@ -80,7 +80,7 @@ extension CaptionerArchitecture {
     ///   - folder: where the language model comes from, for messages.
     ///   - source: where the architecture comes from, for messages.
     /// - Throws: `CaptioningError`: a language model of another width or vocabulary, or without room for a caption.
-    func check(_ model: LanguageModelDescription, folder: String, source: String) throws {
+    func check(_ model: any LanguageModelConfiguration, folder: String, source: String) throws {
         try validate()
         guard model.embeddingSize == embeddingSize else {
             throw CaptioningError.anotherWidth(

@@ -78,14 +78,11 @@ public struct CaptionerRun {
                 role: role, expected: "'\(expected.path)' (\(expected.sha256.prefix(12)))",
                 got: "'\(path)' (\(got.prefix(12)))", run: folder.path)
         }
-        let language = try path(paths.languageModel, Role.languageModel)
-        let description = try LanguageModelFolder.describe(language)
-        try architecture.check(description, folder: language, source: "run '\(folder.path)'")
-        try check(
-            Role.tokenizer, language, LanguageModelFolder.vocabularyFingerprint(language, hashes: hashes).sha256)
+        let language = try LanguageModelFolder(path(paths.languageModel, Role.languageModel))
+        try architecture.check(language.configuration, folder: language.path, source: "run '\(folder.path)'")
+        try check(Role.tokenizer, language.path, language.tokenizerFingerprint(hashes).sha256)
         if recipe.languageModel.frozen {
-            try check(
-                Role.languageModel, language, LanguageModelFolder.fingerprint(language, hashes: hashes).sha256)
+            try check(Role.languageModel, language.path, language.fingerprint(hashes).sha256)
         }
 
         let model = try path(paths.model, Role.model)
@@ -105,19 +102,18 @@ public struct CaptionerRun {
         let reader = ImageReader(
             encoder: encoder, aligned: aligned, dtype: dtype == .bfloat16 ? .bfloat16 : .float32)
 
-        let trained =
-            recipe.languageModel.frozen
-            ? nil : try Weights(path: "\(checkpoint.folder)/\(CaptionerTask.Files.languageModel)")
+        let trained = "\(checkpoint.folder)/\(CaptionerTask.Files.languageModel)"
         let captions = architecture.model(
-            try LanguageModelFolder.open(
-                language, weights: trained, dtype: dtype, device: device))
+            try recipe.languageModel.frozen
+                ? language.model(dtype: dtype, device: device)
+                : language.model(Weights(path: trained), dtype: dtype, device: device))
         for part in captions.parts {
             try part.module.load(
                 Weights(path: "\(checkpoint.folder)/\(part.file)"), prefix: part.keyPrefix, device: device)
             part.module.setRequiresGrad(false)
         }
         return try Captioner(
-            model: captions, reader: reader, tokenizer: GPT2Tokenizer(folder: language), source: recipe.data.source,
+            model: captions, reader: reader, tokenizer: language.tokenizer(), source: recipe.data.source,
             decoding: CaptionDecoding(recipe.generation), name: "run '\(folder.path)'")
     }
 }

@@ -81,7 +81,7 @@ public struct OpenEncoder {
     public let notes: [String]
 
     private let weights: WeightFiles
-    private let openTokenizer: () throws -> any EncoderTokenizer
+    private let openTokenizer: () throws -> any TextTokenizer
     private let writeConfiguration: (String) throws -> Void
 
     /// - Parameters:
@@ -91,7 +91,7 @@ public struct OpenEncoder {
     ///   - writeConfiguration: writes the files that describe the architecture, as Hugging Face names them, into a folder.
     public init(
         folder: ModelFolder, image: any ImageEncoder, text: (any TextEncoder)?, preprocessing: ImagePreprocessing,
-        weights: WeightFiles, notes: [String] = [], tokenizer: @escaping () throws -> any EncoderTokenizer,
+        weights: WeightFiles, notes: [String] = [], tokenizer: @escaping () throws -> any TextTokenizer,
         writeConfiguration: @escaping (_ folder: String) throws -> Void
     ) throws {
         self.folder = folder
@@ -132,19 +132,12 @@ public struct OpenEncoder {
     }
 }
 
-/// A tokenizer as encoders need it: fixed rows of ids.
-public protocol EncoderTokenizer: Sendable {
-    /// Texts as rows of `contextLength` ids, cut and filled up as the model expects.
-    /// - Returns: the ids row by row, and the rows that were cut.
-    func rows(_ texts: [String], contextLength: Int) throws -> (ids: [Int], truncatedRows: [Int])
-}
-
 /// Texts to embeddings: the frozen side `h` of an alignment.
 public struct TextReader {
     public let encoder: any TextEncoder
-    private let tokenizer: any EncoderTokenizer
+    private let tokenizer: any TextTokenizer
 
-    public init(encoder: any TextEncoder, tokenizer: any EncoderTokenizer) {
+    public init(encoder: any TextEncoder, tokenizer: any TextTokenizer) {
         self.encoder = encoder
         self.tokenizer = tokenizer
     }
@@ -154,7 +147,7 @@ public struct TextReader {
     /// Texts as token ids int64 `[N, T]`, cut to the context when they are longer.
     /// - Returns: the ids and the rows that were cut.
     public func tokens(_ texts: [String]) throws -> (ids: Tensor, truncatedRows: [Int]) {
-        let rows = try tokenizer.rows(texts, contextLength: contextLength)
+        let rows = try tokenizer.encode(texts, contextLength: contextLength, truncation: .truncate)
         return (Tensor(rows.ids, shape: [texts.count, contextLength]), rows.truncatedRows)
     }
 

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A request to a language model that cannot be met.
+/// A tokenizer that is not the model's, or a request to generate that cannot be met.
 public enum LanguageModelError: Error, Equatable, Sendable, CustomStringConvertible, LocalizedError {
     /// A tokenizer that gives ids which the model has no embedding for.
     case vocabularyMismatch(tokenizer: Int, model: Int)
@@ -32,7 +32,7 @@ public enum LanguageModelError: Error, Equatable, Sendable, CustomStringConverti
         case .invalidSetting(let name, let expected, let got):
             "generation setting '\(name)' is \(got), expected \(expected)"
         case .stopStringsNeedBytes(let strings):
-            "stop strings \(strings) were given without a tokenizer; pass the bytes of its tokens (GPT2Tokenizer.bytes(of:))"
+            "stop strings \(strings) were given without a tokenizer; pass the bytes of its tokens (TextTokenizer.bytes(of:))"
         case .streamingBeams(let beamCount):
             "tokens cannot be streamed from a search over \(beamCount) beams, which knows them only at its end; stream with greedy or sampled generation"
         case .tooFewDraws(let sequence, let needed, let got):

@@ -1,102 +1,141 @@
 import Files
 import ModelFolders
+import StrictJSON
+import Tokenizers
 import Torch
 import TorchNN
 
-/// The door to every language model: a folder becomes a decoder and its identity.
-public enum LanguageModelFolder {
-    /// The families that are read, in the order in which they are asked. A new one is a folder in LanguageModels and a line
-    /// here.
-    public static let families = FamilyList<LanguageModelFamily>(kind: "language model", [.gpt2])
+/// What a language model's `config.json` tells before any weight is read.
+public protocol LanguageModelConfiguration: Sendable {
+    /// Positions that a row may have, prompt and generated tokens together.
+    var contextLength: Int { get }
+    /// Width of the embeddings.
+    var embeddingSize: Int { get }
+    /// Rows of the table of embeddings, which may be more than the tokenizer has tokens.
+    var vocabularySize: Int { get }
 
-    /// Opens a model folder.
-    /// - Parameters:
-    ///   - weights: of the folder's architecture, from elsewhere, such as a fine-tuned checkpoint; nil takes the folder's own.
-    ///   - dtype: of the weights in memory; nil keeps the file's.
-    ///   - memory: `.mapped` to read the file's pages in place (inference), `.owned` to train.
-    /// - Throws: `ModelFolderError`, `JSONFileError`, `FileError`, and what is wrong with the weights.
-    public static func open(
-        _ path: String, weights: Weights? = nil, dtype: DType? = nil, device: Device = .cpu,
-        memory: WeightMemory = .mapped, variant: String? = nil
-    ) throws -> any CausalLanguageModel {
-        let folder = try ModelFolder(path)
-        let family = try families.family(of: folder)
-        try TorchRuntime.load()
-        return try family.open(
-            folder, weights ?? Weights(family.weights(folder, variant)),
-            WeightLoading(dtype: dtype, device: device, memory: memory))
-    }
-
-    /// The sizes of the model in a folder, without opening its weights.
-    /// - Throws: as `open`.
-    public static func describe(_ path: String) throws -> LanguageModelDescription {
-        let folder = try ModelFolder(path)
-        return try families.family(of: folder).describe(folder)
-    }
-
-    /// The identity of the model in a folder, without opening it.
-    /// - Throws: as `open`.
-    public static func fingerprint(
-        _ path: String, variant: String? = nil, hashes: FileHashes = FileHashes()
-    ) throws -> ModelFingerprint {
-        let folder = try ModelFolder(path)
-        return try ModelFingerprint(
-            folder, weights: [families.family(of: folder).weights(folder, variant)],
-            names: ModelFingerprint.configurationFiles + ModelFingerprint.tokenizerFiles, hashes: hashes)
-    }
-
-    /// The identity of the folder without its weights: what stays of it where they are replaced by trained ones.
-    /// - Throws: `ModelFolderError`, `FileError`.
-    public static func vocabularyFingerprint(
-        _ path: String, hashes: FileHashes = FileHashes()
-    ) throws -> ModelFingerprint {
-        try ModelFingerprint(
-            ModelFolder(path), weights: [],
-            names: ModelFingerprint.configurationFiles + ModelFingerprint.tokenizerFiles, hashes: hashes)
-    }
+    /// A model of this architecture whose weights are not set yet.
+    func makeModel() -> any CausalLanguageModel
 }
 
-/// What is known of a language model before its weights are read.
-public struct LanguageModelDescription: Sendable, Hashable {
-    /// V.
-    public let vocabularySize: Int
-    /// Positions that a row may have.
-    public let contextLength: Int
-    /// C.
-    public let embeddingSize: Int
-
-    public init(vocabularySize: Int, contextLength: Int, embeddingSize: Int) {
-        self.vocabularySize = vocabularySize
-        self.contextLength = contextLength
-        self.embeddingSize = embeddingSize
-    }
-}
-
-/// A family of language models: what recognises its folders and opens them.
+/// A family of language models: what recognises its folders, and how its configuration is read.
 public struct LanguageModelFamily: ModelFamily {
     public let name: String
-    private let recognise: @Sendable (ModelFolder) throws -> Bool
-    let describe: @Sendable (ModelFolder) throws -> LanguageModelDescription
-    let weights: @Sendable (ModelFolder, _ variant: String?) throws -> WeightFiles
-    let open: @Sendable (ModelFolder, Weights, WeightLoading) throws -> any CausalLanguageModel
+    private let recognisesFolder: @Sendable (ModelFolder) throws -> Bool
+    let configuration: @Sendable (ModelFolder) throws -> any LanguageModelConfiguration
 
-    /// - Parameters:
-    ///   - recognises: told by `model_type` and names of files.
-    ///   - describe: from the configuration alone.
-    ///   - weights: the files of the weights, found and not opened.
-    ///   - open: with the folder's configuration, and weights that may lie elsewhere.
     public init(
         name: String, recognises: @escaping @Sendable (ModelFolder) throws -> Bool,
-        describe: @escaping @Sendable (ModelFolder) throws -> LanguageModelDescription,
-        weights: @escaping @Sendable (ModelFolder, _ variant: String?) throws -> WeightFiles,
-        open: @escaping @Sendable (ModelFolder, Weights, WeightLoading) throws -> any CausalLanguageModel
+        configuration: @escaping @Sendable (ModelFolder) throws -> any LanguageModelConfiguration
     ) {
         self.name = name
-        recognise = recognises
-        self.describe = describe
-        self.weights = weights
-        self.open = open
+        recognisesFolder = recognises
+        self.configuration = configuration
     }
 
-    public func recognises(_ folder: ModelFolder) throws -> Bool { try recognise(folder) }
+    public func recognises(_ folder: ModelFolder) throws -> Bool { try recognisesFolder(folder) }
+}
+
+/// A language model's folder: what it holds is known, its weights are not read yet.
+///
+/// ```swift
+/// let folder = try LanguageModelFolder("gpt2")                // config.json alone is read
+/// print(folder.contextLength, folder.embeddingSize)
+/// let opened = try LanguageModelFolder.open("gpt2")           // everything
+/// ```
+public struct LanguageModelFolder: Sendable {
+    /// Where a new family is named.
+    public static let families = FamilyList<LanguageModelFamily>(kind: "language model", [.gpt2])
+
+    public let folder: ModelFolder
+    /// Name of the family.
+    public let family: String
+    public let configuration: any LanguageModelConfiguration
+
+    public var path: String { folder.path }
+    public var contextLength: Int { configuration.contextLength }
+    public var embeddingSize: Int { configuration.embeddingSize }
+    public var vocabularySize: Int { configuration.vocabularySize }
+
+    /// Reads what the folder says of itself.
+    /// - Throws: `ModelFolderError`, `JSONFileError`, `FileError`.
+    public init(_ path: String) throws {
+        folder = try ModelFolder(path)
+        let family = try Self.families.family(of: folder)
+        self.family = family.name
+        configuration = try family.configuration(folder)
+    }
+
+    /// The tokenizer in the folder.
+    /// - Throws: `TokenizerError`; ``LanguageModelError/vocabularyMismatch(tokenizer:model:)`` for one that gives ids which
+    ///   the model has no embedding for.
+    public func tokenizer() throws -> any TextTokenizer {
+        let tokenizer = try TokenizerFolder.open(folder)
+        guard tokenizer.vocabularySize <= vocabularySize else {
+            throw LanguageModelError.vocabularyMismatch(
+                tokenizer: tokenizer.vocabularySize, model: vocabularySize)
+        }
+        return tokenizer
+    }
+
+    /// The identity of everything that decides the model's outputs: all weight files, configuration, tokenizer. Not of
+    /// `generation_config.json`, which nothing here reads.
+    /// - Throws: `ModelFolderError`, `FileError`.
+    public func fingerprint(_ hashes: FileHashes = FileHashes()) throws -> ModelFingerprint {
+        try ModelFingerprint(
+            folder, weights: [folder.weights()],
+            names: ModelFingerprint.configurationFiles + ModelFingerprint.tokenizerFiles, hashes: hashes)
+    }
+
+    /// The identity of the tokenizer alone, for models whose weights come from elsewhere.
+    public func tokenizerFingerprint(_ hashes: FileHashes = FileHashes()) throws -> ModelFingerprint {
+        try ModelFingerprint(folder, weights: [], names: ModelFingerprint.tokenizerFiles, hashes: hashes)
+    }
+
+    /// The model with the folder's weights, no gradients asked for.
+    /// - Parameters:
+    ///   - dtype: of the weights in memory; nil keeps the file's.
+    ///   - memory: `.mapped` to read the file's pages in place (inference), `.owned` to train.
+    /// - Throws: `ModelFolderError`, `SafetensorsError`, `StateMismatch` (missing, unused and misshapen keys at once).
+    public func model(
+        dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped
+    ) throws -> any CausalLanguageModel {
+        let files = try folder.weights()
+        try TorchRuntime.load()
+        return try model(Weights(files), dtype: dtype, device: device, memory: memory)
+    }
+
+    /// A model of the folder's architecture with weights from elsewhere, such as a checkpoint of a fine-tuning.
+    public func model(
+        _ weights: Weights, dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped
+    ) throws -> any CausalLanguageModel {
+        try TorchRuntime.load()
+        let model = configuration.makeModel()
+        try model.loadCheckpoint(weights, dtype: dtype, device: device, memory: memory)
+        model.setRequiresGrad(false)
+        return model
+    }
+
+    /// Opens a folder with everything in it.
+    /// - Parameter hashes: remembers hashes of files, for the fingerprint.
+    /// - Throws: what ``init(_:)``, ``tokenizer()``, ``fingerprint(_:)`` and ``model(dtype:device:memory:)`` throw; what
+    ///   does not fit is found before weights are read.
+    public static func open(
+        _ path: String, dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped,
+        hashes: FileHashes = FileHashes()
+    ) throws -> LanguageModel {
+        let folder = try LanguageModelFolder(path)
+        let tokenizer = try folder.tokenizer()
+        return LanguageModel(
+            model: try folder.model(dtype: dtype, device: device, memory: memory), tokenizer: tokenizer,
+            fingerprint: try folder.fingerprint(hashes), folder: folder)
+    }
+}
+
+/// A language model that is ready to be used, and what it was opened from.
+public struct LanguageModel {
+    public let model: any CausalLanguageModel
+    public let tokenizer: any TextTokenizer
+    public let fingerprint: ModelFingerprint
+    public let folder: LanguageModelFolder
 }

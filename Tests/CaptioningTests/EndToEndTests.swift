@@ -142,7 +142,7 @@ import Training
         #expect(run.source(CaptionerRun.Role.model)?.path == world.model)
         #expect(
             run.source(CaptionerRun.Role.languageModel)?.sha256
-                == (try LanguageModelFolder.fingerprint(world.languageModel).sha256))
+                == (try LanguageModelFolder(world.languageModel).fingerprint().sha256))
         #expect(run.source(CaptionerRun.Role.alignment) == nil)
         #expect(run.manifest.parameterGroups.map(\.name) == ["mapper", "language_model"])
         let architecture = try #require(run.architecture as? ClipCapConfiguration)

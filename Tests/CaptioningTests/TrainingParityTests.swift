@@ -46,7 +46,7 @@ private let tolerance = 1e-5
                 ClipCapConfiguration(
                     recipe.clipcap,
                     CaptionerSurroundings(
-                        featureSize: 10, languageModel: LanguageModelFolder.describe(fixture("gpt2")),
+                        featureSize: 10, languageModel: LanguageModelFolder(fixture("gpt2")).configuration,
                         ending: recipe.captions.ending)))
             let expected = try expected()
             try mapper.load(expected.below("start."), memory: .owned)

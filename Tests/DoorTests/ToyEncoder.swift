@@ -3,6 +3,7 @@ import Files
 import Images
 import ModelFolders
 import StrictJSON
+import Tokenizers
 import Torch
 import TorchNN
 
@@ -102,12 +103,32 @@ extension EncoderFamily {
         })
 }
 
-private struct ToyTokenizer: EncoderTokenizer {
-    func rows(_ texts: [String], contextLength: Int) throws -> (ids: [Int], truncatedRows: [Int]) {
+/// Bytes, cut or filled up with 0.
+private struct ToyTokenizer: TextTokenizer {
+    var vocabularySize: Int { 256 }
+    var startID: Int? { nil }
+    var endID: Int { 0 }
+    var paddingID: Int? { 0 }
+    var contextLength: Int? { 24 }
+
+    func encode(_ text: String) -> [Int32] { text.utf8.map(Int32.init) }
+
+    func encode(
+        _ texts: [String], contextLength: Int?, truncation: Truncation
+    ) throws(TokenizerError) -> TokenBatch {
+        let width = contextLength ?? 24
         let rows = texts.map { text in
-            (Array(text.utf8.prefix(contextLength)).map(Int.init) + Array(repeating: 0, count: contextLength))
-                .prefix(contextLength)
+            Array((encode(text).map(Int64.init) + Array(repeating: 0, count: width)).prefix(width))
         }
-        return (rows.flatMap { $0 }, texts.indices.filter { texts[$0].utf8.count > contextLength })
+        return TokenBatch(
+            ids: rows.flatMap { $0 }, attentionMask: rows.flatMap { $0.map { $0 == 0 ? 0 : 1 } },
+            rowCount: texts.count, contextLength: width,
+            truncatedRows: texts.indices.filter { texts[$0].utf8.count > width })
     }
+
+    func decode(_ ids: some Sequence<Int>, skippingSpecial: Bool) -> String {
+        String(decoding: ids.map { UInt8(truncatingIfNeeded: $0) }, as: UTF8.self)
+    }
+
+    func bytes(of id: Int) -> [UInt8] { [UInt8(truncatingIfNeeded: id)] }
 }

@@ -27,7 +27,7 @@ public struct ClipCapStateDict {
     ///   - model: the language model, whose width splits the MLP's output into positions.
     /// - Throws: `TorchError` for another kind of file, `CaptioningError.unknownStateDict` for other contents,
     ///   `.normalizationUnknown`, `WeightsError`.
-    public init(path: String, normalizesFeatures: Bool?, languageModel model: LanguageModelDescription) throws {
+    public init(path: String, normalizesFeatures: Bool?, languageModel model: any LanguageModelConfiguration) throws {
         let weights = try Weights(stateDict: path)
         guard let normalizesFeatures else { throw CaptioningError.normalizationUnknown(path: path) }
         self.path = path
@@ -91,11 +91,14 @@ public struct ClipCapStateDict {
     /// The captioner: mapper and, where the file has it, language model from the file, the rest from `folder`.
     /// - Throws: `CaptioningError`, `LanguageModelError`, `StateMismatch`.
     public func model(languageModel folder: String, dtype: DType?, device: Device) throws -> ClipCapModel {
-        try configuration.check(LanguageModelFolder.describe(folder), folder: folder, source: "'\(path)'")
+        let language = try LanguageModelFolder(folder)
+        try configuration.check(language.configuration, folder: folder, source: "'\(path)'")
         let mapper = PrefixMapper.make(configuration)
         try mapper.load(self.mapper, dtype: dtype, device: device)
         mapper.setRequiresGrad(false)
-        let decoder = try LanguageModelFolder.open(folder, weights: languageModel, dtype: dtype, device: device)
+        let decoder =
+            try languageModel.map { try language.model($0, dtype: dtype, device: device) }
+            ?? language.model(dtype: dtype, device: device)
         return ClipCapModel(mapper: mapper, languageModel: decoder)
     }
 }
@@ -109,9 +112,10 @@ extension Captioner {
         stateDict path: String, normalizesFeatures: Bool?, model: String, languageModel: String, dtype: DType,
         device: Device
     ) throws {
+        let language = try LanguageModelFolder(languageModel)
         let weights = try ClipCapStateDict(
             path: path, normalizesFeatures: normalizesFeatures,
-            languageModel: LanguageModelFolder.describe(languageModel))
+            languageModel: language.configuration)
         let encoder = try EncoderFolder.open(model, dtype: .float32, device: device)
         var decoding = CaptionDecoding()
         decoding.method = .clipcapBeam
@@ -119,7 +123,7 @@ extension Captioner {
             model: weights.model(languageModel: languageModel, dtype: dtype, device: device),
             reader: ImageReader(
                 encoder: encoder, aligned: nil, dtype: dtype == .bfloat16 ? .bfloat16 : .float32),
-            tokenizer: GPT2Tokenizer(folder: languageModel), source: .real, decoding: decoding, name: "'\(path)'")
+            tokenizer: language.tokenizer(), source: .real, decoding: decoding, name: "'\(path)'")
     }
 }
 

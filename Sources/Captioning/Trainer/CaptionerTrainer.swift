@@ -30,6 +30,7 @@ public final class CaptionerTrainer {
     private let tokenizer: CaptionTokenizer
     private let samples: CaptionSamples
     private let vocabularySize: Int
+    private let language: LanguageModelFolder
     private let fingerprint: ModelFingerprint
     private let note: (String) -> Void
     /// Samples of the run whose image cannot be read; known after `prepare()`.
@@ -89,12 +90,8 @@ public final class CaptionerTrainer {
         }
 
         let family = try recipe.family()
-        let description = try LanguageModelFolder.describe(inputs.languageModel)
-        let words = try GPT2Tokenizer(folder: inputs.languageModel)
-        guard words.vocabularySize <= description.vocabularySize else {
-            throw LanguageModelError.vocabularyMismatch(
-                tokenizer: words.vocabularySize, model: description.vocabularySize)
-        }
+        language = try LanguageModelFolder(inputs.languageModel)
+        let words = try language.tokenizer()
         vocabularySize = words.vocabularySize
         let dtype = try recipe.training.precision.dtype(on: inputs.device)
         let encoder = try EncoderFolder.open(inputs.model, dtype: .float32, device: inputs.device)
@@ -111,9 +108,9 @@ public final class CaptionerTrainer {
         let architecture = family.architecture(
             recipe,
             CaptionerSurroundings(
-                featureSize: reader.featureSize(of: input), languageModel: description,
+                featureSize: reader.featureSize(of: input), languageModel: language.configuration,
                 ending: recipe.captions.ending))
-        try architecture.check(description, folder: inputs.languageModel, source: "the recipe")
+        try architecture.check(language.configuration, folder: inputs.languageModel, source: "the recipe")
 
         features = try ImageFeatures(
             reader: reader, model: fingerprint,
@@ -125,14 +122,13 @@ public final class CaptionerTrainer {
                 }), input: input, folder: inputs.cache)
         let (manifest, trim) = (self.manifest, recipe.captions)
         tokenizer = try CaptionTokenizer(
-            words, trim, room: description.contextLength - architecture.prefixLength + 1,
+            words, trim, room: language.contextLength - architecture.prefixLength + 1,
             count: manifest.count
         ) { try manifest.pair(at: $0).caption }
 
         let memory: WeightMemory = recipe.languageModel.frozen ? .mapped : .owned
         let model = architecture.model(
-            try LanguageModelFolder.open(
-                inputs.languageModel, dtype: .float32, device: inputs.device, memory: memory))
+            try language.model(dtype: .float32, device: inputs.device, memory: memory))
         model.initialize(generator: Generator(seed: UInt64(recipe.training.seed)))
         for part in model.parts { part.module.to(device: inputs.device) }
         task = try CaptionerTask(
@@ -154,12 +150,11 @@ public final class CaptionerTrainer {
                 count: reader.encoder.image.parameterCount().total),
             RunManifest.Source(
                 role: CaptionerRun.Role.languageModel, path: inputs.languageModel,
-                sha256: try LanguageModelFolder.fingerprint(inputs.languageModel, hashes: inputs.hashes).sha256,
+                sha256: try language.fingerprint(inputs.hashes).sha256,
                 count: task.model.languageModel.parameterCount().total),
             RunManifest.Source(
                 role: CaptionerRun.Role.tokenizer, path: inputs.languageModel,
-                sha256: try LanguageModelFolder.vocabularyFingerprint(inputs.languageModel, hashes: inputs.hashes)
-                    .sha256, count: vocabularySize),
+                sha256: try language.tokenizerFingerprint(inputs.hashes).sha256, count: vocabularySize),
         ]
         if let aligned = reader.aligned {
             sources.append(

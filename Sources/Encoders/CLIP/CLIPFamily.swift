@@ -30,7 +30,7 @@ extension EncoderFamily {
                 notes: dropoutNotes([
                     ("image", configuration.vision.attentionDropout), ("text", configuration.text.attentionDropout),
                 ]),
-                tokenizer: { try CLIPTextFiles.tokenizer(folder) },
+                tokenizer: { try TokenizerFolder.open(folder) },
                 writeConfiguration: { out in
                     try AtomicFile.write(configuration.huggingFaceJSON, to: "\(out)/config.json")
                     try AtomicFile.write(preprocessing.huggingFaceJSON, to: "\(out)/preprocessor_config.json")
@@ -110,36 +110,5 @@ extension ImagePreprocessing {
         return try ImagePreprocessing(
             resize: .shortestEdge(side), filter: filter, crop: ImageSize(width: side, height: side),
             cropRounding: .torchvision, mean: mean ?? standard.mean, std: std ?? standard.std)
-    }
-}
-
-/// What stands before CLIP's text tower.
-package enum CLIPTextFiles {
-    /// The tokenizer of a folder: cleaned and padded as the folder's own library does it (transformers for Hugging Face's,
-    /// open_clip for its own).
-    package static func tokenizer(_ folder: ModelFolder) throws -> any EncoderTokenizer {
-        let isOpenCLIP = !folder.has("config.json")
-        if isOpenCLIP, let text = try folder.json("open_clip_config.json")?.object("model_cfg")?.object("text_cfg") {
-            for key in ["hf_tokenizer_name", "tokenizer_mode"] where text.has(key) {
-                throw text.unsupported(key, "texts need open_clip's own CLIP tokenizer; images can be embedded")
-            }
-        }
-        guard folder.has("tokenizer.json") || folder.has("vocab.json") else {
-            throw EncoderError.noTokenizer(
-                folder: folder.path, expected: "tokenizer.json, or vocab.json and merges.txt,")
-        }
-        return CLIPRows(
-            tokenizer: try CLIPTokenizer(
-                folder: folder.path, cleaning: isOpenCLIP ? .openAI : .huggingFace,
-                padding: isOpenCLIP ? .zero : .model))
-    }
-
-    private struct CLIPRows: EncoderTokenizer {
-        let tokenizer: CLIPTokenizer
-
-        func rows(_ texts: [String], contextLength: Int) throws -> (ids: [Int], truncatedRows: [Int]) {
-            let batch = try tokenizer.encode(texts, contextLength: contextLength, truncation: .truncate)
-            return (batch.ids.map(Int.init), batch.truncatedRows)
-        }
     }
 }

@@ -1,33 +1,42 @@
 import Files
 import ModelFolders
+import Safetensors
+import StrictJSON
 import Torch
 import TorchNN
 
-/// Brings the published key layouts of GPT-2 to one.
+/// Brings the published key layouts of a GPT-2 to one, and decides where its output layer comes from.
 ///
 /// | layout | recognised by | what changes |
 /// |---|---|---|
-/// | `GPT2LMHeadModel` | keys below `transformer.` | nothing |
-/// | `GPT2Model` (OpenAI's published folders) | keys below `h.` | keys get the prefix `transformer.` |
+/// | `GPT2LMHeadModel` | `transformer.wpe.weight` | nothing |
+/// | `GPT2Model` (OpenAI's published folders) | `wpe.weight` | keys get the prefix `transformer.` |
 ///
-/// Left unused by name: `attn.bias` and `attn.masked_bias` of every layer (the causal mask, which follows from the context
-/// length).
+/// | `lm_head.weight` of a configuration that ties it | what happens |
+/// |---|---|
+/// | not there | the output layer is the token embedding |
+/// | equal to the token embedding | the same: it is a copy |
+/// | another than the token embedding | it is kept, and the two are not tied |
+/// | without a token embedding (safetensors' `save_model`) | it is the token embedding too |
 ///
-/// A model whose configuration ties its head has it in `transformer.wte.weight`, or in `lm_head.weight` alone (safetensors'
-/// `save_model` keeps one name of a shared tensor). Where both are there and differ, the head is its own, whatever the
-/// configuration says: so does transformers since 5.0.
+/// These are transformers' rules. Left unused by name: `attn.bias` and `attn.masked_bias` of every layer (the causal mask,
+/// which follows from the context length).
 enum GPT2Checkpoint {
-    static let (embedding, head) = ("transformer.wte.weight", "lm_head.weight")
+    private static let head = "lm_head.weight"
+    private static let embedding = "transformer.wte.weight"
 
-    /// - Returns: whether the head is tied; `lm_head.weight` is gone then.
-    static func convert(_ weights: inout Weights, _ configuration: GPT2Configuration) throws(ModelFolderError) -> Bool {
-        let names = weights.entries.keys
-        if !names.contains(where: { $0.hasPrefix("transformer.") }) {
-            guard names.contains(where: { $0.hasPrefix("h.") }) else {
+    /// - Returns: the weights in our keys; with `lm_head.weight` where the output layer is one of its own.
+    /// - Throws: `ModelFolderError.unknownLayout`.
+    static func converted(
+        _ weights: Weights, configuration: GPT2Configuration
+    ) throws(ModelFolderError) -> Weights {
+        var weights = weights
+        if weights["transformer.wpe.weight"] == nil {
+            guard weights["wpe.weight"] != nil else {
                 throw .unknownLayout(
                     file: weights.source,
                     expected:
-                        "GPT-2's (transformer.wte.weight, transformer.h.0.attn.c_attn.weight, … or the same without 'transformer.')"
+                        "GPT-2's (transformer.wte.weight, transformer.wpe.weight, transformer.h.0.attn.c_attn.weight, … or the same without 'transformer.')"
                 )
             }
             weights.renameKeys { $0.hasPrefix("lm_head.") ? nil : "transformer.\($0)" }
@@ -35,28 +44,26 @@ enum GPT2Checkpoint {
         for layer in 0..<configuration.layerCount {
             for name in ["attn.bias", "attn.masked_bias"] { weights.entries["transformer.h.\(layer).\(name)"] = nil }
         }
-        guard configuration.tiesHead else { return false }
-        guard let own = weights[head] else { return true }
-        if let table = weights[embedding] {
-            // A head of another shape is left, for the strict comparison to name.
-            guard own.shape == table.shape, maximumDifference(own, table) == 0 else {
-                return false
+        if configuration.tiesHead, let own = weights[head] {
+            if let table = weights[embedding] {
+                if isCopy(own, table) { weights.entries[head] = nil }
+            } else {
+                weights.entries[embedding] = own
+                weights.entries[head] = nil
             }
-        } else {
-            weights.entries[embedding] = own
         }
-        weights.entries[head] = nil
-        return true
+        return weights
     }
 
-    /// NaN, which differs from everything, when either has one.
-    private static func maximumDifference(_ a: Weights.Entry, _ b: Weights.Entry) -> Double {
-        inferenceMode { (a.tensor().to(.float32) - b.tensor().to(.float32)).abs().max().item() }
+    private static func isCopy(_ head: Weights.Entry, _ table: Weights.Entry) -> Bool {
+        guard head.shape == table.shape, head.dtype.isFloatingPoint, table.dtype.isFloatingPoint else { return false }
+        return (head.tensor().to(.float32) .== table.tensor().to(.float32)).all()
     }
 }
 
 extension GPT2LanguageModel {
-    /// Loads a Hugging Face folder: `config.json` with its weights, in safetensors or as a pickle, whole or in shards.
+    /// Loads a Hugging Face folder: `config.json` with its weights, in one file or in shards, safetensors or
+    /// `pytorch_model.bin`. ``LanguageModelFolder`` does the same for every family.
     /// - Parameters:
     ///   - dtype: of the weights in memory; nil keeps the file's.
     ///   - memory: `.mapped` to read the file's pages in place (inference), `.owned` to train.
@@ -67,56 +74,46 @@ extension GPT2LanguageModel {
     ) throws {
         let folder = try ModelFolder(path)
         let configuration = try GPT2Configuration(folder)
+        let files = try folder.weights()
         try TorchRuntime.load()
-        try self.init(
-            configuration, Weights(folder.weights()), WeightLoading(dtype: dtype, device: device, memory: memory))
-    }
-
-    fileprivate convenience init(
-        _ configuration: GPT2Configuration, _ weights: Weights, _ loading: WeightLoading
-    ) throws {
-        var (configuration, weights) = (configuration, weights)
-        configuration.tiesHead = try GPT2Checkpoint.convert(&weights, configuration)
         self.init(configuration)
-        try load(weights, dtype: loading.dtype, device: loading.device, memory: loading.memory)
+        try loadCheckpoint(Weights(files), dtype: dtype, device: device, memory: memory)
         setRequiresGrad(false)
     }
 
-    /// Fills the weights from `weights`, in any of the published layouts.
-    /// - Throws: `ModelFolderError`, `StateMismatch` (also for a head of its own in a model without one); the model is then
-    ///   unchanged.
-    public func loadGPT2(
+    public func loadCheckpoint(
         _ weights: Weights, dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped
     ) throws {
-        var weights = weights
-        _ = try GPT2Checkpoint.convert(&weights, configuration)
-        try load(weights, dtype: dtype, device: device, memory: memory)
+        let weights = try GPT2Checkpoint.converted(weights, configuration: configuration)
+        let before = head
+        let hasHead = weights["lm_head.weight"] != nil || !configuration.tiesHead
+        head = hasHead ? before ?? .empty([configuration.vocabularySize, configuration.hiddenSize]) : nil
+        do {
+            try load(weights, dtype: dtype, device: device, memory: memory)
+        } catch {
+            head = before
+            throw error
+        }
     }
 
     /// Writes `config.json` and `model.safetensors` as transformers writes them: `GPT2LMHeadModel.from_pretrained` reads
     /// the folder, a tied head is stored once.
+    /// - Throws: `FileError`, `SafetensorsError`.
     public func saveFolder(_ folder: String) throws {
         try FileSystem.createFolder(folder)
         try save(to: "\(folder)/model.safetensors", metadata: ["format": "pt"])
+        var configuration = configuration
+        configuration.tiesHead = head == nil
         try AtomicFile.write(configuration.huggingFaceJSON, to: "\(folder)/config.json")
     }
 }
 
 extension LanguageModelFamily {
-    /// GPT-2 of every size.
-    public static let gpt2 = LanguageModelFamily(
+    static let gpt2 = LanguageModelFamily(
         name: "GPT-2",
         recognises: { folder in
             guard let file = try folder.json("config.json") else { return false }
-            // Files from before transformers 2.4 name no type.
+            // The first published files have no model_type.
             return try file.string("model_type").map { $0 == "gpt2" } ?? file.has("n_embd")
-        },
-        describe: { folder in
-            let configuration = try GPT2Configuration(folder)
-            return LanguageModelDescription(
-                vocabularySize: configuration.vocabularySize, contextLength: configuration.contextLength,
-                embeddingSize: configuration.hiddenSize)
-        },
-        weights: { folder, variant in try folder.weights(variant: variant) },
-        open: { folder, weights, loading in try GPT2LanguageModel(GPT2Configuration(folder), weights, loading) })
+        }, configuration: { try GPT2Configuration($0) })
 }

@@ -1,12 +1,10 @@
-"""Makes heads/: GPT-2 folders whose files hold the output layer in unusual ways, and the logits that transformers gives them.
+"""Makes the fixture folder heads: a tiny GPT-2 whose output layer is stored in every way, and transformers' logits.
 
     python make_head_fixtures.py
 
-    own       both tables are stored and differ, while the configuration says (by default) that they are one
-    alone     only lm_head.weight is stored, as safetensors' save_model leaves it of two names of one tensor
-    pickled   pytorch_model.bin in two shards, both names stored and equal
+Made with transformers 5.24.0, torch 2.13.0, safetensors 0.8. Deterministic.
 """
-import json, os, shutil
+import json, os, shutil, tempfile
 import torch
 
 # A torchvision built for CUDA does not load beside a CPU torch; transformers needs its operators' names alone.
@@ -14,45 +12,55 @@ _names = torch.library.Library("torchvision", "DEF")
 _names.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 _names.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
-import transformers
-from safetensors.torch import save_file
-from transformers import GPT2Config, GPT2LMHeadModel
+from safetensors.torch import save_file, save_model
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.join(HERE, "heads")
-shutil.rmtree(ROOT, ignore_errors=True)
-SIZES = dict(vocab_size=29, n_positions=13, n_embd=8, n_layer=1, n_head=2, n_inner=10, bos_token_id=28, eos_token_id=28)
-expected = {}
-ids = torch.tensor([[3, 17, 28, 9, 0, 11, 25], [1, 2, 3, 4, 5, 6, 7]])
-for seed, name in enumerate(["own", "alone", "pickled"]):
-    folder = os.path.join(ROOT, name)
-    os.makedirs(folder)
-    torch.manual_seed(seed)
-    model = GPT2LMHeadModel(GPT2Config(**SIZES)).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(torch.randn(parameter.shape) * 0.3)
-    config = {k: v for k, v in model.config.to_diff_dict().items() if k != "transformers_version"}
-    config.pop("tie_word_embeddings", None)
-    with open(os.path.join(folder, "config.json"), "w") as file:
-        json.dump(config, file, indent=1, sort_keys=True)
-    state = {key: value.clone() for key, value in model.state_dict().items()}
-    if name == "own":
-        state["lm_head.weight"] = torch.randn(29, 8) * 0.3
-        save_file(state, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
-    elif name == "alone":
-        del state["transformer.wte.weight"]
-        save_file(state, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
-    else:
-        keys = sorted(state)
-        parts = {f"pytorch_model-{i + 1:05}-of-00002.bin": keys[i::2] for i in range(2)}
-        for part, names in parts.items():
-            torch.save({key: state[key] for key in names}, os.path.join(folder, part))
-        with open(os.path.join(folder, "pytorch_model.bin.index.json"), "w") as file:
-            json.dump({"metadata": {}, "weight_map": {k: p for p, names in parts.items() for k in names}}, file)
-    with torch.no_grad():
-        expected[f"{name}.logits"] = GPT2LMHeadModel.from_pretrained(folder).eval()(ids).logits
-expected["ids"] = ids
-save_file(expected, os.path.join(ROOT, "expected.safetensors"))
-with open(os.path.join(ROOT, "versions.json"), "w") as file:
-    json.dump({"torch": torch.__version__, "transformers": transformers.__version__}, file, indent=1)
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "heads")
+shutil.rmtree(HERE, ignore_errors=True)
+os.makedirs(HERE)
+torch.manual_seed(4)
+torch.set_num_threads(1)
+
+config = GPT2Config(vocab_size=23, n_positions=9, n_embd=10, n_layer=2, n_head=5, n_inner=14, bos_token_id=22, eos_token_id=22)
+model = GPT2LMHeadModel(config).eval()
+with torch.no_grad():
+    for p in model.parameters():
+        p.copy_(torch.randn(p.shape) * 0.3)
+state = {k: v.clone() for k, v in model.state_dict().items()}
+head = torch.randn(23, 10) * 0.3
+ids = torch.randint(0, 23, (2, 6))
+expected = {"ids": ids, "head": head}
+
+
+def variant(name, tensors, tied):
+    """Logits of a folder with these tensors, and with tie_word_embeddings true, false or absent."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = config.to_dict()
+        del settings["tie_word_embeddings"]
+        if tied is not None:
+            settings["tie_word_embeddings"] = tied
+        json.dump(settings, open(os.path.join(folder, "config.json"), "w"))
+        save_file({k: v.clone() for k, v in tensors.items()}, os.path.join(folder, "model.safetensors"), {"format": "pt"})
+        with torch.no_grad():
+            logits = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()(ids).logits
+    expected[f"logits.{name}"] = logits
+
+
+alone = {k: v for k, v in state.items() if k != "lm_head.weight"}
+embedding = "transformer.wte.weight"
+variant("copy", state, None)
+variant("other", {**state, "lm_head.weight": head}, True)
+variant("other absent", {**state, "lm_head.weight": head}, None)
+variant("untied", {**state, "lm_head.weight": head}, False)
+variant("head alone", {k: v for k, v in {**state, "lm_head.weight": head}.items() if k != embedding}, True)
+variant("none", alone, True)
+bare = {k.removeprefix("transformer."): v for k, v in alone.items()}
+variant("bare other", {**bare, "lm_head.weight": head}, None)
+variant("bare head alone", {k: v for k, v in {**bare, "lm_head.weight": head}.items() if k != "wte.weight"}, None)
+
+settings = config.to_dict()
+del settings["tie_word_embeddings"]
+json.dump(settings, open(os.path.join(HERE, "config.json"), "w"), indent=1, sort_keys=True)
+save_file({**alone, **expected}, os.path.join(HERE, "tensors.safetensors"))
+torch.save(model.state_dict(), os.path.join(HERE, "pytorch_model.bin"))
+save_model(model, os.path.join(HERE, "save_model.safetensors"))
