@@ -52,7 +52,7 @@ let package = Package(
         .target(name: "TorchOptim", dependencies: ["Torch", "TorchNN"]),
         // F2
         .target(name: "Tokenizers", dependencies: ["Files", "StrictJSON"]),
-        .target(name: "Images", dependencies: ["Files", "CImageCodecs"]),
+        .target(name: "Images", dependencies: ["Files", "StrictJSON", "CImageCodecs"]),
         .target(
             name: "CaptionMetrics", dependencies: ["Files", "Safetensors"],
             resources: [.copy("Resources/spice-parser.bin")]),
