@@ -160,7 +160,7 @@ let package = Package(
         .testTarget(
             name: "CaptioningTests", dependencies: ["Captioning", "CaptionMetrics"], resources: [.copy("Fixtures")]),
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
-        .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
+        .testTarget(name: "ImagesTests", dependencies: ["Images", "TestSupport"], resources: [.copy("Fixtures")]),
         .testTarget(name: "SynthesisTests", dependencies: ["Synthesis"]),
         .testTarget(name: "MiniatureTests", dependencies: ["Miniature", "Evaluation"]),
         .testTarget(

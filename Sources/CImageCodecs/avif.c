@@ -90,10 +90,15 @@ static int32_t find_orientation(const avifImage *image) {
 
 static void close_decoder(gic_decoder *decoder) { lib.destroy(decoder->state); }
 
-gic_status gic_avif_header(gic_decoder *decoder, gic_message *message) {
+gic_status gic_avif_check(gic_message *message) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, load);
-    if (!is_loaded) return gic_missing_library(&library, message);
+    return is_loaded ? GIC_OK : gic_missing_library(&library, message);
+}
+
+gic_status gic_avif_header(gic_decoder *decoder, gic_message *message) {
+    gic_status status = gic_avif_check(message);
+    if (status != GIC_OK) return status;
     avifDecoder *own = lib.create();
     if (own == NULL) return gic_fail(message, GIC_OUT_OF_MEMORY, "no memory for an AVIF decoder");
     decoder->state = own;
@@ -129,14 +134,16 @@ gic_status gic_avif_read(gic_decoder *decoder, uint8_t *pixels, gic_message *mes
 
 #else
 
+gic_status gic_avif_check(gic_message *message) { return gic_not_built("AVIF", "libavif-dev", message); }
+
 gic_status gic_avif_header(gic_decoder *decoder, gic_message *message) {
     (void)decoder;
-    return gic_not_built("AVIF", "libavif-dev", message);
+    return gic_avif_check(message);
 }
 
 gic_status gic_avif_read(gic_decoder *decoder, uint8_t *pixels, gic_message *message) {
-    (void)pixels;
-    return gic_avif_header(decoder, message);
+    (void)decoder, (void)pixels;
+    return gic_avif_check(message);
 }
 
 #endif

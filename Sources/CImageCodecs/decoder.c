@@ -37,16 +37,28 @@ gic_status gic_set_size(gic_decoder *decoder, int64_t width, int64_t height, int
 }
 
 typedef struct codec {
+    gic_status (*check)(gic_message *);  // NULL where the library is linked
     gic_status (*header)(gic_decoder *, gic_message *);
     gic_status (*read)(gic_decoder *, uint8_t *, gic_message *);
 } codec;
 
 static const codec codecs[] = {
-    [GIC_FORMAT_JPEG] = {gic_jpeg_header, gic_jpeg_read}, [GIC_FORMAT_PNG] = {gic_png_header, gic_png_read},
-    [GIC_FORMAT_WEBP] = {gic_webp_header, gic_webp_read}, [GIC_FORMAT_GIF] = {gic_gif_header, gic_gif_read},
-    [GIC_FORMAT_BMP] = {gic_bmp_header, gic_bmp_read},    [GIC_FORMAT_TIFF] = {gic_tiff_header, gic_tiff_read},
-    [GIC_FORMAT_AVIF] = {gic_avif_header, gic_avif_read}, [GIC_FORMAT_HEIF] = {gic_heif_header, gic_heif_read},
+    [GIC_FORMAT_JPEG] = {NULL, gic_jpeg_header, gic_jpeg_read},
+    [GIC_FORMAT_PNG] = {NULL, gic_png_header, gic_png_read},
+    [GIC_FORMAT_WEBP] = {NULL, gic_webp_header, gic_webp_read},
+    [GIC_FORMAT_GIF] = {NULL, gic_gif_header, gic_gif_read},
+    [GIC_FORMAT_BMP] = {NULL, gic_bmp_header, gic_bmp_read},
+    [GIC_FORMAT_TIFF] = {gic_tiff_check, gic_tiff_header, gic_tiff_read},
+    [GIC_FORMAT_AVIF] = {gic_avif_check, gic_avif_header, gic_avif_read},
+    [GIC_FORMAT_HEIF] = {gic_heif_check, gic_heif_header, gic_heif_read},
 };
+
+gic_status gic_check_format(gic_format format, gic_message *message) {
+    if (format <= GIC_FORMAT_UNKNOWN || format > GIC_FORMAT_HEIF) {
+        return gic_fail(message, GIC_BAD_ARGUMENT, "no format %d", (int)format);
+    }
+    return codecs[format].check != NULL ? codecs[format].check(message) : GIC_OK;
+}
 
 gic_status gic_decoder_open(const uint8_t *bytes, size_t count, int64_t maximum_pixels, gic_decoder **result,
                             gic_info *info, gic_message *message) {

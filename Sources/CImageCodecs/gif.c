@@ -124,7 +124,8 @@ static int next_code(bit_reader *input, int size) {
         if (input->bytes == input->end) return -1;
         if (input->block == 0) {
             input->block = *input->bytes++;
-            if (input->block == 0) return -1;
+            // A block that is cut is not begun, as in Pillow.
+            if (input->block == 0 || (size_t)(input->end - input->bytes) < input->block) return -1;
             continue;
         }
         input->bits |= (uint32_t)*input->bytes++ << input->held;

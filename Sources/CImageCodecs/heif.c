@@ -87,10 +87,15 @@ static gic_status failure(const gic_decoder *decoder, struct heif_error error, g
     }
 }
 
-gic_status gic_heif_header(gic_decoder *decoder, gic_message *message) {
+gic_status gic_heif_check(gic_message *message) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, load);
-    if (!is_loaded) return gic_missing_library(&library, message);
+    return is_loaded ? GIC_OK : gic_missing_library(&library, message);
+}
+
+gic_status gic_heif_header(gic_decoder *decoder, gic_message *message) {
+    gic_status status = gic_heif_check(message);
+    if (status != GIC_OK) return status;
     picture *own = calloc(1, sizeof *own);
     if (own == NULL) return gic_fail(message, GIC_OUT_OF_MEMORY, "no memory for a HEIC decoder");
     decoder->state = own;
@@ -147,14 +152,16 @@ gic_status gic_heif_read(gic_decoder *decoder, uint8_t *pixels, gic_message *mes
 
 #else
 
+gic_status gic_heif_check(gic_message *message) { return gic_not_built("HEIC", "libheif-dev", message); }
+
 gic_status gic_heif_header(gic_decoder *decoder, gic_message *message) {
     (void)decoder;
-    return gic_not_built("HEIC", "libheif-dev", message);
+    return gic_heif_check(message);
 }
 
 gic_status gic_heif_read(gic_decoder *decoder, uint8_t *pixels, gic_message *message) {
-    (void)pixels;
-    return gic_heif_header(decoder, message);
+    (void)decoder, (void)pixels;
+    return gic_heif_check(message);
 }
 
 #endif

@@ -36,6 +36,11 @@ gic_status gic_find_format(const uint8_t *bytes, size_t count, gic_format *forma
 // Sets width, height and channels of a decoder's info after checking the size.
 gic_status gic_set_size(gic_decoder *decoder, int64_t width, int64_t height, int32_t channels, gic_message *message);
 
+// Whether the library is there that decodes the format; GIC_NO_DECODER names the package.
+gic_status gic_tiff_check(gic_message *message);
+gic_status gic_avif_check(gic_message *message);
+gic_status gic_heif_check(gic_message *message);
+
 // Each format: `header` fills `decoder->info` from the first bytes, `read` decodes into `pixels`.
 gic_status gic_jpeg_header(gic_decoder *decoder, gic_message *message);
 gic_status gic_jpeg_read(gic_decoder *decoder, uint8_t *pixels, gic_message *message);

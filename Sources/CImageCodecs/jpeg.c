@@ -164,7 +164,7 @@ static gic_status check_scans(const gic_decoder *decoder, gic_message *message) 
     const int64_t scans = count_scans(decoder->bytes, decoder->count);
     const int64_t pixels = (int64_t)decoder->info.width * decoder->info.height;
     if (scans <= usual_scans || (scans <= maximum_scans && scans * pixels <= maximum_passes)) return GIC_OK;
-    return gic_fail(message, GIC_CORRUPT, "it has %lld scans over %d x %d pixels, more than any encoder writes",
+    return gic_fail(message, GIC_CORRUPT, "it has %lld scans over %d x %d pixels, more than encoders write",
                     (long long)scans, decoder->info.width, decoder->info.height);
 }
 

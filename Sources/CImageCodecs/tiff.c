@@ -245,10 +245,15 @@ static void close_page(gic_decoder *decoder) {
     free(own);
 }
 
-gic_status gic_tiff_header(gic_decoder *decoder, gic_message *message) {
+gic_status gic_tiff_check(gic_message *message) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, load);
-    if (!is_loaded) return gic_missing_library(&library, message);
+    return is_loaded ? GIC_OK : gic_missing_library(&library, message);
+}
+
+gic_status gic_tiff_header(gic_decoder *decoder, gic_message *message) {
+    gic_status status = gic_tiff_check(message);
+    if (status != GIC_OK) return status;
     page *own = calloc(1, sizeof *own);
     if (own == NULL) return gic_fail(message, GIC_OUT_OF_MEMORY, "no memory for a TIFF reader");
     decoder->state = own;
@@ -261,7 +266,7 @@ gic_status gic_tiff_header(gic_decoder *decoder, gic_message *message) {
     // The size first: a page that is too large is refused as such, whatever its layout.
     lib.get(own->tiff, TIFFTAG_IMAGEWIDTH, &own->width);
     lib.get(own->tiff, TIFFTAG_IMAGELENGTH, &own->height);
-    gic_status status = gic_set_size(decoder, own->width, own->height, 3, message);
+    status = gic_set_size(decoder, own->width, own->height, 3, message);
     if (status == GIC_OK) status = find_page(own, message);
     if (status != GIC_OK) return status;
     gic_info *info = &decoder->info;
@@ -449,14 +454,16 @@ gic_status gic_tiff_read(gic_decoder *decoder, uint8_t *pixels, gic_message *mes
 
 #else
 
+gic_status gic_tiff_check(gic_message *message) { return gic_not_built("TIFF", "libtiff-dev", message); }
+
 gic_status gic_tiff_header(gic_decoder *decoder, gic_message *message) {
     (void)decoder;
-    return gic_not_built("TIFF", "libtiff-dev", message);
+    return gic_tiff_check(message);
 }
 
 gic_status gic_tiff_read(gic_decoder *decoder, uint8_t *pixels, gic_message *message) {
-    (void)pixels;
-    return gic_tiff_header(decoder, message);
+    (void)decoder, (void)pixels;
+    return gic_tiff_check(message);
 }
 
 #endif

@@ -28,18 +28,7 @@ final class DecodingSession {
 
     deinit { gic_decoder_close(decoder) }
 
-    var format: ImageFormat {
-        switch info.format {
-        case GIC_FORMAT_JPEG: .jpeg
-        case GIC_FORMAT_PNG: .png
-        case GIC_FORMAT_WEBP: .webp
-        case GIC_FORMAT_GIF: .gif
-        case GIC_FORMAT_BMP: .bmp
-        case GIC_FORMAT_TIFF: .tiff
-        case GIC_FORMAT_AVIF: .avif
-        default: .heif
-        }
-    }
+    var format: ImageFormat { ImageFormat(info.format) }
 
     /// Of the pixels that `read` writes.
     var size: ImageSize { ImageSize(width: Int(info.width), height: Int(info.height)) }
@@ -127,7 +116,7 @@ private func refusePlaceholder(_ bytes: UnsafeRawBufferPointer, _ name: String) 
 }
 
 func imageError(_ status: gic_status, _ message: gic_message, image: String, limits: ImageLimits) -> ImageError {
-    let detail = withUnsafeBytes(of: message.text) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    let detail = message.words
     switch status {
     case GIC_EMPTY: return .empty(image: image)
     case GIC_TRUNCATED: return .truncated(image: image, detail: detail)
@@ -139,4 +128,8 @@ func imageError(_ status: gic_status, _ message: gic_message, image: String, lim
     case GIC_BAD_ARGUMENT: return .invalidRequest(what: "image '\(image)'", expected: "a valid request", got: detail)
     default: return .corrupt(image: image, detail: detail)
     }
+}
+
+extension gic_message {
+    var words: String { withUnsafeBytes(of: text) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) } }
 }

@@ -1,3 +1,5 @@
+import CImageCodecs
+
 /// The file formats that are decoded, told apart by their first bytes, never by a file's name.
 ///
 /// JPEG, PNG, WebP, GIF and BMP are read by every build. TIFF, AVIF and HEIF need libtiff, libavif and libheif, which are
@@ -6,6 +8,34 @@ public enum ImageFormat: String, Sendable, Hashable, Codable, CaseIterable {
     case jpeg, png, webp, gif, bmp, tiff, avif
     /// HEIC and other HEIF pictures.
     case heif
+
+    /// Why files of this format cannot be decoded here, with the package to install; nil when they can.
+    public var missingDecoder: String? {
+        var message = gic_message()
+        return gic_check_format(code, &message) == GIC_OK ? nil : message.words
+    }
+
+    /// The C library's number of this format.
+    private var code: gic_format {
+        switch self {
+        case .jpeg: GIC_FORMAT_JPEG
+        case .png: GIC_FORMAT_PNG
+        case .webp: GIC_FORMAT_WEBP
+        case .gif: GIC_FORMAT_GIF
+        case .bmp: GIC_FORMAT_BMP
+        case .tiff: GIC_FORMAT_TIFF
+        case .avif: GIC_FORMAT_AVIF
+        case .heif: GIC_FORMAT_HEIF
+        }
+    }
+
+    /// - Precondition: a number that an open decoder gave.
+    init(_ code: gic_format) {
+        guard let format = Self.allCases.first(where: { $0.code == code }) else {
+            preconditionFailure("no image format \(code.rawValue)")
+        }
+        self = format
+    }
 
     /// In the words of messages.
     static let list = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"

@@ -126,7 +126,9 @@ extension ImagePreprocessing {
             self, filter: filter, source: image.size, target: resizedSize(of: image.size), outputCount: output.count)
         var times = PreprocessingTimes()
         try image.pixels.withUnsafeBufferPointer {
-            try plan.run(Source($0.baseAddress!, size: image.size, colours: .rgb), tables: lookupTables, into: output, times: &times)
+            try plan.run(
+                Source($0.baseAddress!, size: image.size, colours: .rgb), tables: lookupTables, into: output,
+                times: &times)
         }
         return times
     }

@@ -108,7 +108,9 @@ extension ImagePreprocessing {
         }
         for key in ["image_processor_type", "feature_extractor_type"] {
             let names = acceptedProcessors.joined(separator: ", ")
-            _ = try file.value(key, expected: names) { $0.string.flatMap { acceptedProcessors.contains($0) ? $0 : nil } }
+            _ = try file.value(key, expected: names) {
+                $0.string.flatMap { acceptedProcessors.contains($0) ? $0 : nil }
+            }
         }
         _ = try file.value("data_format", expected: "\"channels_first\"") { $0.string == "channels_first" ? true : nil }
     }
@@ -146,8 +148,7 @@ extension ImagePreprocessing {
             if let side = value.integer {
                 return square ? .exact(ImageSize(width: side, height: side)) : .shortestEdge(side)
             }
-            let members = presentMembers(value)
-            if members.count == 1, let side = value["shortest_edge"]?.integer { return .shortestEdge(side) }
+            if value.members?.count == 1, let side = value["shortest_edge"]?.integer { return .shortestEdge(side) }
             return heightAndWidth(value).map(Resize.exact)
         }
     }
@@ -162,14 +163,9 @@ extension ImagePreprocessing {
     /// `[height, width]` or `{"height", "width"}`.
     private static func heightAndWidth(_ value: JSONValue) -> ImageSize? {
         let sides = value.array ?? [value["height"] ?? .null, value["width"] ?? .null]
-        guard sides.count == 2, value.array != nil || presentMembers(value).count == 2,
-            let height = sides[0].integer, let width = sides[1].integer
+        guard sides.count == 2, value.array != nil || value.members?.count == 2, let height = sides[0].integer,
+            let width = sides[1].integer
         else { return nil }
         return ImageSize(width: width, height: height)
-    }
-
-    /// Without those that are `null`, which count as absent here.
-    private static func presentMembers(_ value: JSONValue) -> [JSONMember] {
-        (value.members ?? []).filter { $0.value != .null }
     }
 }

@@ -1,7 +1,8 @@
 // Image files to interleaved 8-bit pixels and back, and Pillow's two-pass resampling, behind a plain C surface.
 //
-// Every call returns a status; the message of a failure lies in the caller's `gic_message`. No call exits the process,
-// prints, or lets a longjmp cross this boundary. A decoder belongs to one thread at a time. libjpeg, libpng and libwebp
+// Every call returns a status; the message of a failure lies in the caller's `gic_message`. No call exits the process or
+// lets a longjmp cross this boundary, and nothing is printed (dav1d, which libavif may use, reports damaged AVIF data on
+// standard error). A decoder belongs to one thread at a time. libjpeg, libpng and libwebp
 // are linked; libtiff, libavif and libheif are loaded when the first file asks for them (library.h), so that a program
 // starts without them. Which of them are loaded is the only global state.
 #pragma once
@@ -64,6 +65,9 @@ typedef struct gic_info {
 } gic_info;
 
 typedef struct gic_decoder gic_decoder;
+
+// GIC_OK when files of the format can be decoded here; otherwise the message says what to install.
+gic_status gic_check_format(gic_format format, gic_message *message);
 
 // Reads the header of `bytes` (borrowed until `gic_decoder_close`). `maximum_pixels` is checked against the header
 // before anything of the image's size is allocated.

@@ -12,7 +12,8 @@ public struct CLIPProcessor: Sendable {
     /// Tokens per text, start and end included.
     public let contextLength: Int
 
-    /// Reads `preprocessor_config.json` (Hugging Face) or `preprocess_cfg` of `open_clip_config.json`, and the tokenizer.
+    /// Reads `processor_config.json` or `preprocessor_config.json` (Hugging Face), or `preprocess_cfg` of
+    /// `open_clip_config.json`, and the tokenizer.
     ///
     /// - Parameters:
     ///   - cleaning: how text is cleaned; nil is what the folder's own library does (transformers for a Hugging Face
@@ -22,9 +23,9 @@ public struct CLIPProcessor: Sendable {
         let manager = FileManager.default
         let side = configuration.vision.imageSize
         let isOpenCLIP = !manager.fileExists(atPath: "\(folder)/config.json")
-        let file = "\(folder)/preprocessor_config.json"
-        if manager.fileExists(atPath: file) {
-            preprocessing = try ImagePreprocessing(preprocessorConfigFile: file)
+        var file = "\(folder)/preprocessor_config.json"
+        if let own = try ImagePreprocessing.inFolder(folder) {
+            (preprocessing, file) = own
         } else if isOpenCLIP {
             preprocessing = try Self.openCLIP("\(folder)/open_clip_config.json", side: side)
         } else {
@@ -43,6 +44,8 @@ public struct CLIPProcessor: Sendable {
         contextLength = configuration.text.contextLength
     }
 
+    /// open_clip's transform for inference, but images are turned upright: open_clip leaves that to its caller, and a photo
+    /// that lies on its side is nobody's wish. `orientation: .ignore` gives open_clip's own pixels.
     private static func openCLIP(_ path: String, side: Int) throws -> ImagePreprocessing {
         let file = try JSONFile(path)
         let settings = try file.object("preprocess_cfg")
@@ -61,8 +64,8 @@ public struct CLIPProcessor: Sendable {
         let standard = try ImagePreprocessing.clip(side: side)
         return try ImagePreprocessing(
             resize: .shortestEdge(side), filter: filter, crop: ImageSize(width: side, height: side),
-            cropRounding: .torchvision,
-            mean: settings?.numbers("mean") ?? standard.mean, std: settings?.numbers("std") ?? standard.std)
+            cropRounding: .torchvision, mean: settings?.numbers("mean") ?? standard.mean,
+            std: settings?.numbers("std") ?? standard.std, transparency: .openCLIP)
     }
 
     /// Texts as token ids int64 `[N, T]`, cut to the context when they are longer.

@@ -31,6 +31,8 @@ struct CaptionCommand: ParsableCommand {
 
     @OptionGroup(title: "Decoding") var decoding: DecodingOptions
 
+    @OptionGroup(title: "Reading images") var reading: ImageOptions
+
     @OptionGroup var compute: ComputeOptions
 
     @Option(help: "Images per batch.")
@@ -47,15 +49,14 @@ struct CaptionCommand: ParsableCommand {
     }
 
     func run() throws {
-        let paths = try ImageDiscovery.images(images)
-        guard !paths.isEmpty else {
-            throw CommandError(
-                "no .jpg, .jpeg, .png or .webp file in \(images.map { "'\($0)'" }.joined(separator: ", "))")
-        }
+        let found = try ImageOptions.images(images)
+        let paths = found.files
+        for entry in found.skipped { Terminal.note("skipped \(entry.reason)") }
         let open = try options.open(compute)
         let wanted = decoding.apply(to: open.captioner.decoding)
         let runner = CaptionRunner(
-            captioner: open.captioner, modality: modality, decoding: wanted, batchSize: batchSize)
+            captioner: open.captioner, preprocessing: try reading.applied(to: open.captioner.reader.preprocessing),
+            modality: modality, decoding: wanted, batchSize: batchSize)
         let isSilent = quiet || paths.count < 2
         let progress = JobProgress("captioning", total: paths.count, unit: "images", quiet: isSilent)
         var failed = 0
@@ -99,6 +100,7 @@ struct CaptionCommand: ParsableCommand {
 /// Captions image files in order, a batch at a time, decoding ahead.
 struct CaptionRunner {
     let captioner: Captioner
+    let preprocessing: ImagePreprocessing
     let modality: Modality
     let decoding: CaptionDecoding
     let batchSize: Int
@@ -114,7 +116,7 @@ struct CaptionRunner {
         _ = try captioner.route(of: modality)
         if paths.count >= 64 { _ = try captioner.reader.clip.prepareForInference() }
         let feed = try ImageFeed(
-            paths: paths, preprocessing: captioner.reader.preprocessing, batchSize: min(batchSize, paths.count))
+            paths: paths, preprocessing: preprocessing, batchSize: min(batchSize, paths.count))
         while let batch = feed.next() {
             var results: [Int: Result<Caption, any Error>] = [:]
             for failure in batch.failures { results[failure.index] = .failure(failure.error) }

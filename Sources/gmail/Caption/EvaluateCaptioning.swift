@@ -103,7 +103,8 @@ struct EvaluateCaptioning: ParsableCommand {
         _ set: EvaluationImages, _ open: OpenCaptioner, _ decoding: CaptionDecoding, _ file: PredictionsFile
     ) throws {
         let runner = CaptionRunner(
-            captioner: open.captioner, modality: modality, decoding: decoding, batchSize: batchSize)
+            captioner: open.captioner, preprocessing: open.captioner.reader.preprocessing, modality: modality,
+            decoding: decoding, batchSize: batchSize)
         let progress = JobProgress("captioning", total: set.images.count, unit: "images", quiet: quiet)
         if !file.done.isEmpty {
             progress.say("\(file.done.count) images were captioned before")

@@ -1,6 +1,8 @@
 import Alignment
 import ArgumentParser
+import Files
 import Foundation
+import Images
 import Terminal
 
 /// `gmail embed`: CLIP embeddings of images and texts.
@@ -37,6 +39,8 @@ struct EmbedCommand: AsyncParsableCommand {
     @Option(help: "With --run, what the images are: real (read by f_r) or generated (read by f_g).")
     var modality: Modality?
 
+    @OptionGroup(title: "Reading images") var reading: ImageOptions
+
     @OptionGroup var compute: ComputeOptions
 
     @Option(help: "Images or texts per batch.")
@@ -66,7 +70,7 @@ struct EmbedCommand: AsyncParsableCommand {
                     : "--run has one encoder for real and one for generated images: add --modality real or generated")
         }
         guard batchSize >= 1 else { throw ValidationError("--batch-size is \(batchSize), expected 1 or more") }
-        if let reducedDecode, reducedDecode < 1 {
+        if let reducedDecode, !(reducedDecode >= 1 && reducedDecode.isFinite) {
             throw ValidationError("--reduced-decode is \(reducedDecode), expected 1 or more")
         }
     }
@@ -74,18 +78,14 @@ struct EmbedCommand: AsyncParsableCommand {
     func run() async throws {
         let clock = ContinuousClock()
         let start = clock.now
-        let paths = try ImageDiscovery.images(images)
-        if !images.isEmpty && paths.isEmpty {
-            throw CommandError(
-                "--images: no .jpg, .jpeg, .png or .webp file in \(images.map { "'\($0)'" }.joined(separator: ", "))")
-        }
+        let found = try ImageOptions.images(images, option: "--images: ")
         let lines = try texts.map(Self.lines)
 
         let (device, dtype) = try compute.resolve()
         let embedder = try Embedder(
             folder: model, run: runFolder, modality: modality, device: device, dtype: dtype, batchSize: batchSize,
-            reducedDecode: reducedDecode, quiet: quiet)
-        let (sidecar, measured) = try await embedder.write(images: paths, texts: lines, to: out)
+            reading: reading, reducedDecode: reducedDecode, quiet: quiet)
+        let (sidecar, measured) = try await embedder.write(images: found, texts: lines, to: out)
         var summary = measured
         summary.totalSeconds = (clock.now - start).seconds
         try report(summary, sidecar)

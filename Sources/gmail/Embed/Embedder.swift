@@ -24,10 +24,11 @@ struct Embedder {
     /// - Parameters:
     ///   - run: folder of an alignment run on this model; nil for plain CLIP.
     ///   - modality: with a run, what the images are; real unless told.
+    ///   - reading: in place of what the folder says about reading images; nil for nothing.
     ///   - reducedDecode: ratio of `ImagePreprocessing.DecodeScale.reduced`; nil decodes every pixel.
     init(
         folder: String, run: String? = nil, modality: Modality? = nil, device: Device, dtype: DType, batchSize: Int,
-        reducedDecode: Double? = nil, quiet: Bool
+        reading: ImageOptions? = nil, reducedDecode: Double? = nil, quiet: Bool
     ) throws {
         self.folder = folder
         self.device = device
@@ -41,8 +42,8 @@ struct Embedder {
             return (try AlignedModel(run: run, clip: clip, weightsHash: hash), run, modality ?? .real)
         }
         processor = try CLIPProcessor(folder: folder, configuration: clip.configuration)
-        var preprocessing = processor.preprocessing
-        if let reducedDecode { preprocessing.decodeScale = .reduced(ratio: reducedDecode) }
+        var preprocessing = try reading?.applied(to: processor.preprocessing) ?? processor.preprocessing
+        if let reducedDecode { preprocessing.decodeScale = try .reduced(ratio: reducedDecode) }
         self.preprocessing = preprocessing
     }
 
@@ -70,8 +71,10 @@ struct Embedder {
         let feed = try ImageFeed(paths: paths, preprocessing: preprocessing, batchSize: min(batchSize, paths.count))
         var modelTime = Duration.zero
         var names: [String] = []
+        var firstFailure: String?
         while let batch = feed.next() {
             for failure in batch.failures {
+                firstFailure = firstFailure ?? "\(failure.error)"
                 sidecar.skipped.append(.init(path: paths[failure.index], reason: "\(failure.error)"))
                 progress.say("skipped \(failure.error)")
             }
@@ -87,7 +90,7 @@ struct Embedder {
         }
         guard !names.isEmpty else {
             throw CommandError(
-                "none of the \(paths.count) images could be read; the first: \(sidecar.skipped[0].reason)")
+                "none of the \(paths.count) images could be read; the first: \(firstFailure ?? "no reason")")
         }
         sidecar.images = names
         let times = feed.times
@@ -126,11 +129,15 @@ struct Embedder {
     }
 
     /// Embeds both and writes `features.safetensors` with its sidecar, what `gmail embed` does.
-    func write(images paths: [String], texts lines: [String]?, to out: String) async throws -> (
+    func write(images found: FileList, texts lines: [String]?, to out: String) async throws -> (
         FeatureSidecar, EmbedSummary
     ) {
         var summary = EmbedSummary(device: "\(device)", dtype: "\(dtype)", kernel: nil)
         var sidecar = FeatureSidecar()
+        let paths = found.files
+        sidecar.skipped = found.skipped.map { .init(path: $0.path, reason: $0.reason) }
+        summary.skipped = sidecar.skipped.count
+        if !quiet { for entry in sidecar.skipped { Terminal.note("skipped \(entry.reason)") } }
         let hash = try weightsHash()
         var entries: [SafetensorsWriter.Tensor] = []
         if !paths.isEmpty {

@@ -1,0 +1,57 @@
+import ArgumentParser
+import Files
+import Images
+
+/// How image files are read, where a command may differ from what the model's folder says.
+struct ImageOptions: ParsableArguments {
+    @Option(help: "Refuse images of more pixels than this.")
+    var maxPixels = ImageLimits.standard.maximumPixels
+
+    @Option(
+        help: """
+            What becomes of transparency: white (transformers today), drop (transformers before, Pillow's convert) or \
+            open_clip (dropped after resizing in the file's own colours). Default: as the library of the model's folder.
+            """)
+    var transparency: Transparency?
+
+    @Option(
+        help: """
+            Whether images are turned upright by their EXIF orientation: exif or ignore (what open_clip sees). \
+            Default: exif.
+            """)
+    var orientation: ImageDecodingOptions.Orientation?
+
+    func validate() throws {
+        guard ImageLimits.range.contains(maxPixels) else {
+            throw ValidationError(
+                "--max-pixels is \(maxPixels), expected \(ImageLimits.range.lowerBound) to \(ImageLimits.range.upperBound)"
+            )
+        }
+    }
+
+    /// The images that a command's arguments name.
+    /// - Parameter option: begins the messages, as `--images: `; empty where the paths are the arguments themselves.
+    /// - Throws: `CommandError` for a path that does not exist, and when paths were given but no image is among them.
+    static func images(_ paths: [String], option: String = "") throws -> FileList {
+        for path in paths where !FileSystem.exists(path) {
+            throw CommandError("\(option)'\(printable(path))' does not exist")
+        }
+        let found = try ImageFiles.list(paths)
+        guard paths.isEmpty || !found.files.isEmpty else {
+            throw CommandError(option + ImageFiles.nothingFound(in: paths, skipped: found.skipped))
+        }
+        return found
+    }
+
+    /// The folder's settings with these in place of them.
+    func applied(to settings: ImagePreprocessing) throws -> ImagePreprocessing {
+        var settings = settings
+        settings.limits = try ImageLimits(maximumPixels: maxPixels)
+        if let transparency { settings.transparency = transparency }
+        if let orientation { settings.orientation = orientation }
+        return settings
+    }
+}
+
+extension Transparency: ExpressibleByArgument {}
+extension ImageDecodingOptions.Orientation: ExpressibleByArgument {}
