@@ -119,7 +119,18 @@ import Testing
             message: "--images: 'F/nowhere' does not exist"),
         Mistake(
             name: "no images in the folder", arguments: ["--images", "F/model"], status: 1,
-            message: "--images: no .jpg, .jpeg, .png or .webp file in 'F/model'"),
+            message: "--images: no image (.jpg, .png, .webp, .gif, .bmp, .tif, .avif, .heic) in 'F/model'"),
+        Mistake(
+            name: "ratio that is no number", arguments: ["--images", "F/photos", "--reduced-decode", "nan"], status: 2,
+            message: "--reduced-decode is nan, expected 1 or more"),
+        Mistake(
+            name: "limit of nothing", arguments: ["--images", "F/photos", "--max-pixels", "0"], status: 2,
+            message: "--max-pixels is 0, expected 1 to 1000000000000"),
+        Mistake(
+            name: "unknown transparency", arguments: ["--images", "F/photos", "--transparency", "black"], status: 2,
+            message:
+                "The value 'black' is invalid for '--transparency <transparency>'. Please provide one of 'white', 'drop' or 'open_clip'."
+        ),
         Mistake(
             name: "nothing to embed", arguments: [], status: 2,
             message: "nothing to embed: give --images, --texts or both"),
