@@ -75,18 +75,18 @@ let package = Package(
             name: "Training",
             dependencies: [
                 "Files", "Terminal",
-                "Torch", "TorchNN", "TorchOptim", "Safetensors", "StrictJSON", "Datasets",
+                "Torch", "TorchNN", "TorchOptim", "Safetensors", "StrictJSON", "Datasets", "Images",
                 .product(name: "Yams", package: "Yams"),
-            ],
-            resources: [.embedInCode("Recipes")]),
+            ]),
         // F5
         .target(
             name: "Alignment",
             dependencies: [
-                "Files",
-                "Torch", "TorchNN", "TorchOptim", "Safetensors", "Encoders", "Adapters", "Datasets", "Training",
-                "Images",
-            ]),
+                "Files", "Terminal",
+                "ModelFolders", "Torch", "TorchNN", "TorchOptim", "Safetensors", "Encoders", "Adapters", "Datasets",
+                "Training", "Images",
+            ],
+            resources: [.embedInCode("Recipes")]),
         .target(
             name: "Synthesis",
             dependencies: [
@@ -96,7 +96,7 @@ let package = Package(
         .target(
             name: "Miniature",
             dependencies: [
-                "Files", "Terminal",
+                "Files", "ModelFolders", "Terminal",
                 "Torch", "TorchNN", "TorchOptim", "Encoders", "Diffusion", "LanguageModels", "Images", "Tokenizers",
                 "Safetensors", "StrictJSON", "Datasets", "Training",
                 "Randomness",
@@ -106,13 +106,18 @@ let package = Package(
         .target(
             name: "Captioning",
             dependencies: [
-                "Files",
+                "Files", "Terminal",
                 "Torch", "TorchNN", "TorchOptim", "Safetensors", "StrictJSON", "Encoders", "Adapters", "LanguageModels",
                 "Datasets", "Training", "Alignment", "Tokenizers", "Images",
             ],
             resources: [.embedInCode("Recipes")]),
         // F7
-        .target(name: "Evaluation", dependencies: ["CScores", "Randomness", "Torch"]),
+        .target(
+            name: "Evaluation",
+            dependencies: [
+                "Files", "Terminal", "CScores", "Randomness", "Torch", "Images", "Encoders", "Datasets", "Training",
+                "Alignment",
+            ]),
         // F8
         .target(
             name: "Report",
@@ -156,7 +161,7 @@ let package = Package(
             name: "LanguageModelsTests", dependencies: ["LanguageModels", "TorchOptim"],
             resources: [.copy("Fixtures")]),
         .testTarget(
-            name: "AlignmentTests", dependencies: ["Alignment"], resources: [.copy("Fixtures")]),
+            name: "AlignmentTests", dependencies: ["Alignment", "TestSupport"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "CaptioningTests", dependencies: ["Captioning", "CaptionMetrics"], resources: [.copy("Fixtures")]),
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),

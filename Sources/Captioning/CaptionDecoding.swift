@@ -32,6 +32,9 @@ public struct CaptionDecoding: Sendable, Hashable, Codable {
     /// Of `sample`. A caption depends on the seed and the image's place in the list, not on how images are batched.
     public var seed: UInt64 = 0
 
+    /// Beams beyond which a search is refused: a slip of the keyboard should not fill the memory.
+    public static let mostBeams = 1000
+
     public init() {}
 
     /// What a recipe says.
@@ -69,7 +72,7 @@ extension ClipCapModel {
     /// - Parameters:
     ///   - features: `[B, d]`.
     ///   - firstIndex: place of the first image in the list that sampling is reproducible over.
-    /// - Throws: `LanguageModelError`, `TokenizerError`, `CaptioningError.invalidSetting`.
+    /// - Throws: `LanguageModelError`, `TokenizerError`.
     public func captions(
         _ features: Tensor, _ decoding: CaptionDecoding, tokenizer: GPT2Tokenizer, firstIndex: Int = 0
     ) throws -> [Caption] {

@@ -18,6 +18,7 @@ public struct CaptionerRun {
         public static let languageModel = "language model"
         public static let tokenizer = "tokenizer"
         public static let alignment = "alignment run"
+        public static let adapter = "adapter"
     }
 
     public let folder: RunFolder
@@ -48,22 +49,24 @@ public struct CaptionerRun {
     public struct Paths {
         public var model: String?
         public var alignment: String?
+        public var adapter: String?
         public var languageModel: String?
 
-        public init(model: String? = nil, alignment: String? = nil, languageModel: String? = nil) {
+        public init(
+            model: String? = nil, alignment: String? = nil, adapter: String? = nil, languageModel: String? = nil
+        ) {
             self.model = model
             self.alignment = alignment
+            self.adapter = adapter
             self.languageModel = languageModel
         }
     }
 
     /// The captioner with its encoders; every part is checked to be the one that it was trained with.
-    /// - Parameters:
-    ///   - hash: SHA-256 of a file, which a caller may remember.
-    ///   - dtype: of the language model's weights; `.bfloat16` also runs the encoders under autocast.
+    /// - Parameter dtype: of the language model's weights; `.bfloat16` also runs the encoders under autocast.
     /// - Throws: `CaptioningError.anotherModel` and `.anotherVocabulary`, `AlignmentError`, and errors of the files.
     public func captioner(
-        _ paths: Paths = Paths(), dtype: DType, device: Device, hash: (String) throws -> String
+        _ paths: Paths = Paths(), dtype: DType, device: Device, hashes: FileHashes = FileHashes()
     ) throws -> Captioner {
         func path(_ given: String?, _ role: String) throws -> String {
             guard let path = given ?? source(role)?.path else {
@@ -83,23 +86,25 @@ public struct CaptionerRun {
             configuration, languageConfiguration, folder: language, source: "run '\(folder.path)'")
         try check(Role.tokenizer, language, TokenizerFingerprint.hash(folder: language))
         if recipe.languageModel.frozen {
-            try check(Role.languageModel, language, LanguageModelFiles.hash(folder: language, hash))
+            try check(Role.languageModel, language, LanguageModelFiles.hash(folder: language, hashes.sha256))
         }
 
         let model = try path(paths.model, Role.model)
-        let weightsHash = try hash(CLIPCheckpoint.path(folder: model))
-        try check(Role.model, model, weightsHash)
-        let clip = try CLIPModel(folder: model, dtype: .float32, device: device)
-        let processor = try CLIPProcessor(folder: model, configuration: clip.configuration)
+        let encoder = try EncoderFolder.open(model, dtype: .float32, device: device)
+        let fingerprint = try encoder.fingerprint(hashes)
+        try check(Role.model, model, fingerprint.sha256)
         var aligned: AlignedModel?
         if let alignment = paths.alignment ?? source(Role.alignment)?.path {
-            let run = try AlignedModel(run: alignment, clip: clip, weightsHash: weightsHash)
-            try check(Role.alignment, alignment, AlignmentFingerprint.hash(run))
+            let run = try AlignedModel(run: alignment, encoder: encoder.image, fingerprint: fingerprint)
+            try check(Role.alignment, alignment, run.identity)
             aligned = run
+        } else if let adapter = paths.adapter ?? source(Role.adapter)?.path {
+            let made = try AlignedModel(adapter: adapter, encoder: encoder.image)
+            try check(Role.adapter, adapter, made.identity)
+            aligned = made
         }
-        let reader = try ImageReader(
-            clip: clip, aligned: aligned, preprocessing: processor.preprocessing, weightsHash: weightsHash,
-            precision: dtype == .bfloat16 ? .bfloat16 : .float32)
+        let reader = ImageReader(
+            encoder: encoder, aligned: aligned, dtype: dtype == .bfloat16 ? .bfloat16 : .float32)
 
         let mapper = PrefixMapper.make(configuration)
         try mapper.load(
@@ -159,15 +164,13 @@ public final class Captioner {
     ) throws {
         let weights = try ClipCapStateDict(
             path: path, normalizesFeatures: normalizesFeatures, languageModel: GPT2Configuration(folder: languageModel))
-        let clip = try CLIPModel(folder: model, dtype: .float32, device: device)
-        let processor = try CLIPProcessor(folder: model, configuration: clip.configuration)
+        let encoder = try EncoderFolder.open(model, dtype: .float32, device: device)
         var decoding = CaptionDecoding()
         decoding.method = .clipcapBeam
         try self.init(
             model: weights.model(languageModel: languageModel, dtype: dtype, device: device),
             reader: ImageReader(
-                clip: clip, aligned: nil, preprocessing: processor.preprocessing, weightsHash: "",
-                precision: dtype == .bfloat16 ? .bfloat16 : .float32),
+                encoder: encoder, aligned: nil, dtype: dtype == .bfloat16 ? .bfloat16 : .float32),
             tokenizer: GPT2Tokenizer(folder: languageModel), source: .real, decoding: decoding, name: "'\(path)'")
     }
 
@@ -182,7 +185,7 @@ public final class Captioner {
     public func captions(
         _ pixels: Tensor, modality: Modality, _ decoding: CaptionDecoding, firstIndex: Int = 0
     ) throws -> [Caption] {
-        let features = reader.features(pixels, try route(of: modality))
+        let features = try reader.features(pixels, route(of: modality))
         return try model.captions(features, decoding, tokenizer: tokenizer, firstIndex: firstIndex)
     }
 }

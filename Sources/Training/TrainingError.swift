@@ -29,6 +29,8 @@ public enum TrainingError: Error, Equatable, Sendable {
 
     // Loop
     case nonFiniteLoss(step: Int, value: String, samples: [String])
+    /// A task that did not look, so that the step was made.
+    case lossTurnedNonFinite(step: Int, value: String, samples: [String])
     case dataEnded(step: Int, expected: Int)
     case generatorMismatch(path: String, expected: [String], got: [String])
 
@@ -85,13 +87,15 @@ extension TrainingError: CustomStringConvertible, LocalizedError {
         case .checkpointFailed(let step, let path, let reason, let latest):
             "the checkpoint of step \(step) could not be written to '\(path)': \(reason). "
                 + (latest.map {
-                    "The last complete one is step \($0); once the cause is mended, --resume goes on from it"
+                    "The last complete one is step \($0); once the cause is mended, resume from it (--resume)"
                 }
                     ?? "There is no earlier one")
         case .nonFiniteLoss(let step, let value, let samples):
-            "the loss of step \(step) is \(value); stopped before the optimizer step. Samples: "
-                + samples.prefix(10).joined(separator: ", ")
-                + (samples.count > 10 ? " and \(samples.count - 10) more" : "")
+            "the loss of step \(step) is \(value); stopped before the optimizer step, no weight was changed. Samples: "
+                + Self.list(samples) + ". Look at them, or lower the learning rate"
+        case .lossTurnedNonFinite(let step, let value, let samples):
+            "the loss of step \(step) is \(value), and the optimizer step was made with it; its weights are not kept, the "
+                + "last checkpoint is from before. Samples: " + Self.list(samples)
         case .dataEnded(let step, let expected):
             "the data ended at step \(step) of \(expected)"
         case .generatorMismatch(let path, let expected, let got):
@@ -104,5 +108,10 @@ extension TrainingError: CustomStringConvertible, LocalizedError {
         case .featureMissing(let space, let key):
             "feature cache '\(space)' has no features for '\(key)'; they must be computed and inserted first"
         }
+    }
+
+    private static func list(_ samples: [String]) -> String {
+        let shown = samples.prefix(10).joined(separator: ", ")
+        return samples.count > 10 ? "\(shown) and \(samples.count - 10) more" : shown
     }
 }

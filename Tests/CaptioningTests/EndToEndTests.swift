@@ -1,3 +1,4 @@
+import Alignment
 import CaptionMetrics
 import Encoders
 import Files

@@ -65,7 +65,7 @@ import Training
         #expect(transformer.mapper.prefixLength == 40 && transformer.mapper.clipLength == 40)
         #expect(transformer.mapper.layers == 8 && transformer.mapper.heads == 8 && transformer.languageModel.frozen)
         // 566,435 captions of COCO's Karpathy training split.
-        #expect(mlp.totalSteps(sampleCount: 566_435) == 141_600)
+        #expect(mlp.training.totalSteps(sampleCount: 566_435) == 141_600)
     }
 
     @Test(arguments: [
@@ -80,7 +80,7 @@ import Training
         ),
         (
             "mapper.prefixLength=0",
-            "recipe 'gmail' with --set: recipe key 'mapper.prefixLength': expected at least 1, got 0"
+            "recipe 'gmail' with --set: recipe key 'mapper.prefixLength': expected 1 to 100000, got 0"
         ),
         (
             "training.microBatchSize=7",

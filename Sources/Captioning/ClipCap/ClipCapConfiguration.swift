@@ -2,6 +2,7 @@ import Files
 import Foundation
 import Safetensors
 import StrictJSON
+import Training
 
 // What a trained captioner must know of itself to be used as it was trained. The authors' `.pt` files carry none of it,
 // and a wrong normalisation does not fail, it only loses (CLIP_prefix_caption#33); so it is written beside the weights.
@@ -51,17 +52,14 @@ public enum CaptionEnding: String, Sendable, Codable, CaseIterable {
 }
 
 extension ClipCapConfiguration {
-    /// - Throws: `CaptioningError.invalidSetting`.
-    public func validate() throws {
-        func check(_ holds: Bool, _ setting: String, _ expected: String, _ got: Int) throws {
-            guard holds else { throw CaptioningError.invalidSetting(setting, expected: expected, got: "\(got)") }
-        }
+    /// - Throws: `SettingError`.
+    public func validate() throws(SettingError) {
         for (name, value) in [
             ("mapper.prefixLength", prefixLength), ("mapper.clipLength", clipLength), ("mapper.layers", layerCount),
             ("mapper.heads", headCount),
-        ] { try check(value > 0, name, "a whole number above 0", value) }
+        ] { try SettingError.require(value > 0, name, "a whole number above 0", value) }
         guard mapper == .transformer else { return }
-        try check(
+        try SettingError.require(
             embeddingSize % headCount == 0, "mapper.heads", "a divisor of the language model's width \(embeddingSize)",
             headCount)
     }

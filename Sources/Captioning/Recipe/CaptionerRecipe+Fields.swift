@@ -21,34 +21,19 @@ extension CaptionerRecipe: Recipe {
             RecipeField("mapper.normalizeFeatures", \.mapper.normalizeFeatures),
             RecipeField("languageModel.frozen", \.languageModel.frozen),
             RecipeField("languageModel.dropout", \.languageModel.dropout),
-            RecipeField("training.steps", \.training.steps),
-            RecipeField("training.epochs", \.training.epochs),
-            RecipeField("training.batchSize", \.training.batchSize),
-            RecipeField("training.microBatchSize", \.training.microBatchSize),
-            RecipeField("training.learningRate", \.training.learningRate),
-            RecipeField("training.weightDecay", \.training.weightDecay),
-            RecipeField("training.epsilon", \.training.epsilon),
-            RecipeField(choice: "training.schedule", \.training.schedule),
-            RecipeField("training.warmupSteps", \.training.warmupSteps),
-            RecipeField("training.clipNorm", \.training.clipNorm),
-            RecipeField(choice: "training.precision", \.training.precision),
-            RecipeField("training.seed", \.training.seed),
-            RecipeField("training.validationEvery", \.training.validationEvery),
-            RecipeField("training.checkpointEvery", \.training.checkpointEvery),
-            RecipeField("training.logEvery", \.training.logEvery),
-            RecipeField("training.keepCheckpoints", \.training.keepCheckpoints),
+        ] + RecipeField.training(\.training, omitting: ["averageDecay"]) + [
             RecipeField(choice: "generation.method", \.generation.method),
             RecipeField("generation.beams", \.generation.beams),
             RecipeField("generation.maximumTokens", \.generation.maximumTokens),
             RecipeField("generation.lengthPenalty", \.generation.lengthPenalty),
         ]
 
-    /// With `training.epochs` or a schedule that falls to 0 at the end, another length is another run from the first step.
-    public static let freeKeys: Set<String> = [
-        "name", "description", "paper.table", "paper.row", "paper.numbers", "data.maximumSkippedShare",
-        "training.checkpointEvery", "training.keepCheckpoints", "generation.method", "generation.beams",
-        "generation.maximumTokens", "generation.lengthPenalty",
-    ]
+    public var freeKeys: Set<String> {
+        training.freeKeys.union([
+            "name", "description", "paper.table", "paper.row", "paper.numbers", "data.maximumSkippedShare",
+            "generation.method", "generation.beams", "generation.maximumTokens", "generation.lengthPenalty",
+        ])
+    }
 
     /// The files of `Recipes/`, compiled into the program.
     public static let shipped: [String: [UInt8]] = [

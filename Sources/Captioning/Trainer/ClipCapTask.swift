@@ -15,8 +15,8 @@ public final class ClipCapTask {
     public let model: ClipCapModel
     public let optimizer: AdamW
     private let schedule: Schedule
-    private let settings: CaptionerRecipe.TrainingSettings
-    private let precision: Precision
+    private let settings: TrainingSettings
+    private let dtype: DType
     private let trainsLanguageModel: Bool
     /// Draws the dropout masks of the language model; part of the state.
     private let dropoutGenerator: Generator
@@ -40,12 +40,12 @@ public final class ClipCapTask {
     ///   - model: weights set; a language model that is trained needs memory of its own (`WeightMemory.owned`).
     ///   - totalSteps: of the run, for the schedule.
     /// - Throws: `OptimizerError`.
-    public init(model: ClipCapModel, recipe: CaptionerRecipe, precision: Precision, totalSteps: Int) throws {
+    public init(model: ClipCapModel, recipe: CaptionerRecipe, dtype: DType, totalSteps: Int) throws {
         self.model = model
-        self.precision = precision
+        self.dtype = dtype
         settings = recipe.training
         trainsLanguageModel = !recipe.languageModel.frozen
-        schedule = Schedule(recipe.training, totalSteps: totalSteps)
+        schedule = recipe.training.schedule(totalSteps: totalSteps)
         dropoutGenerator = Generator(seed: UInt64(recipe.training.seed) &+ 0x5851_F42D, device: model.device)
         model.mapper.setRequiresGrad(true)
         model.languageModel.setRequiresGrad(trainsLanguageModel)
@@ -61,12 +61,12 @@ public final class ClipCapTask {
                     name: "language_model", parameters: model.languageModel.namedParameters(prefix: "gpt"),
                     learningRate: settings.learningRate, weightDecay: settings.weightDecay))
         }
-        optimizer = try AdamW(groups, eps: settings.epsilon)
+        optimizer = try AdamW(groups, beta2: settings.beta2, eps: settings.epsilon)
     }
 
     /// Forward, loss, backward, clip, AdamW.
     /// - Throws: ``TrainingError/nonFiniteLoss(step:value:samples:)`` before the optimizer step; no weight is changed then.
-    public func step(_ batch: Batch, step: Int) throws -> Training.StepReport {
+    public func step(_ batch: Batch, step: Int) throws -> StepReport {
         setTraining(true)
         defer { setTraining(false) }
         optimizer.zeroGradients()
@@ -84,7 +84,7 @@ public final class ClipCapTask {
         let factor = schedule.factor(at: step)
         optimizer.step(scale: factor)
         optimizer.zeroGradients()
-        return Training.StepReport(
+        return StepReport(
             loss: loss,
             metrics: [
                 Metric("gradient_norm", norm), Metric("learning_rate", settings.learningRate * factor),
@@ -123,23 +123,12 @@ public final class ClipCapTask {
     }
 
     private func computing<Result>(_ body: () -> Result) -> Result {
-        precision == .bfloat16 ? autocast(.bfloat16, device: model.device, body) : body()
+        Torch.computing(in: dtype, on: model.device, body)
     }
 
     private func setTraining(_ on: Bool) {
         model.mapper.setTraining(on)
         model.languageModel.setTraining(on && trainsLanguageModel)
-    }
-}
-
-extension Schedule {
-    init(_ training: CaptionerRecipe.TrainingSettings, totalSteps: Int) {
-        let warmup = training.warmupSteps
-        switch training.schedule {
-        case .constant: self = .constant(warmup: warmup)
-        case .linear: self = .linear(steps: totalSteps, warmup: warmup)
-        case .cosine: self = .cosine(steps: totalSteps, warmup: warmup, minimum: 0)
-        }
     }
 }
 

@@ -28,7 +28,8 @@ extension Recipe {
         let isPath = nameOrPath.contains("/") || nameOrPath.hasSuffix(".yaml") || nameOrPath.hasSuffix(".yml")
         let bytes: [UInt8]
         if isPath {
-            bytes = try MappedFile(path: nameOrPath).withUnsafeBytes { Array($0) }
+            bytes = try RegularFile.bytes(nameOrPath)
+            try PlaceholderFile.refuse(bytes, path: nameOrPath)
         } else if let shipped = shipped[nameOrPath] {
             bytes = shipped
         } else {
@@ -42,13 +43,7 @@ extension Recipe {
     }
 
     private static func read(_ yaml: String, source: String, chain: [String]) throws -> Self {
-        let root: Node?
-        do {
-            root = try Yams.compose(yaml: yaml)
-        } catch {
-            throw TrainingError.brokenRecipe(
-                source: source, reason: "\(error)".replacingOccurrences(of: "\n", with: " "))
-        }
+        let root = try YAMLText.compose(yaml, source: source)
         guard let root, case .mapping(let mapping) = root else {
             throw TrainingError.brokenRecipe(
                 source: source, reason: "expected a mapping, got \(root?.kindText ?? "nothing")")

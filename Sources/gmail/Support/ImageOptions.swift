@@ -21,27 +21,7 @@ struct ImageOptions: ParsableArguments {
             """)
     var orientation: ImageDecodingOptions.Orientation?
 
-    func validate() throws {
-        guard ImageLimits.range.contains(maxPixels) else {
-            throw ValidationError(
-                "--max-pixels is \(maxPixels), expected \(ImageLimits.range.lowerBound) to \(ImageLimits.range.upperBound)"
-            )
-        }
-    }
-
-    /// The images that a command's arguments name.
-    /// - Parameter option: begins the messages, as `--images: `; empty where the paths are the arguments themselves.
-    /// - Throws: `CommandError` for a path that does not exist, and when paths were given but no image is among them.
-    static func images(_ paths: [String], option: String = "") throws -> FileList {
-        for path in paths where !FileSystem.exists(path) {
-            throw CommandError("\(option)'\(printable(path))' does not exist")
-        }
-        let found = try ImageFiles.list(paths)
-        guard paths.isEmpty || !found.files.isEmpty else {
-            throw CommandError(option + ImageFiles.nothingFound(in: paths, skipped: found.skipped))
-        }
-        return found
-    }
+    func validate() throws { try Check.range("--max-pixels", maxPixels, ImageLimits.range) }
 
     /// The folder's settings with these in place of them.
     func applied(to settings: ImagePreprocessing) throws -> ImagePreprocessing {
@@ -50,6 +30,17 @@ struct ImageOptions: ParsableArguments {
         if let transparency { settings.transparency = transparency }
         if let orientation { settings.orientation = orientation }
         return settings
+    }
+
+    /// The images that a command's arguments name.
+    /// - Throws: `FileError` for a path that does not exist; `CommandError` when paths were given but no image is among
+    ///   them.
+    static func images(_ paths: [String]) throws -> FileList {
+        let found = try ImageFiles.list(paths)
+        guard paths.isEmpty || !found.files.isEmpty else {
+            throw CommandError(ImageFiles.nothingFound(in: paths, skipped: found.skipped))
+        }
+        return found
     }
 }
 
