@@ -21,8 +21,9 @@ public enum EncoderFolder {
         variant: String? = nil
     ) throws -> OpenEncoder {
         let folder = try ModelFolder(path)
-        return try families.family(of: folder).open(
-            folder, EncoderLoading(dtype: dtype, device: device, memory: memory, variant: variant))
+        let family = try families.family(of: folder)
+        return try family.open(
+            folder, family.weights(folder, variant), WeightLoading(dtype: dtype, device: device, memory: memory))
     }
 
     /// The identity of the model in a folder, without opening it.
@@ -44,28 +45,12 @@ public enum EncoderFolder {
     }
 }
 
-/// How weights are taken into memory.
-public struct EncoderLoading: Sendable {
-    public let dtype: DType?
-    public let device: Device
-    public let memory: WeightMemory
-    /// Of the weight files, as `fp16`.
-    public let variant: String?
-
-    public init(dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped, variant: String? = nil) {
-        self.dtype = dtype
-        self.device = device
-        self.memory = memory
-        self.variant = variant
-    }
-}
-
 /// A family of encoders: what recognises its folders and opens them.
 public struct EncoderFamily: ModelFamily {
     public let name: String
     private let recognise: @Sendable (ModelFolder) throws -> Bool
     let weights: @Sendable (ModelFolder, _ variant: String?) throws -> WeightFiles
-    let open: @Sendable (ModelFolder, EncoderLoading) throws -> OpenEncoder
+    let open: @Sendable (ModelFolder, WeightFiles, WeightLoading) throws -> OpenEncoder
 
     /// - Parameters:
     ///   - recognises: told by `model_type` and names of files.
@@ -74,7 +59,7 @@ public struct EncoderFamily: ModelFamily {
     public init(
         name: String, recognises: @escaping @Sendable (ModelFolder) throws -> Bool,
         weights: @escaping @Sendable (ModelFolder, _ variant: String?) throws -> WeightFiles,
-        open: @escaping @Sendable (ModelFolder, EncoderLoading) throws -> OpenEncoder
+        open: @escaping @Sendable (ModelFolder, WeightFiles, WeightLoading) throws -> OpenEncoder
     ) {
         self.name = name
         recognise = recognises

@@ -16,8 +16,7 @@ extension EncoderFamily {
             return try ["clip", "clip_vision_model", nil].contains(folder.modelType())
         },
         weights: { folder, variant in try CLIPCheckpoint.files(folder, variant) },
-        open: { folder, loading in
-            let files = try CLIPCheckpoint.files(folder, loading.variant)
+        open: { folder, files, loading in
             try TorchRuntime.load()
             if try folder.modelType() == "clip_vision_model" { return try openVision(folder, files, loading) }
             let configuration = try CLIPConfiguration(folder: folder.path)
@@ -39,7 +38,7 @@ extension EncoderFamily {
         })
 
     private static func openVision(
-        _ folder: ModelFolder, _ files: WeightFiles, _ loading: EncoderLoading
+        _ folder: ModelFolder, _ files: WeightFiles, _ loading: WeightLoading
     ) throws -> OpenEncoder {
         var weights = try Weights(files)
         CLIPVisionModel.nameAsBefore(&weights)
