@@ -52,7 +52,7 @@ let package = Package(
         .target(name: "TorchOptim", dependencies: ["Torch", "TorchNN"]),
         // F2
         .target(name: "Tokenizers", dependencies: ["Files", "StrictJSON", "ModelFolders"]),
-        .target(name: "Images", dependencies: ["Files", "CImageCodecs"]),
+        .target(name: "Images", dependencies: ["Files", "StrictJSON", "CImageCodecs"]),
         .target(
             name: "CaptionMetrics", dependencies: ["Files", "Safetensors"],
             resources: [.copy("Resources/spice-parser.bin")]),
@@ -169,7 +169,7 @@ let package = Package(
             name: "CaptioningTests", dependencies: ["Captioning", "CaptionMetrics"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "TokenizersTests", dependencies: ["Tokenizers", "TestSupport"], resources: [.copy("Fixtures")]),
-        .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
+        .testTarget(name: "ImagesTests", dependencies: ["Images", "TestSupport"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "DoorTests",
             dependencies: [

@@ -69,12 +69,10 @@ extension EncoderFamily {
 
 /// What stands before CLIP's image tower.
 package enum CLIPPreprocessing {
-    /// Hugging Face's `preprocessor_config.json` or `processor_config.json`, or `preprocess_cfg` of `open_clip_config.json`.
+    /// Hugging Face's `processor_config.json` or `preprocessor_config.json`, or `preprocess_cfg` of `open_clip_config.json`.
     /// - Parameter side: of the model's images, the default of open_clip's `size`.
     package static func read(_ folder: ModelFolder, side: Int) throws -> ImagePreprocessing {
-        for name in ["preprocessor_config.json", "processor_config.json"] where folder.has(name) {
-            return try ImagePreprocessing(preprocessorConfigFile: folder.file(name))
-        }
+        if let own = try ImagePreprocessing.inFolder(folder.path) { return own.settings }
         guard !folder.has("config.json"), let file = try folder.json("open_clip_config.json") else {
             throw ModelFolderError.missing(
                 path: folder.path, expected: "preprocessor_config.json (or processor_config.json)")
@@ -102,13 +100,17 @@ package enum CLIPPreprocessing {
 }
 
 extension ImagePreprocessing {
-    /// open_clip's image transform: the shorter side resized, the middle cut out.
+    /// open_clip's image transform: the shorter side resized in the file's own colours, the middle cut out.
+    ///
+    /// But images are turned upright by EXIF: open_clip leaves that to its caller, and a photo that lies on its side is
+    /// nobody's wish. `orientation: .ignore` gives open_clip's own pixels.
     static func openCLIP(
         side: Int, filter: ResampleFilter = .bicubic, mean: [Double]? = nil, std: [Double]? = nil
     ) throws -> ImagePreprocessing {
         let standard = try ImagePreprocessing.clip(side: side)
         return try ImagePreprocessing(
             resize: .shortestEdge(side), filter: filter, crop: ImageSize(width: side, height: side),
-            cropRounding: .torchvision, mean: mean ?? standard.mean, std: std ?? standard.std)
+            cropRounding: .torchvision, mean: mean ?? standard.mean, std: std ?? standard.std,
+            transparency: .openCLIP)
     }
 }
