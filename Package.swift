@@ -154,7 +154,7 @@ let package = Package(
         .testTarget(name: "ModelFoldersTests", dependencies: ["ModelFolders", "TestSupport"]),
         .testTarget(name: "TorchTests", dependencies: ["Torch"]),
         .testTarget(name: "TorchOptimTests", dependencies: ["TorchOptim"]),
-        .testTarget(name: "EncodersTests", dependencies: ["Encoders"], resources: [.copy("Fixtures")]),
+        .testTarget(name: "EncodersTests", dependencies: ["Encoders", "TestSupport"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "AdaptersTests",
             dependencies: ["Adapters", "Encoders", "LanguageModels", "TorchOptim", "TestSupport"],

@@ -55,11 +55,12 @@ extension CLIPConfiguration.Vision {
         where !(tower.value[key]?.isOff ?? true) {
             throw tower.unsupported(key, "this variant of the image tower is not implemented")
         }
+        let read: Set<String> = [
+            "width", "layers", "image_size", "patch_size", "head_width", "mlp_ratio", "act_kwargs", "norm_kwargs",
+            "pool_type", "pos_embed_type", "block_type", "attentional_pool", "no_ln_pre",
+        ]
         try tower.refuseUnknown(
-            [
-                "width", "layers", "image_size", "patch_size", "head_width", "mlp_ratio", "act_kwargs", "norm_kwargs",
-                "pool_type", "pos_embed_type", "block_type",
-            ],
+            read.union(CLIPConfiguration.blockVariants),
             harmless: [
                 // Of training alone.
                 "patch_dropout",
@@ -96,11 +97,12 @@ extension CLIPConfiguration.Text {
         where !(tower.value[key]?.isOff ?? true) {
             throw tower.unsupported(key, "this variant of the text tower is not implemented")
         }
+        let read: Set<String> = [
+            "context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio", "act_kwargs", "norm_kwargs",
+            "pool_type", "proj_type", "block_type", "eos_id", "pad_id", "no_causal_mask", "embed_cls", "proj_bias",
+        ]
         try tower.refuseUnknown(
-            [
-                "context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio", "act_kwargs", "norm_kwargs",
-                "pool_type", "proj_type", "block_type", "eos_id", "pad_id",
-            ],
+            read.union(CLIPConfiguration.blockVariants),
             harmless: [
                 // Which tokenizer stands beside the model is told by its files, and read strictly there.
                 "hf_tokenizer_name", "tokenizer_mode",
