@@ -64,7 +64,7 @@ let package = Package(
         .target(
             name: "Diffusion",
             dependencies: [
-                "Files", "Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers", "Encoders",
+                "Files", "Torch", "TorchNN", "ModelFolders", "StrictJSON", "Images", "Tokenizers", "Encoders",
             ]),
         .target(
             name: "LanguageModels",
@@ -91,7 +91,7 @@ let package = Package(
             name: "Synthesis",
             dependencies: [
                 "Files", "Terminal",
-                "Torch", "Safetensors", "StrictJSON", "Images", "Diffusion", "Datasets", "Training",
+                "StrictJSON", "Images", "Diffusion", "Datasets",
             ]),
         .target(
             name: "Miniature",
@@ -151,7 +151,8 @@ let package = Package(
         .testTarget(name: "EncodersTests", dependencies: ["Encoders"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "AdaptersTests", dependencies: ["Adapters", "Encoders", "TorchOptim"], resources: [.copy("Fixtures")]),
-        .testTarget(name: "DiffusionTests", dependencies: ["Diffusion"], resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "DiffusionTests", dependencies: ["Diffusion", "StrictJSON", "TestSupport"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "LanguageModelsTests", dependencies: ["LanguageModels", "TorchOptim"],
             resources: [.copy("Fixtures")]),
@@ -161,7 +162,7 @@ let package = Package(
             name: "CaptioningTests", dependencies: ["Captioning", "CaptionMetrics"], resources: [.copy("Fixtures")]),
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
-        .testTarget(name: "SynthesisTests", dependencies: ["Synthesis"]),
+        .testTarget(name: "SynthesisTests", dependencies: ["Synthesis", "TestSupport"]),
         .testTarget(name: "MiniatureTests", dependencies: ["Miniature", "Evaluation"]),
         .testTarget(
             name: "EvaluationTests", dependencies: ["Evaluation", "Randomness"], resources: [.copy("Fixtures")]),

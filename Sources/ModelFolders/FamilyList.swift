@@ -37,6 +37,8 @@ public final class FamilyList<Family: ModelFamily>: Sendable {
         let got: String
         if let type = try folder.modelType() {
             got = "a model of type '\(printable(type))'"
+        } else if let pipeline = try folder.json("model_index.json")?.string("_class_name") {
+            got = "a pipeline of class '\(printable(pipeline))'"
         } else {
             got = folder.has("config.json") ? "a config.json without 'model_type'" : "no config.json"
         }
