@@ -4,26 +4,15 @@ import StrictJSON
 extension SchedulerConfiguration {
     /// Every key that one of the four classes knows. Files carry those of other classes along (Stable Diffusion 2's DDIM
     /// file has `skip_prk_steps`); each class reads its own.
-    private static let known: [String: Set<SchedulerKind>] = {
-        let all = Set(SchedulerKind.allCases)
-        let sigma: Set<SchedulerKind> = [.euler, .dpmSolver]
-        return [
-            "num_train_timesteps": all, "beta_start": all, "beta_end": all, "beta_schedule": all, "trained_betas": all,
-            "prediction_type": all, "timestep_spacing": all, "steps_offset": all,
-            "rescale_betas_zero_snr": [.ddim, .euler, .dpmSolver],
-            "set_alpha_to_one": [.ddim, .pndm], "clip_sample": [.ddim], "clip_sample_range": [.ddim],
-            "skip_prk_steps": [.pndm],
-            "thresholding": [.ddim, .dpmSolver], "dynamic_thresholding_ratio": [.ddim, .dpmSolver],
-            "sample_max_value": [.ddim, .dpmSolver],
-            "interpolation_type": [.euler], "timestep_type": [.euler], "sigma_min": sigma, "sigma_max": sigma,
-            "use_karras_sigmas": sigma, "use_exponential_sigmas": sigma, "use_beta_sigmas": sigma,
-            "final_sigmas_type": sigma,
-            "solver_order": [.dpmSolver], "solver_type": [.dpmSolver], "algorithm_type": [.dpmSolver],
-            "lower_order_final": [.dpmSolver], "euler_at_final": [.dpmSolver], "lambda_min_clipped": [.dpmSolver],
-            "variance_type": [.dpmSolver], "use_lu_lambdas": [.dpmSolver], "use_flow_sigmas": [.dpmSolver],
-            "flow_shift": [.dpmSolver], "use_dynamic_shifting": [.dpmSolver], "time_shift_type": [.dpmSolver],
-        ]
-    }()
+    private static let known: Set<String> = [
+        "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "prediction_type",
+        "timestep_spacing", "steps_offset", "rescale_betas_zero_snr", "set_alpha_to_one", "clip_sample",
+        "clip_sample_range", "skip_prk_steps", "thresholding", "dynamic_thresholding_ratio", "sample_max_value",
+        "interpolation_type", "timestep_type", "sigma_min", "sigma_max", "use_karras_sigmas", "use_exponential_sigmas",
+        "use_beta_sigmas", "final_sigmas_type", "solver_order", "solver_type", "algorithm_type", "lower_order_final",
+        "euler_at_final", "lambda_min_clipped", "variance_type", "use_lu_lambdas", "use_flow_sigmas", "flow_shift",
+        "use_dynamic_shifting", "time_shift_type",
+    ]
 
     /// Classes of diffusers that walk the same noise schedules (`KarrasDiffusionSchedulers`, and those that take its files).
     /// A file of one of them can be followed by another method; a file of any other class belongs to another kind of model.
@@ -56,7 +45,7 @@ extension SchedulerConfiguration {
         }
         // A file of a class that is not ours may hold anything; what the chosen class knows is read from it.
         if written == nil || SchedulerKind.allCases.contains(where: { $0.className == written }) {
-            for key in file.keys where !key.hasPrefix("_") && Self.known[key] == nil {
+            for key in file.keys where !key.hasPrefix("_") && !Self.known.contains(key) {
                 throw SchedulerError.unknownKey(file: path, key: key, nearest: Self.nearest(to: key))
             }
         }
@@ -98,10 +87,9 @@ extension SchedulerConfiguration {
         stepsOffset = try file.integer("steps_offset", in: 0...trainSteps - 1) ?? stepsOffset
         if kind == .ddim || kind == .pndm { setsAlphaToOne = try file.bool("set_alpha_to_one") ?? setsAlphaToOne }
         if kind == .pndm { skipsRungeKutta = try file.bool("skip_prk_steps") ?? skipsRungeKutta }
-        if kind == .ddim {
-            let range = try file.positive("clip_sample_range") ?? 1
-            clipRange = try file.bool("clip_sample") ?? (clipRange != nil) ? range : nil
-        }
+        // Read for every class, though only DDIM clips: what is wrong in the file is said whichever method is used.
+        let range = try file.positive("clip_sample_range") ?? 1
+        clipRange = try file.bool("clip_sample") ?? (clipRange != nil) ? range : nil
         if kind == .ddim || kind == .dpmSolver { try refuse(file, "thresholding") }
     }
 
@@ -192,7 +180,7 @@ extension SchedulerConfiguration {
 
     /// The known key that differs in the fewest letters, when that are few.
     private static func nearest(to key: String) -> String? {
-        let best = known.keys.sorted().map { ($0, distance(Array($0.utf8), Array(key.utf8))) }.min { $0.1 < $1.1 }
+        let best = known.sorted().map { ($0, distance(Array($0.utf8), Array(key.utf8))) }.min { $0.1 < $1.1 }
         return best.flatMap { $0.1 <= 3 ? $0.0 : nil }
     }
 
