@@ -100,9 +100,10 @@ import Testing
         #expect(summary["finished"] as? Int == 21 && summary["complete"] as? Bool == true)
     }
 
-    @Test func ctrlCFinishesTheBatch() throws {
+    @Test(arguments: [SIGINT, SIGTERM, SIGHUP])
+    func aSignalFinishesTheBatch(signal: Int32) throws {
         let more = ["--batch-size", "4", "--dtype", "float32", "--steps", "25"]
-        #expect(try interrupt("a", more, after: 2, with: SIGINT) == 130)
+        #expect(try interrupt("a", more, after: 2, with: signal) == 128 + signal)
         let count = imageCount("a")
         #expect(count % 4 == 0 && count < 21)
         let pairs = try String(contentsOfFile: folder.path("a/pairs.jsonl"), encoding: .utf8)
