@@ -4,12 +4,6 @@ import Torch
 
 /// Which model draws, and how; nothing here knows one family of models from another.
 struct GenerateModelOptions: ParsableArguments {
-    /// Unlike other commands' it has float16, in which generators are often published; images that overflow in it are made
-    /// again in float32.
-    enum Precision: String, ExpressibleByArgument, CaseIterable {
-        case auto, float32, bfloat16, float16
-    }
-
     @Option(
         help: "Folder of the model in diffusers' layout (model_index.json, unet/, vae/, ...).", completion: .directory)
     var model: String
@@ -32,6 +26,7 @@ struct GenerateModelOptions: ParsableArguments {
     @Option(help: "What the images should not show.")
     var negativePrompt = ""
 
+    /// Generators are often published in float16; images that overflow in it are made again in float32.
     @Option(help: "Precision of the model; auto is bfloat16 where the device multiplies it natively, else float32.")
     var dtype = Precision.auto
 
@@ -71,13 +66,7 @@ struct GenerateModelOptions: ParsableArguments {
         options.scheduler = scheduler
         options.variant = variant
         options.device = try device.resolve()
-        options.dtype =
-            switch dtype {
-            case .float32: .float32
-            case .bfloat16: .bfloat16
-            case .float16: .float16
-            case .auto: try ComputeOptions.preferredDType(options.device)
-            }
+        options.dtype = try dtype.dtype(on: options.device)
         options.isPrepared = prepare
         return (try GeneratorFolder.open(model, options: options), options.device)
     }
