@@ -64,7 +64,7 @@ let package = Package(
         .target(
             name: "Diffusion",
             dependencies: [
-                "Files", "Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers", "Encoders",
+                "Files", "Torch", "TorchNN", "ModelFolders", "StrictJSON", "Images", "Tokenizers", "Encoders",
             ]),
         .target(
             name: "LanguageModels",
@@ -91,7 +91,7 @@ let package = Package(
             name: "Synthesis",
             dependencies: [
                 "Files", "Terminal",
-                "Torch", "Safetensors", "StrictJSON", "Images", "Diffusion", "Datasets", "Training",
+                "StrictJSON", "Images", "Diffusion", "Datasets",
             ]),
         .target(
             name: "Miniature",
@@ -159,7 +159,9 @@ let package = Package(
             name: "AdaptersTests",
             dependencies: ["Adapters", "Encoders", "LanguageModels", "TorchOptim", "TestSupport"],
             resources: [.copy("Fixtures")]),
-        .testTarget(name: "DiffusionTests", dependencies: ["Diffusion"], resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "DiffusionTests", dependencies: ["Diffusion", "StrictJSON", "TestSupport"],
+            resources: [.copy("Fixtures")]),
         .testTarget(
             name: "LanguageModelsTests", dependencies: ["LanguageModels", "TorchOptim", "TestSupport"],
             resources: [.copy("Fixtures")]),
@@ -177,7 +179,7 @@ let package = Package(
                 "Datasets",
                 "Encoders", "Tokenizers", "LanguageModels", "Training", "Alignment", "Captioning", "Evaluation",
             ]),
-        .testTarget(name: "SynthesisTests", dependencies: ["Synthesis"]),
+        .testTarget(name: "SynthesisTests", dependencies: ["Synthesis", "TestSupport"]),
         .testTarget(name: "MiniatureTests", dependencies: ["Miniature", "Evaluation"]),
         .testTarget(
             name: "EvaluationTests", dependencies: ["Evaluation", "Randomness"], resources: [.copy("Fixtures")]),

@@ -30,6 +30,9 @@ public enum DatasetError: Error, Equatable, Sendable {
     // Tar
     case badTar(path: String, offset: Int, reason: String)
     case incompleteSample(path: String, key: String, missing: String)
+    case repeatedSample(id: String, first: String, second: String)
+    /// A tar where a manifest is expected.
+    case tarOfPairs(path: String)
 }
 
 extension DatasetError: CustomStringConvertible, LocalizedError {
@@ -83,6 +86,11 @@ extension DatasetError: CustomStringConvertible, LocalizedError {
             "'\(path)': not a readable tar at byte \(offset): \(reason)"
         case .incompleteSample(let path, let key, let missing):
             "'\(path)': sample '\(key)' has no '\(missing)' member"
+        case .repeatedSample(let id, let first, let second):
+            "id '\(id)' is that of sample \(first) and of sample \(second); ids must be unique"
+        case .tarOfPairs(let path):
+            "'\(path)' is a tar of pairs, expected a manifest (JSON Lines) with images as files beside it; unpack with "
+                + "`gmail data unpack '\(path)' --out FOLDER` and give FOLDER/pairs.jsonl"
         }
     }
 }

@@ -19,9 +19,9 @@ package final class FolderLock {
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o666)
         guard descriptor >= 0 else { throw .system(path, "opening the lock") }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            // What is thrown from here on ends in `deinit`, which closes the file.
             let code = errno
             let holder = Self.holder(descriptor)
-            close(descriptor)
             guard code == EWOULDBLOCK else { throw .system(path, "locking", code) }
             throw .locked(path: folder, owner: holder)
         }

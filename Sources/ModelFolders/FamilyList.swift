@@ -38,14 +38,16 @@ public final class FamilyList<Family: ModelFamily>: Sendable {
     public func family(of folder: ModelFolder) throws -> Family {
         let families = all
         if let family = try families.first(where: { try $0.recognises(folder) }) { return family }
+        func unknown(_ got: String) -> ModelFolderError {
+            .unknownFamily(path: folder.path, kind: kind, got: got, known: families.map(\.name).sorted())
+        }
+        if let pipeline = try folder.json("model_index.json")?.string("_class_name") {
+            throw unknown("a pipeline of class '\(printable(pipeline))'")
+        }
         guard folder.has("config.json") else {
             throw ModelFolderError.missing(path: folder.path, expected: expected)
         }
-        let got =
-            if let type = try folder.modelType() { "a model of type '\(printable(type))'" } else {
-                "a config.json without 'model_type'"
-            }
-        throw ModelFolderError.unknownFamily(
-            path: folder.path, kind: kind, got: got, known: families.map(\.name).sorted())
+        let type = try folder.modelType().map { "a model of type '\(printable($0))'" }
+        throw unknown(type ?? "a config.json without 'model_type'")
     }
 }

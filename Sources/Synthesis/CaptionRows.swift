@@ -1,7 +1,6 @@
 import Datasets
 import Files
 import Foundation
-import Safetensors
 import StrictJSON
 
 /// One caption to make images of.
@@ -26,13 +25,23 @@ public struct CaptionRow: Sendable, Hashable {
 ///   `coco-391895-0`, image and caption number.
 /// - `.jsonl`: an object per line, `{"id": "…", "caption": "…", "image": "…"}`, `image` optional. Blank lines are no rows.
 /// - `.txt`: a caption per line, all of them: an empty one is an error. Ids are row numbers, `00000041`.
+///
+/// Lines end at LF or CRLF and nowhere else, and a byte-order mark is skipped.
 public struct CaptionRows: Sendable {
+    /// The splits of a Karpathy file that images are made of unless others are asked for: captions that results are
+    /// measured on must not become training pairs.
+    public static let defaultSplits = "train+restval"
+
     public let path: String
     public let rows: [CaptionRow]
     /// SHA-256 of the file.
     public let contentHash: String
+    /// The splits that were taken; nil where the file has none.
+    public let split: String?
+    /// Captions of a `.json` file without text, which are left out.
+    public private(set) var emptyCount = 0
 
-    /// - Parameter split: of a Karpathy file; nil takes all.
+    /// - Parameter split: of a Karpathy file, several joined by `+`; nil takes ``defaultSplits``, as far as it has them.
     /// - Throws: ``SynthesisError``, `DatasetError` for a broken `.json`, `FileError`.
     public init(path: String, split: String? = nil) throws {
         self.path = path
@@ -42,58 +51,66 @@ public struct CaptionRows: Sendable {
         }
         switch ending {
         case "json":
-            let file = try CaptionedImages(path: path, split: split)
-            rows = Self.rows(of: file)
+            let file = try CaptionedImages(path: path, split: split, defaultSplit: Self.defaultSplits)
+            let all = try Self.rows(of: file)
+            rows = all.filter { Self.hasText($0.caption) }
+            emptyCount = all.count - rows.count
             contentHash = file.contentHash
+            self.split = file.split
         case "jsonl", "txt":
-            let file = try MappedFile(path: path)
-            let bytes = file.withUnsafeBytes { Array($0) }
-            rows = ending == "txt" ? try Self.textRows(bytes, path) : try Self.objectRows(bytes, path)
+            let bytes = try RegularFile.bytes(path)
+            let lines = TextLines(bytes, path: path)
+            rows = ending == "txt" ? try Self.textRows(lines, path) : try Self.objectRows(lines, path)
             contentHash = ContentHash.sha256(of: bytes)
+            self.split = nil
         default:
             throw SynthesisError.unknownCaptionFile(path: path)
         }
         if rows.isEmpty { throw SynthesisError.noCaptions(path: path) }
     }
 
-    private static func rows(of file: CaptionedImages) -> [CaptionRow] {
+    private static func rows(of file: CaptionedImages) throws -> [CaptionRow] {
         // dataset_flickr30k.json is not COCO; the file's name is the only place that tells.
-        let name = ((file.path as NSString).lastPathComponent as NSString).deletingPathExtension.lowercased()
+        let name = FileSystem.name(of: file.path).lowercased()
         let prefix = name.contains("flickr30k") ? "flickr30k" : name.contains("flickr8k") ? "flickr8k" : "coco"
-        return file.images.flatMap { image in
-            image.captions.enumerated().map { number, caption in
+        var numbers: Set<Int> = []
+        return try file.images.flatMap { image in
+            guard numbers.insert(image.id).inserted else {
+                throw DatasetError.badCaptionFile(
+                    path: file.path, place: "images", expected: "a number of its own for each", got: "\(image.id) twice"
+                )
+            }
+            return image.captions.enumerated().map { number, caption in
                 CaptionRow(id: "\(prefix)-\(image.id)-\(number)", caption: caption, image: image.fileName)
             }
         }
     }
 
-    private static func textRows(_ bytes: [UInt8], _ path: String) throws -> [CaptionRow] {
+    private static func textRows(_ lines: TextLines, _ path: String) throws -> [CaptionRow] {
         var rows: [CaptionRow] = []
-        try forEachLine(bytes) { line, range in
-            guard let caption = String(validating: bytes[range], as: UTF8.self) else {
-                throw SynthesisError.badLine(path: path, line: line, expected: "UTF-8", got: "other bytes")
-            }
+        for line in lines {
+            let caption = try line.text
             guard hasText(caption) else {
-                throw SynthesisError.badLine(path: path, line: line, expected: "a caption", got: "an empty line")
+                throw SynthesisError.badLine(
+                    path: path, line: line.number, expected: "a caption", got: "an empty line")
             }
             rows.append(CaptionRow(id: padded(rows.count, 8), caption: caption))
         }
         return rows
     }
 
-    private static func objectRows(_ bytes: [UInt8], _ path: String) throws -> [CaptionRow] {
+    private static func objectRows(_ file: TextLines, _ path: String) throws -> [CaptionRow] {
         var rows: [CaptionRow] = []
-        var lines: [String: Int] = [:]
-        try forEachLine(bytes) { line, range in
-            guard bytes[range].contains(where: { $0 > 0x20 }) else { return }
+        var lines: [ExactString: Int] = [:]
+        for line in file where !line.isBlank {
             let value: JSONValue
             do {
-                value = try StrictJSON.parse(Array(bytes[range]), depthLimit: 8)
+                value = try StrictJSON.parse(Array(line.bytes), depthLimit: 8)
             } catch {
-                throw SynthesisError.badLine(path: path, line: line, expected: "JSON", got: "\(error)")
+                throw SynthesisError.badLine(path: path, line: line.number, expected: "JSON", got: "\(error)")
             }
             func failure(_ expected: String, _ got: String) -> SynthesisError {
-                .badLine(path: path, line: line, expected: expected, got: got)
+                .badLine(path: path, line: line.number, expected: expected, got: got)
             }
             guard let members = value.members else { throw failure("an object with id and caption", value.kind) }
             if let other = members.first(where: { !["id", "caption", "image"].contains($0.key) }) {
@@ -114,8 +131,8 @@ public struct CaptionRows: Sendable {
             case .string(let text)? where hasText(text) && !text.utf8.contains(0): image = text
             case let other: throw failure("'image', a path", other?.kind ?? "nothing")
             }
-            if let first = lines.updateValue(line, forKey: id) {
-                throw SynthesisError.duplicateID(path: path, line: line, id: id, firstLine: first)
+            if let first = lines.updateValue(line.number, forKey: ExactString(id)) {
+                throw SynthesisError.duplicateID(path: path, line: line.number, id: id, firstLine: first)
             }
             rows.append(CaptionRow(id: id, caption: caption, image: image))
         }
@@ -123,19 +140,6 @@ public struct CaptionRows: Sendable {
     }
 
     private static func hasText(_ text: String) -> Bool { text.utf8.contains { $0 > 0x20 } }
-
-    /// Lines without their end (LF or CRLF); a file's last line may lack one.
-    private static func forEachLine(_ bytes: [UInt8], _ body: (Int, Range<Int>) throws -> Void) throws {
-        var start = 0
-        var line = 0
-        while start < bytes.count {
-            line += 1
-            let end = bytes[start...].firstIndex(of: 0x0A) ?? bytes.count
-            let text = end > start && bytes[end - 1] == 0x0D ? end - 1 : end
-            try body(line, start..<text)
-            start = end + 1
-        }
-    }
 }
 
 /// A number with leading zeros.

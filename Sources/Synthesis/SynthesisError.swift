@@ -3,7 +3,6 @@ import Foundation
 /// Why a set of images cannot be generated or continued; the text says what, where, expected, got, and the next step.
 public enum SynthesisError: Error, Equatable, Sendable {
     // Captions
-    case unreadable(path: String, reason: String)
     case unknownCaptionFile(path: String)
     case badLine(path: String, line: Int, expected: String, got: String)
     case duplicateID(path: String, line: Int, id: String, firstLine: Int)
@@ -14,13 +13,11 @@ public enum SynthesisError: Error, Equatable, Sendable {
     case badSetting(name: String, expected: String, got: String)
     /// The folder holds images made with other settings.
     case otherSettings(path: String, differences: [Difference])
-    case brokenSettings(path: String, reason: String)
+    case brokenSettings(reason: String)
     case foreignFolder(path: String, found: String)
 
     // The run
-    case busy(path: String)
     case brokenJournal(path: String, line: Int, reason: String)
-    case fileFailure(path: String, operation: String, reason: String)
     case nothingGenerated(count: Int, reason: String)
 
     /// A setting that changed between two runs.
@@ -36,8 +33,6 @@ extension SynthesisError: CustomStringConvertible, LocalizedError {
 
     public var description: String {
         switch self {
-        case .unreadable(let path, let reason):
-            "'\(path)' \(reason)"
         case .unknownCaptionFile(let path):
             "'\(path)' is no caption file: expected the ending .json (COCO or Karpathy), .jsonl (one object with id and "
                 + "caption per line) or .txt (one caption per line)"
@@ -56,17 +51,13 @@ extension SynthesisError: CustomStringConvertible, LocalizedError {
             "'\(path)' was begun with other settings: "
                 + differences.map { "\($0.key) was \($0.before), is \($0.now)" }.joined(separator: "; ")
                 + ". Give the same again, or another --out"
-        case .brokenSettings(let path, let reason):
-            "'\(path)' \(reason); it says how the images beside it were made, so put it back, or choose another --out"
+        case .brokenSettings(let reason):
+            "\(reason); it says how the images beside it were made, so put it back, or choose another --out"
         case .foreignFolder(let path, let found):
             "'\(path)' has no settings.json but holds '\(found)'; give --out a new folder, or one that this command made"
-        case .busy(let path):
-            "'\(path)' is in use: another process generates this shard into the same folder"
         case .brokenJournal(let path, let line, let reason):
             "'\(path)' line \(line) \(reason); remove the file to have every batch checked and its missing images made "
                 + "again"
-        case .fileFailure(let path, let operation, let reason):
-            "'\(path)': \(operation) failed: \(reason)"
         case .nothingGenerated(let count, let reason):
             "none of \(count) images could be generated; the first: \(reason)"
         }

@@ -1,12 +1,12 @@
 import Files
 import Foundation
-import Safetensors
 
 /// Where a run's files lie in its output folder. Several shards may share one; they touch no file in common but the
 /// settings, which they all write alike.
 ///
 ///     settings.json                       what the images are made with
 ///     progress.jsonl                      finished batches; progress-00002-of-00008.jsonl of a shard
+///     .lock                               held by the process at work; .lock-00002-of-00008 of a shard
 ///     images/00000/00000042-0.png         row 42, image 0
 ///     pairs.jsonl                         written when a run ends or is stopped; pairs-00002-of-00008.jsonl of a shard
 ///
@@ -37,95 +37,69 @@ struct SynthesisFolder {
         return "\(path)/\(prefix)\(padded(index, 6)).tar"
     }
 
-    /// Creates the folder, or checks that it is one of ours.
-    /// - Throws: ``SynthesisError``.
-    func prepare() throws {
-        try Self.createFolder(path)
-        if !FileManager.default.fileExists(atPath: settingsPath) {
+    /// The name of the lock that this shard's process holds.
+    var lockName: String { FolderLock.fileName + shard.suffix }
+
+    /// Creates the folder, or checks that it is one of ours, and locks this shard's part of it.
+    /// - Throws: ``SynthesisError``, `FileError.locked(path:owner:)`, `FileError`.
+    func claim() throws -> FolderLock {
+        try FileSystem.createFolder(path)
+        if !FileSystem.exists(settingsPath) {
             // What a crash before the first settings.json left is ours too.
-            let found = try Self.entries(path).first { !($0.hasPrefix(".settings.json.") && $0.hasSuffix(".tmp")) }
+            let found = try FileSystem.entries(path).first {
+                !($0.hasPrefix(".settings.json.") && $0.hasSuffix(".tmp")) && !$0.hasPrefix(FolderLock.fileName)
+            }
             // Another shard may have begun meanwhile.
-            if let found, !FileManager.default.fileExists(atPath: settingsPath) {
+            if let found, !FileSystem.exists(settingsPath) {
                 throw SynthesisError.foreignFolder(path: path, found: found)
             }
         }
+        let lock = try FolderLock(folder: path, name: lockName, owner: "gmail generate")
         try settings.claim(settingsPath)
-    }
-
-    static func createFolder(_ path: String) throws {
-        do {
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        } catch {
-            throw SynthesisError.fileFailure(
-                path: path, operation: "creating the folder", reason: error.localizedDescription)
-        }
-    }
-
-    static func entries(_ folder: String) throws -> [String] {
-        do {
-            return try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
-        } catch {
-            throw SynthesisError.fileFailure(
-                path: folder, operation: "listing the folder", reason: error.localizedDescription)
-        }
+        // Under the lock, and not among several shards, where such a file may be another's work of this moment.
+        if shard.count == 1 { try Self.removeLeftovers(of: "settings.json", in: path) }
+        return lock
     }
 
     /// Removes what a killed process of this shard left of writing images into a folder. Those of other shards, which may be
     /// at work, are told by their row.
     func removeLeftoverImages(in folder: String) throws {
-        for entry in try Self.entries(folder) where entry.hasPrefix(".") && entry.hasSuffix(".tmp") {
+        for entry in try FileSystem.entries(folder) where entry.hasPrefix(".") && entry.hasSuffix(".tmp") {
             guard let row = Int(entry.dropFirst().prefix { $0.isASCII && $0.isNumber }) else { continue }
-            if row % shard.count == shard.index { try Self.remove("\(folder)/\(entry)") }
+            if row % shard.count == shard.index { try FileSystem.remove("\(folder)/\(entry)") }
         }
     }
 
-    /// Removes what a killed process left of writing `name`: the temporary files of ``AtomicFile``.
+    /// Removes what a killed process left of writing `name`: the temporary files of `AtomicFile`.
     static func removeLeftovers(of name: String, in folder: String) throws {
-        guard FileManager.default.fileExists(atPath: folder) else { return }
-        for entry in try entries(folder) where entry.hasPrefix(".\(name).") && entry.hasSuffix(".tmp") {
-            try remove("\(folder)/\(entry)")
-        }
-    }
-
-    /// Removes a file; none is fine.
-    static func remove(_ path: String) throws {
-        guard unlink(path) == 0 || errno == ENOENT else {
-            throw SynthesisError.fileFailure(
-                path: path, operation: "removing", reason: String(cString: strerror(errno)))
+        for entry in try FileSystem.entries(folder) where entry.hasPrefix(".\(name).") && entry.hasSuffix(".tmp") {
+            try FileSystem.remove("\(folder)/\(entry)")
         }
     }
 
     /// Removes a folder if nothing is left in it.
     static func removeIfEmpty(_ path: String) throws {
         guard rmdir(path) == 0 || [ENOENT, ENOTEMPTY, EEXIST].contains(errno) else {
-            throw SynthesisError.fileFailure(
-                path: path, operation: "removing", reason: String(cString: strerror(errno)))
+            throw FileError.system(path, "removing")
         }
-    }
-
-    static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
-
-    /// A path without symbolic links; itself where nothing is.
-    static func resolved(_ path: String) -> String {
-        guard let real = realpath(path.isEmpty ? "." : path, nil) else { return path }
-        defer { free(real) }
-        return String(cString: real)
     }
 
     /// `target` as a path from `folder`, both as this process can open them and free of symbolic links: after one, `..`
     /// does not lead back.
     static func relativePath(of target: String, from folder: String) -> String {
-        func parts(_ path: String) -> [Substring] {
+        // Cut at bytes: a combining character after the slash would hide it from `Character`.
+        func parts(_ path: String) -> [ExactString] {
             let absolute =
-                path.hasPrefix("/") ? path : "\(FileManager.default.currentDirectoryPath)/\(path)"
-            var parts: [Substring] = []
-            for part in absolute.split(separator: "/") where part != "." {
-                if part == ".." { _ = parts.popLast() } else { parts.append(part) }
+                FileSystem.isAbsolute(path) ? path : "\(FileManager.default.currentDirectoryPath)/\(path)"
+            var parts: [ExactString] = []
+            for part in absolute.utf8.split(separator: UInt8(ascii: "/")) {
+                let name = String(part) ?? ""
+                if name == ".." { _ = parts.popLast() } else if name != "." { parts.append(ExactString(name)) }
             }
             return parts
         }
         let (to, from) = (parts(target), parts(folder))
         let common = zip(to, from).prefix { $0 == $1 }.count
-        return (Array(repeating: "..", count: from.count - common) + to[common...]).joined(separator: "/")
+        return (Array(repeating: "..", count: from.count - common) + to[common...].map(\.string)).joined(separator: "/")
     }
 }

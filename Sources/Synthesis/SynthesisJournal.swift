@@ -1,11 +1,11 @@
-import Foundation
+import Files
 import StrictJSON
 
 /// Which batches of a shard are done, appended and synced after their images are: one JSON object per line.
 ///
 ///     {"block": 3, "images": 8, "truncated": 1, "wider": ["coco-139-0"], "failed": []}
 ///
-/// A line torn by a crash is cut off; its batch counts as not done. The open file is locked: one process per shard.
+/// A line torn by a crash is cut off; its batch counts as not done. Who opens it holds the shard's lock.
 final class SynthesisJournal {
     struct Failure: Equatable {
         let id: String
@@ -36,42 +36,21 @@ final class SynthesisJournal {
     }
 
     let path: String
-    private let descriptor: Int32
+    private let file: AppendFile
     /// By block; the last entry of a block counts.
     private(set) var entries: [Int: Entry] = [:]
 
-    /// - Throws: ``SynthesisError/busy(path:)``, ``SynthesisError/brokenJournal(path:line:reason:)``.
+    /// - Throws: ``SynthesisError/brokenJournal(path:line:reason:)``, `FileError`.
     init(path: String) throws {
         self.path = path
-        descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else { throw Self.failure(path, "opening") }
-        do {
-            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-                throw errno == EWOULDBLOCK ? SynthesisError.busy(path: path) : Self.failure(path, "locking")
-            }
-            try read()
-        } catch {
-            close(descriptor)
-            throw error
-        }
-    }
-
-    deinit { close(descriptor) }
-
-    private static func failure(_ path: String, _ operation: String) -> SynthesisError {
-        .fileFailure(path: path, operation: operation, reason: String(cString: strerror(errno)))
-    }
-
-    private func read() throws {
-        guard let data = FileManager.default.contents(atPath: path) else { throw Self.failure(path, "reading") }
-        let bytes = [UInt8](data)
+        file = try AppendFile(path: path)
+        let bytes = try RegularFile.bytes(path)
         let end = (bytes.lastIndex(of: 0x0A) ?? -1) + 1
-        if end < bytes.count, ftruncate(descriptor, off_t(end)) != 0 { throw Self.failure(path, "truncating") }
-        for (number, line) in bytes[..<end].split(separator: 0x0A, omittingEmptySubsequences: false).enumerated()
-        where !line.isEmpty {
-            guard let entry = Self.entry(Array(line)) else {
+        if end < bytes.count { try file.truncate(to: end) }
+        for line in TextLines(Array(bytes[..<end]), path: path) where !line.bytes.isEmpty {
+            guard let entry = Self.entry(Array(line.bytes)) else {
                 throw SynthesisError.brokenJournal(
-                    path: path, line: number + 1, reason: "is no record of a finished batch")
+                    path: path, line: line.number, reason: "is no record of a finished batch")
             }
             entries[entry.block] = entry
         }
@@ -99,19 +78,8 @@ final class SynthesisJournal {
 
     /// Appends an entry and waits until it is on the device.
     func append(_ entry: Entry) throws {
-        let bytes = Array(entry.line.utf8)
-        try bytes.withUnsafeBytes { buffer in
-            var rest = buffer
-            while let base = rest.baseAddress, rest.count > 0 {
-                let written = write(descriptor, base, rest.count)
-                if written < 0 {
-                    if errno == EINTR { continue }
-                    throw Self.failure(path, "writing")
-                }
-                rest = UnsafeRawBufferPointer(rebasing: rest[written...])
-            }
-        }
-        guard fsync(descriptor) == 0 else { throw Self.failure(path, "fsync") }
+        try file.append(Array(entry.line.utf8))
+        try file.sync()
         entries[entry.block] = entry
     }
 }

@@ -53,13 +53,20 @@ public struct SynthesisPlan: Sendable {
     public let shard: Shard
     public let batchSize: Int
 
+    /// How many different noises a caption can have.
+    public static let imagesPerCaptionRange = 1...256
+
     public init(
         rows: [CaptionRow], limit: Int? = nil, imagesPerCaption: Int = 1, shard: Shard = .whole, batchSize: Int
     ) throws {
-        for (name, value) in [
-            ("limit", limit ?? 1), ("images per caption", imagesPerCaption), ("batch size", batchSize),
-        ] where value < 1 {
-            throw SynthesisError.badSetting(name: name, expected: "1 or more", got: "\(value)")
+        // ImageSeed draws the same noise for image 256 of a caption as for its image 0.
+        for (name, value, range) in [
+            ("limit", limit ?? 1, 1...Int.max), ("images per caption", imagesPerCaption, Self.imagesPerCaptionRange),
+            ("batch size", batchSize, 1...Int.max),
+        ] where !range.contains(value) {
+            throw SynthesisError.badSetting(
+                name: name, expected: range.upperBound == .max ? "1 or more" : "1 to \(range.upperBound)",
+                got: "\(value)")
         }
         self.rows = rows
         rowCount = min(limit ?? rows.count, rows.count)
@@ -91,6 +98,9 @@ public struct SynthesisPlan: Sendable {
     public func id(of image: PlannedImage) -> String {
         imagesPerCaption == 1 ? rows[image.row].id : "\(rows[image.row].id)-\(image.number)"
     }
+
+    /// What an image's members in a tar are called: its number in the whole set, whatever the shard.
+    func key(of image: PlannedImage) -> String { padded(image.row * imagesPerCaption + image.number, 9) }
 
     /// The image's file below the folder of images: a folder for every thousand rows.
     static func fileName(of image: PlannedImage, ending: String) -> String {

@@ -1,6 +1,5 @@
 import Datasets
-import Foundation
-import Safetensors
+import Files
 
 extension SynthesisRun {
     /// The pair of one image.
@@ -12,36 +11,36 @@ extension SynthesisRun {
             real: realPath(of: row).map { SynthesisFolder.relativePath(of: $0, from: resolvedFolder) },
             generated: generated,
             generator: GeneratorSettings(
-                model: settings.model,
+                model: settings.generator.model,
                 // Below 2⁵³.
                 seed: Int(ImageSeed.derive(seed: settings.seed, row: image.row, image: image.number)),
-                steps: settings.steps, guidance: settings.guidance, scheduler: settings.scheduler,
-                modelHash: settings.modelHash))
+                steps: settings.generator.steps, guidance: settings.generator.guidance,
+                scheduler: settings.generator.scheduler, modelHash: settings.generator.fingerprint.sha256))
     }
 
     /// The real image of a row as this process can open it.
     func realPath(of row: CaptionRow) -> String? {
         guard let realFolder, let image = row.image else { return nil }
-        return image.hasPrefix("/") ? image : "\(realFolder)/\(image)"
+        return FileSystem.isAbsolute(image) ? image : "\(realFolder)/\(image)"
     }
 
     /// Ids that journal entries give up.
-    private var failedIDs: Set<String> {
-        Set(journal.entries.values.flatMap { $0.failed.map(\.id) })
+    private var failedIDs: Set<ExactString> {
+        Set(journal.entries.values.flatMap { $0.failed.map { ExactString($0.id) } })
     }
 
     /// Writes the manifest of what there is, in the plan's order.
     func writePairs() throws -> String {
         let failed = failedIDs
         let path = folder.pairsPath
-        let name = (path as NSString).lastPathComponent
+        let name = FileSystem.name(of: path)
         try SynthesisFolder.removeLeftovers(of: name, in: folder.path)
         try onWrite("pairs, before")
         try PairsManifest.write(
             (0..<plan.blockCount).lazy.filter { self.journal.entries[$0] != nil }.flatMap { block in
                 self.plan.block(block).lazy.prefix(self.journal.entries[block]?.images ?? 0)
                     .map { self.plan.image(at: $0) }
-                    .filter { !failed.contains(self.plan.id(of: $0)) }
+                    .filter { !failed.contains(ExactString(self.plan.id(of: $0))) }
                     .map { self.pair(of: $0, generated: self.folder.name(of: $0)) }
             }, to: path)
         try onWrite("pairs, after")
@@ -51,30 +50,22 @@ extension SynthesisRun {
     fileprivate func packTar(_ index: Int, _ positions: Range<Int>) throws -> String {
         let failed = failedIDs
         let path = folder.tarPath(index)
-        let images = positions.map { plan.image(at: $0) }.filter { !failed.contains(plan.id(of: $0)) }
-        try SynthesisFolder.removeLeftovers(of: (path as NSString).lastPathComponent, in: folder.path)
+        let images = positions.map { plan.image(at: $0) }.filter { !failed.contains(ExactString(plan.id(of: $0))) }
+        try SynthesisFolder.removeLeftovers(of: FileSystem.name(of: path), in: folder.path)
         try onWrite("tar, before")
         var next = images.makeIterator()
         try PairTarWriter.write(to: path) {
             guard let image = next.next() else { return nil }
             var real: [UInt8]?
-            if let source = realPath(of: plan.rows[image.row]), SynthesisFolder.exists(source) {
-                real = try SynthesisRun.contents(of: source)
+            if let source = realPath(of: plan.rows[image.row]), FileSystem.exists(source) {
+                real = try RegularFile.bytes(source)
             }
-            // The member's ending comes from the file's name, which `pair` keeps.
             return PairSample(
-                pair: pair(of: image, generated: folder.name(of: image)), real: real,
-                generated: try SynthesisRun.contents(of: folder.path(of: image)))
+                key: plan.key(of: image), pair: pair(of: image, generated: folder.name(of: image)), real: real,
+                generated: try RegularFile.bytes(folder.path(of: image)))
         }
         try onWrite("tar, after")
         return path
-    }
-
-    private static func contents(of path: String) throws -> [UInt8] {
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw SynthesisError.unreadable(path: path, reason: "cannot be read")
-        }
-        return [UInt8](data)
     }
 }
 
@@ -91,7 +82,7 @@ struct TarPacking {
         guard run.settings.format == .webdataset else { return nil }
         self.run = run
         perTar = run.settings.imagesPerTar
-        while packed < tarCount, SynthesisFolder.exists(run.folder.tarPath(packed)) {
+        while packed < tarCount, FileSystem.exists(run.folder.tarPath(packed)) {
             try removeStaged(packed)
             packed += 1
         }
@@ -119,17 +110,17 @@ struct TarPacking {
     private func removeStaged(_ tar: Int) throws {
         for position in positions(tar) {
             let path = run.folder.path(of: run.plan.image(at: position))
-            guard SynthesisFolder.exists(path) else { continue }
+            guard FileSystem.exists(path) else { continue }
             try run.onWrite("staged image, before removal")
-            try SynthesisFolder.remove(path)
+            try FileSystem.remove(path)
         }
     }
 
     /// Removes the empty folders of the staging area. Other shards may still use them; then they stay.
     func finish() throws {
         let staging = "\(run.folder.path)/\(run.folder.imageFolder)"
-        guard SynthesisFolder.exists(staging) else { return }
-        for name in try SynthesisFolder.entries(staging) { try SynthesisFolder.removeIfEmpty("\(staging)/\(name)") }
+        guard FileSystem.exists(staging) else { return }
+        for name in try FileSystem.entries(staging) { try SynthesisFolder.removeIfEmpty("\(staging)/\(name)") }
         try SynthesisFolder.removeIfEmpty(staging)
     }
 }

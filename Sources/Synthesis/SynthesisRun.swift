@@ -1,9 +1,7 @@
+import Diffusion
 import Files
-import Foundation
 import Images
-import Safetensors
 import Terminal
-import Training
 
 /// What a run tells while it goes.
 public enum SynthesisEvent: Sendable, Equatable {
@@ -57,6 +55,7 @@ public final class SynthesisRun {
     public let settings: SynthesisSettings
 
     let folder: SynthesisFolder
+    private let lock: FolderLock
     let journal: SynthesisJournal
     private let generator: any ImageGenerator
     private let stop: StopSignal?
@@ -78,7 +77,8 @@ public final class SynthesisRun {
     /// - Parameters:
     ///   - folder: made when it is not there.
     ///   - realFolder: what the rows' `image` is relative to; nil leaves real images out.
-    /// - Throws: ``SynthesisError``: other settings, a foreign folder, another process at the same shard.
+    /// - Throws: ``SynthesisError``: other settings, a foreign folder; `FileError`, also where another process is at the
+    ///   same shard.
     public init(
         plan: SynthesisPlan, settings: SynthesisSettings, folder path: String, realFolder: String? = nil,
         generator: any ImageGenerator, stop: StopSignal? = nil, report: @escaping (SynthesisEvent) -> Void = { _ in }
@@ -91,13 +91,11 @@ public final class SynthesisRun {
         self.generator = generator
         self.stop = stop
         self.report = report
-        self.realFolder = realFolder.map(SynthesisFolder.resolved)
+        self.realFolder = realFolder.map(FileSystem.resolved)
         folder = SynthesisFolder(path: path, settings: settings, shard: plan.shard)
-        try folder.prepare()
-        resolvedFolder = SynthesisFolder.resolved(path)
+        lock = try folder.claim()
+        resolvedFolder = FileSystem.resolved(path)
         journal = try SynthesisJournal(path: folder.journalPath)
-        // Under the lock, and not among several shards, where such a file may be another's work of this moment.
-        if plan.shard.count == 1 { try SynthesisFolder.removeLeftovers(of: "settings.json", in: path) }
     }
 
     /// Makes what is missing.
@@ -118,7 +116,7 @@ public final class SynthesisRun {
             }
             let start = clock.now
             let written = try make(block)
-            let seconds = (clock.now - start).inSeconds
+            let seconds = (clock.now - start).seconds
             outcome.seconds += seconds
             outcome.made += written
             remaining -= plan.block(block).count
@@ -163,7 +161,7 @@ public final class SynthesisRun {
             let made = try generator.images(
                 for: positions.map { request(of: plan.image(at: $0), plan, settings) }, wide: false)
             for case .image(let image) in made { meter.add(bytes: try encode(image, settings).count) }
-            meter.add(images: positions.count, seconds: (clock.now - start).inSeconds)
+            meter.add(images: positions.count, seconds: (clock.now - start).seconds)
         }
         return meter.estimate(plan: plan, remaining: plan.count)
     }
@@ -190,11 +188,11 @@ public final class SynthesisRun {
         let positions = plan.block(block)
         if let packing, positions.allSatisfy(packing.holds) { return true }
         guard let entry = journal.entries[block], entry.images == positions.count else { return false }
-        let failed = Set(entry.failed.map(\.id))
+        let failed = Set(entry.failed.map { ExactString($0.id) })
         return positions.allSatisfy { position in
             if packing?.holds(position) == true { return true }
             let image = plan.image(at: position)
-            return failed.contains(plan.id(of: image)) || SynthesisFolder.exists(folder.path(of: image))
+            return failed.contains(ExactString(plan.id(of: image))) || FileSystem.exists(folder.path(of: image))
         }
     }
 
@@ -221,13 +219,13 @@ public final class SynthesisRun {
                 report(.retried(id: id, reason: reason, dtype: dtype))
             }
             guard case .image(let pixels) = result else {
-                let reason = "NaN or infinite pixels in \(generator.widerDType ?? settings.dtype)"
+                let reason = "NaN or infinite pixels in \(generator.widerDType ?? settings.generator.dtype)"
                 failed.append(.init(id: id, reason: reason))
                 report(.failed(id: id, reason: reason))
                 continue
             }
             let path = folder.path(of: image)
-            guard !SynthesisFolder.exists(path), packing?.holds(positions.lowerBound + index) != true else { continue }
+            guard !FileSystem.exists(path), packing?.holds(positions.lowerBound + index) != true else { continue }
             try write(try Self.encode(pixels, settings), to: path)
             written += 1
         }
@@ -240,9 +238,9 @@ public final class SynthesisRun {
     }
 
     private func write(_ bytes: [UInt8], to path: String) throws {
-        let parent = (path as NSString).deletingLastPathComponent
+        let parent = FileSystem.folder(of: path)
         if preparedFolders.insert(parent).inserted {
-            try SynthesisFolder.createFolder(parent)
+            try FileSystem.createFolder(parent)
             try folder.removeLeftoverImages(in: parent)
         }
         try onWrite("image, before")
@@ -274,8 +272,4 @@ extension GeneratedImage {
         case .image(let image): image.pixels.allSatisfy { $0 == 0 } ? "black" : nil
         }
     }
-}
-
-extension Duration {
-    var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
 }

@@ -1,6 +1,6 @@
+import Diffusion
 import Files
 import Foundation
-import Safetensors
 import StrictJSON
 
 /// Everything that decides what the images of a run are and where they lie. Kept in `settings.json` beside them; a run that
@@ -9,37 +9,27 @@ import StrictJSON
 /// Not among them: the device (a run may move to another machine; noise is drawn on the CPU everywhere), and for folders
 /// the number of captions used, which may grow.
 public struct SynthesisSettings: Sendable, Hashable {
-    public enum Format: String, Sendable, Hashable, CaseIterable {
+    public enum Format: String, Sendable, Hashable, CaseIterable, Encodable {
         /// `images/…` and `pairs.jsonl`.
         case folder
         /// Tar shards of pairs.
         case webdataset
     }
 
-    public enum ImageFormat: String, Sendable, Hashable, CaseIterable {
+    public enum ImageFormat: String, Sendable, Hashable, CaseIterable, Encodable {
         case png, jpeg
 
         /// Of file names.
         public var ending: String { self == .png ? "png" : "jpg" }
     }
 
-    // The generator
-    /// Name of the model, as it goes into every pair.
-    public var model: String
-    /// Of all files of the model.
-    public var modelHash: String
-    public var scheduler: String
-    public var steps: Int
-    public var guidance: Double
-    public var negativePrompt: String
-    public var width: Int
-    public var height: Int
-    public var dtype: String
+    /// The model and how it draws.
+    public var generator: GeneratorDescription
     public var seed: UInt64
 
     // The captions
     public var captionsHash: String
-    /// Which part of the captions file; nil for all.
+    /// Which part of the captions file, such as `train+restval`; nil where the file has no parts.
     public var split: String?
     public var imagesPerCaption = 1
 
@@ -55,91 +45,96 @@ public struct SynthesisSettings: Sendable, Hashable {
     /// How many captions are used; only where tar shards depend on it.
     public var limit: Int?
 
-    public init(
-        model: String, modelHash: String, scheduler: String, steps: Int, guidance: Double, negativePrompt: String = "",
-        width: Int, height: Int, dtype: String, seed: UInt64, captionsHash: String, batchSize: Int
-    ) {
-        self.model = model
-        self.modelHash = modelHash
-        self.scheduler = scheduler
-        self.steps = steps
-        self.guidance = guidance
-        self.negativePrompt = negativePrompt
-        self.width = width
-        self.height = height
-        self.dtype = dtype
+    public init(generator: GeneratorDescription, seed: UInt64, captionsHash: String, batchSize: Int) {
+        self.generator = generator
         self.seed = seed
         self.captionsHash = captionsHash
         self.batchSize = batchSize
     }
+}
 
-    /// Keys and JSON values in the file's order. The seed is a string: JSON readers round numbers of 64 bits.
-    private var entries: [(key: String, json: String)] {
-        func text(_ value: String) -> String {
-            var out: [UInt8] = []
-            StrictJSON.append(string: value, to: &out)
-            return String(decoding: out, as: UTF8.self)
-        }
-        var entries: [(String, String)] = [
-            ("model", text(model)), ("model_sha256", text(modelHash)), ("scheduler", text(scheduler)),
-            ("steps", "\(steps)"), ("guidance", "\(guidance)"), ("negative_prompt", text(negativePrompt)),
-            ("size", text("\(width)x\(height)")), ("dtype", text(dtype)), ("seed", text("\(seed)")),
-            ("captions_sha256", text(captionsHash)), ("split", split.map(text) ?? "null"),
-            ("images_per_caption", "\(imagesPerCaption)"), ("batch_size", "\(batchSize)"), ("shards", "\(shardCount)"),
-            ("format", text(format.rawValue)), ("image_format", text(imageFormat.rawValue)),
-        ]
-        if imageFormat == .jpeg { entries.append(("quality", "\(quality)")) }
-        if format == .webdataset {
-            entries.append(("images_per_tar", "\(imagesPerTar)"))
-            entries.append(("limit", limit.map { "\($0)" } ?? "null"))
-        }
-        return entries
+extension SynthesisSettings: Encodable {
+    private enum Key: String, CodingKey {
+        case seed, split, shards, format, quality, limit
+        case captionsHash = "captions_sha256"
+        case imagesPerCaption = "images_per_caption"
+        case batchSize = "batch_size"
+        case imageFormat = "image_format"
+        case imagesPerTar = "images_per_tar"
     }
 
-    var json: String {
-        "{\n" + entries.map { "  \"\($0.key)\": \($0.json)" }.joined(separator: ",\n") + "\n}\n"
+    public func encode(to encoder: any Encoder) throws {
+        try generator.encode(to: encoder)
+        var container = encoder.container(keyedBy: Key.self)
+        // JSON readers round numbers of 64 bits.
+        try container.encode("\(seed)", forKey: .seed)
+        try container.encode(captionsHash, forKey: .captionsHash)
+        try container.encodeIfPresent(split, forKey: .split)
+        try container.encode(imagesPerCaption, forKey: .imagesPerCaption)
+        try container.encode(batchSize, forKey: .batchSize)
+        try container.encode(shardCount, forKey: .shards)
+        try container.encode(format, forKey: .format)
+        try container.encode(imageFormat, forKey: .imageFormat)
+        if imageFormat == .jpeg { try container.encode(quality, forKey: .quality) }
+        if format == .webdataset {
+            try container.encode(imagesPerTar, forKey: .imagesPerTar)
+            try container.encodeIfPresent(limit, forKey: .limit)
+        }
+    }
+
+    var json: [UInt8] {
+        get throws {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            return [UInt8](try encoder.encode(self)) + [0x0A]
+        }
     }
 
     /// Writes the file where there is none, else compares.
-    /// - Throws: ``SynthesisError/otherSettings(path:differences:)``, ``SynthesisError/brokenSettings(path:reason:)``.
+    /// - Throws: ``SynthesisError/otherSettings(path:differences:)``, ``SynthesisError/brokenSettings(reason:)``,
+    ///   `FileError`.
     func claim(_ path: String) throws {
-        guard let data = FileManager.default.contents(atPath: path) else {
+        let json = try json
+        guard FileSystem.exists(path) else {
             try AtomicFile.write(json, to: path)
             return
         }
-        let found: JSONValue
+        let file: JSONFile
         do {
-            found = try StrictJSON.parse([UInt8](data))
-        } catch {
-            throw SynthesisError.brokenSettings(path: path, reason: "is no JSON: \(error)")
+            file = try JSONFile(path)
+        } catch let error as JSONFileError {
+            throw SynthesisError.brokenSettings(reason: "\(error)")
         }
-        guard let members = found.members else {
-            throw SynthesisError.brokenSettings(path: path, reason: "is no JSON object")
-        }
-        var differences: [SynthesisError.Difference] = []
-        for (key, text) in entries {
-            let now = try StrictJSON.parse(Array(text.utf8))
-            let before = members.first { $0.key == key }?.value
-            if before != now {
-                differences.append(.init(key: key, before: before.map(Self.shown) ?? "not set", now: Self.shown(now)))
-            }
-        }
-        let keys = Set(entries.map(\.key))
-        for member in members where !keys.contains(member.key) {
-            differences.append(.init(key: member.key, before: Self.shown(member.value), now: "not set"))
+        let before = Self.values(file)
+        let now = try Self.values(JSONFile(json, path: path))
+        let keys = Set(before.keys).union(now.keys).sorted()
+        let differences = keys.filter { before[$0] != now[$0] }.map { key in
+            SynthesisError.Difference(key: key.string, before: Self.shown(before[key]), now: Self.shown(now[key]))
         }
         guard differences.isEmpty else { throw SynthesisError.otherSettings(path: path, differences: differences) }
     }
 
+    /// Values by key; those of objects under `object.key`.
+    private static func values(_ file: JSONFile) -> [ExactString: JSONValue] {
+        var values: [ExactString: JSONValue] = [:]
+        for member in file.value.members ?? [] where member.value != .null {
+            guard let inner = member.value.members else {
+                values[ExactString(member.key)] = member.value
+                continue
+            }
+            for part in inner { values[ExactString("\(member.key) '\(part.key)'")] = part.value }
+        }
+        return values
+    }
+
     /// A value in a message; hashes are shown by their beginning.
-    private static func shown(_ value: JSONValue) -> String {
+    private static func shown(_ value: JSONValue?) -> String {
         switch value {
-        case .null: "not set"
-        case .number(let text): text
-        case .string(let text):
-            text.utf8.count == 64 && text.utf8.allSatisfy { ($0 | 0x20) >= 0x30 && ($0 | 0x20) <= 0x66 }
+        case nil, .null?: "not set"
+        case .string(let text)?:
+            text.utf8.count == 64 && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
                 ? String(text.prefix(12)) : "'\(text)'"
-        default: value.kind
+        case let value?: value.words
         }
     }
 }

@@ -33,6 +33,7 @@ import Testing
     private func samples(_ count: Int) -> [PairSample] {
         (0..<count).map { index in
             PairSample(
+                key: "00000000\(index)",
                 pair: Pair(
                     id: "a.b/\(index)", caption: "caption \(index)", real: index == 2 ? nil : "r/\(index).jpeg",
                     generated: "g/\(index).png", generator: GeneratorSettings(model: "m", seed: index)),
@@ -111,5 +112,52 @@ import Testing
         #expect(
             message { _ = try readAll(path) }
                 == "'\(path)': not a readable tar at byte 512: the header's checksum is wrong; is this a tar?")
+    }
+
+    /// A picture alone is the generated one when the sample's description says so; otherwise nobody can tell.
+    @Test func aPictureAlone() throws {
+        func tar(_ description: String?) throws -> String {
+            try AtomicFile.write(byteCount: 0, to: folder.file("alone.tar")) { sink in
+                try TarWriter.append("7.png", [0x89, 0x50, 0x4E, 0x47], to: &sink)
+                try TarWriter.append("7.txt", Array("a cat".utf8), to: &sink)
+                if let description { try TarWriter.append("7.json", Array(description.utf8), to: &sink) }
+                try TarWriter.finish(&sink)
+            }
+            return folder.file("alone.tar")
+        }
+        let said = try readAll(tar(#"{"id": "x", "caption": "a cat", "generated": "7.png"}"#), real: .optional)
+        #expect(said.map(\.pair.id) == ["x"] && said[0].real == nil && said[0].pair.generated == "7.png")
+        #expect(message { _ = try readAll(tar(nil), real: .optional) }.contains("sample '7' has no '.gen.jpg' member"))
+        let real = #"{"id": "x", "caption": "a cat", "generated": "8.png", "real": "7.png"}"#
+        #expect(message { _ = try readAll(tar(real), real: .optional) }.contains("has no '.gen.jpg' member"))
+    }
+
+    @Test func bracesStandForNumbers() throws {
+        #expect(try PairTars.expanded("a/{08..11}.tar") == ["a/08.tar", "a/09.tar", "a/10.tar", "a/11.tar"])
+        #expect(try PairTars.expanded("a/b.tar") == ["a/b.tar"])
+        let odd = try folder.write("x", to: "{1}.tar")
+        #expect(try PairTars.expanded(odd) == [odd])
+        for text in ["{3..1}.tar", "{a..b}.tar", "{1,2}.tar", "{-1..2}.tar", "{0..9999999}.tar"] {
+            #expect(message { _ = try PairTars.expanded(text) }.contains("expected braces such as {000000..000331}"))
+        }
+    }
+
+    @Test func aTarInPlaceOfAManifestSaysWhatToDo() throws {
+        #expect(
+            message { _ = try PairsManifest(path: "shards/{000000..000331}.tar") }
+                == "'shards/{000000..000331}.tar' is a tar of pairs, expected a manifest (JSON Lines) with images as files "
+                + "beside it; unpack with `gmail data unpack 'shards/{000000..000331}.tar' --out FOLDER` and give "
+                + "FOLDER/pairs.jsonl")
+    }
+
+    @Test func endingsComeFromTheBytes() {
+        let table: [([UInt8], String?)] = [
+            ([0xFF, 0xD8, 0xFF, 0xDB], "jpg"), ([0x89, 0x50, 0x4E, 0x47], "png"), (Array("GIF87a".utf8), "gif"),
+            (Array("RIFF\0\0\0\0WEBP".utf8), "webp"), (Array("RIFF\0\0\0\0WAVE".utf8), nil),
+            (Array("BM12".utf8), "bmp"), ([0x49, 0x49, 0x2A, 0], "tif"), ([0x4D, 0x4D, 0, 0x2A], "tif"),
+            (Array("\0\0\0 ftypavif".utf8), "avif"), (Array("\0\0\0 ftypheic".utf8), "heic"),
+            (Array("\0\0\0 ftypisom".utf8), nil), (Array("<html>".utf8), nil), ([], nil),
+        ]
+        for (bytes, ending) in table { #expect(ImageEnding.of(bytes) == ending) }
     }
 }

@@ -56,7 +56,8 @@ private func copy(_ name: String, side: Int) throws -> TemporaryFolder {
             for layer in 0...3 {
                 let want = expected["hidden.\(layer)"]!.tensor()
                 #expect(maximumDifference(image.imageStates(pixels, layer: layer), want) < tolerance, "\(layer)")
-                #expect(maximumDifference(image.imageStates(pixels, layer: layer - 4), want) < tolerance, "\(layer - 4)")
+                #expect(
+                    maximumDifference(image.imageStates(pixels, layer: layer - 4), want) < tolerance, "\(layer - 4)")
             }
         }
     }
@@ -66,7 +67,8 @@ private func copy(_ name: String, side: Int) throws -> TemporaryFolder {
         let open = try EncoderFolder.open(folder.path)
         #expect(
             message { _ = try open.textReader() }
-                == "'\(folder.path)' holds an encoder of images alone; texts need a model with a text encoder, such as CLIP")
+                == "'\(folder.path)' holds an encoder of images alone; texts need a model with a text encoder, such as CLIP"
+        )
     }
 
     /// What stands twice in a file, and what it leaves out.
@@ -94,7 +96,8 @@ private func copy(_ name: String, side: Int) throws -> TemporaryFolder {
         }
     }
 
-    static let unknown = "this setting is not known here, and it may change what the model computes; take it out only if it does not"
+    static let unknown =
+        "this setting is not known here, and it may change what the model computes; take it out only if it does not"
 
     /// Settings that would change the computation, each by its name.
     @Test(arguments: [
@@ -109,7 +112,8 @@ private func copy(_ name: String, side: Int) throws -> TemporaryFolder {
             "'text_config.attention_bias' is false: \(unknown)"
         ),
         (
-            "{\"model_type\": \"clip\", \"quantization_config\": {\"bits\": 8}}", "'quantization_config' is an object: \(unknown)"
+            "{\"model_type\": \"clip\", \"quantization_config\": {\"bits\": 8}}",
+            "'quantization_config' is an object: \(unknown)"
         ),
         (
             "{\"model_type\": \"clip\", \"vision_config\": {\"image_size\": [22, 20]}}",
@@ -133,13 +137,17 @@ private func copy(_ name: String, side: Int) throws -> TemporaryFolder {
         ("text_cfg", "\"hf_model_name\": \"roberta\"", "only null is implemented"),
         ("text_cfg", "\"no_causal_mask\": true", "this variant of the text tower is not implemented"),
         ("text_cfg", "\"pool_type\": \"last\"", "only \"argmax\" and \"eos\" are implemented"),
-        ("text_cfg", "\"eos_id\": 2, \"pool_type\": \"eos\"", "as an end-of-text token, 2 cannot be told from the largest id"),
+        (
+            "text_cfg", "\"eos_id\": 2, \"pool_type\": \"eos\"",
+            "as an end-of-text token, 2 cannot be told from the largest id"
+        ),
     ])
     func settingsOfOpenCLIPAreNotSkipped(tower: String, setting: String, text: String) throws {
         let folder = try TemporaryFolder()
         let other = tower == "vision_cfg" ? "text_cfg" : "vision_cfg"
         try folder.write(
-            "{\"model_cfg\": {\"embed_dim\": 8, \"\(tower)\": {\(setting)}, \"\(other)\": {}}}", to: "open_clip_config.json")
+            "{\"model_cfg\": {\"embed_dim\": 8, \"\(tower)\": {\(setting)}, \"\(other)\": {}}}",
+            to: "open_clip_config.json")
         let error = message { _ = try CLIPConfiguration(folder: folder.path) }
         #expect(error.hasPrefix("\(folder("open_clip_config.json")): 'model_cfg.\(tower)."), "\(error)")
         #expect(error.hasSuffix(text), "\(error)")
@@ -218,7 +226,7 @@ private func copy(_ name: String, side: Int) throws -> TemporaryFolder {
     /// Weights that are NaN are named by their tensor, not written into features.
     @Test func brokenWeightsAreNamed() throws {
         let folder = try copy("quick-gelu", side: 22)
-        var tensors = try Weights(path: folder("model.safetensors")).entries.mapValues { $0.tensor().clone() }
+        let tensors = try Weights(path: folder("model.safetensors")).entries.mapValues { $0.tensor().clone() }
         tensors["text_projection.weight"]!.fillInPlace(.nan)
         try Weights.save(tensors.map { ($0.key, $0.value) }, to: folder("model.safetensors"))
         let open = try EncoderFolder.open(folder.path)

@@ -1,6 +1,7 @@
+import Datasets
 import Files
 import Foundation
-import Safetensors
+import TestSupport
 import Testing
 
 @testable import Synthesis
@@ -83,6 +84,31 @@ import Testing
         #expect((0..<two.count).map { two.id(of: two.image(at: $0)) }.prefix(3) == ["row-0-0", "row-0-1", "row-1-0"])
     }
 
+    /// Image 256 of a caption would have the noise of its image 0.
+    @Test func moreImagesThanNoisesAreRefused() throws {
+        #expect(
+            ImageSeed.derive(seed: 1, row: 3, image: 256) & 0xFFFF_FFFF == ImageSeed.derive(seed: 1, row: 3, image: 0)
+                & 0xFFFF_FFFF)
+        #expect(
+            ImageSeed.derive(seed: 1, row: 3, image: 255) & 0xFFFF_FFFF != ImageSeed.derive(seed: 1, row: 3, image: 0)
+                & 0xFFFF_FFFF)
+        _ = try SynthesisPlan(rows: rows(2), imagesPerCaption: 256, batchSize: 1)
+        #expect(
+            message { _ = try SynthesisPlan(rows: rows(2), imagesPerCaption: 257, batchSize: 1) }
+                == "images per caption is 257, expected 1 to 256")
+        #expect(message { _ = try SynthesisPlan(rows: rows(2), batchSize: 0) } == "batch size is 0, expected 1 or more")
+    }
+
+    @Test func keysAreUniqueOverTheSetWhateverTheShard() throws {
+        var keys: [String] = []
+        for index in 0..<3 {
+            let plan = try SynthesisPlan(
+                rows: rows(7), imagesPerCaption: 2, shard: Shard(parsing: "\(index)/3"), batchSize: 2)
+            keys += (0..<plan.count).map { plan.key(of: plan.image(at: $0)) }
+        }
+        #expect(keys.sorted() == (0..<14).map { "0000000" + ($0 < 10 ? "0" : "") + "\($0)" })
+    }
+
     @Test func filesAreSpreadOverFolders() {
         let name = SynthesisPlan.fileName(of: PlannedImage(row: 123_456, number: 2), ending: "png")
         #expect(name == "00123/00123456-2.png")
@@ -92,6 +118,8 @@ import Testing
         for (target, folder, expected) in [
             ("/data/real/1.jpg", "/data/out", "../real/1.jpg"), ("/data/out/x.png", "/data/out", "x.png"),
             ("/a/b", "/c/d/e", "../../../a/b"), ("/a/./b/../c.jpg", "/a/", "c.jpg"), ("p/q.jpg", "p/out", "../q.jpg"),
+            // Canonically equal names are two folders, and a combining character does not hide a slash.
+            ("/e\u{301}/x.jpg", "/\u{e9}", "../e\u{301}/x.jpg"), ("/a/\u{301}b/c.jpg", "/a", "\u{301}b/c.jpg"),
         ] {
             #expect(SynthesisFolder.relativePath(of: target, from: folder) == expected)
         }
@@ -139,15 +167,68 @@ import Testing
             ])
     }
 
-    @Test func oneSplitOfKarpathysFileIsRead() throws {
-        let path = try folder.write(
-            """
-            {"images": [
-              {"imgid": 0, "filename": "a.jpg", "split": "train", "sentences": [{"raw": "one"}, {"raw": "two"}]},
-              {"imgid": 1, "filename": "b.jpg", "split": "test", "sentences": [{"raw": "three"}]}]}
-            """, to: "dataset_flickr30k.json")
+    private func karpathy(_ name: String, _ splits: [String]) throws -> String {
+        let images = splits.enumerated().map { index, split in
+            #"{"imgid": \#(index), "filename": "\#(index).jpg", "split": "\#(split)", "sentences": [{"raw": "c \#(index)"}]}"#
+        }
+        return try folder.write("\u{FEFF}{\"images\": [\(images.joined(separator: ", "))]}", to: name)
+    }
+
+    /// Captions that results are measured on become training pairs only when somebody asks for them.
+    @Test func splitsOfKarpathysFileAreChosen() throws {
+        let path = try karpathy("dataset_coco.json", ["train", "test", "restval", "val", "train"])
+        let table: [(asked: String?, ids: [Int], used: String)] = [
+            (nil, [0, 2, 4], "train+restval"), ("train", [0, 4], "train"), ("test", [1], "test"),
+            ("val+test", [1, 3], "val+test"), ("train+restval+val+test", [0, 1, 2, 3, 4], "train+restval+val+test"),
+        ]
+        for (asked, ids, used) in table {
+            let file = try CaptionRows(path: path, split: asked)
+            #expect(file.rows.map(\.id) == ids.map { "coco-\($0)-0" })
+            #expect(file.split == used)
+        }
+        let flickr = try CaptionRows(path: karpathy("dataset_flickr30k.json", ["test", "train"]))
+        #expect(flickr.rows.map(\.id) == ["flickr30k-1-0"] && flickr.split == "train")
+        let measured = try karpathy("dataset_coco.json", ["test", "val"])
         #expect(
-            try CaptionRows(path: path, split: "train").rows.map(\.id) == ["flickr30k-0-0", "flickr30k-0-1"])
-        #expect(try CaptionRows(path: path).rows.count == 3)
+            message { _ = try CaptionRows(path: measured) }
+                == "'\(measured)': no split 'train+restval'; the file has test, val")
+        #expect(message { _ = try CaptionRows(path: path, split: "train+vel") }.contains("no split 'train+vel'"))
+        #expect(message { _ = try CaptionRows(path: path, split: "") }.contains("no split ''"))
+        let text = try folder.write("one", to: "a.txt")
+        #expect(
+            message { _ = try CaptionRows(path: text, split: "train") }.contains("expected a Karpathy file (.json)"))
+        #expect(try CaptionRows(path: text).split == nil)
+    }
+
+    @Test func emptyAndRepeatedEntriesOfJSONAreSeen() throws {
+        let path = try folder.write(
+            #"{"images": [{"id": 1, "file_name": "1.jpg"}], "annotations": [{"image_id": 1, "caption": " \n"}, {"image_id": 1, "caption": "x"}]}"#,
+            to: "a.json")
+        let file = try CaptionRows(path: path)
+        #expect(file.rows.map(\.id) == ["coco-1-1"] && file.emptyCount == 1)
+        let twice = try folder.write(
+            #"{"images": [{"imgid": 3, "filename": "a", "split": "train", "sentences": [{"raw": "x"}]}, {"imgid": 3, "filename": "b", "split": "train", "sentences": [{"raw": "y"}]}]}"#,
+            to: "b.json")
+        #expect(
+            message { _ = try CaptionRows(path: twice) }.contains("expected a number of its own for each, got 3 twice"))
+    }
+
+    /// Lines end at LF or CRLF, ids are bytes, marks are skipped; pipes are no files.
+    @Test func textIsReadAsEverywhere() throws {
+        let separated = "one\u{2028}still one\u{85}\rand here\r\ntwo\u{0C}"
+        let path = try folder.write("\u{FEFF}" + separated, to: "a.txt")
+        #expect(
+            try CaptionRows(path: path).rows.map(\.caption) == [
+                "one\u{2028}still one\u{85}\rand here", "two\u{0C}",
+            ])
+        let objects = try folder.write(
+            "\u{FEFF}{\"id\": \"caf\u{e9}\", \"caption\": \"a\u{2028}b\"}\r\n{\"id\": \"cafe\u{301}\", \"caption\": \"c\"}\n",
+            to: "a.jsonl")
+        #expect(try CaptionRows(path: objects).rows.map(\.caption) == ["a\u{2028}b", "c"])
+        for name in ["p.txt", "p.jsonl", "p.json"] {
+            #expect(mkfifo(folder.file(name), 0o600) == 0)
+            let text = message { _ = try CaptionRows(path: folder.file(name)) }
+            #expect(text == "'\(folder.file(name))' is a named pipe; expected a regular file")
+        }
     }
 }

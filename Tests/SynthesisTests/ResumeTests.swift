@@ -1,10 +1,10 @@
 import Datasets
+import Files
 import Foundation
 import Images
-import Safetensors
 import Terminal
+import TestSupport
 import Testing
-import Training
 
 @testable import Synthesis
 
@@ -248,8 +248,30 @@ import Training
     }
 
     @Test func oneProcessPerShard() throws {
-        let run = try open("a")
-        #expect(throws: SynthesisError.busy(path: folder.file("a/progress.jsonl"))) { _ = try open("a") }
-        withExtendedLifetime(run) {}
+        func both(_ body: () throws -> Void) throws {
+            let run = try open("a")
+            try body()
+            withExtendedLifetime(run) {}
+        }
+        try both {
+            let busy = message { _ = try open("a") }
+            #expect(
+                busy
+                    == "'\(folder.file("a"))' is in use by gmail generate, process \(getpid()); wait until it has ended, or "
+                    + "choose another folder")
+        }
+        #expect(try open("a").run().isComplete)
+        // Shards have locks of their own.
+        let parts = try (0..<2).map { try open("b", shard: Shard(parsing: "\($0)/2")) }
+        #expect(message { _ = try open("b", shard: Shard(parsing: "1/2")) }.contains("is in use by"))
+        withExtendedLifetime(parts) {}
+    }
+
+    @Test func foldersThatCannotBeMadeAreNamed() throws {
+        try folder.write("x", to: "file")
+        #expect(
+            message { _ = try open("file/out") }
+                == "'\(folder.file("file/out"))': creating the folder failed: Not a directory")
+        #expect(message { _ = try open("file") } == "'\(folder.file("file"))': creating the folder failed: File exists")
     }
 }

@@ -1,40 +1,20 @@
+import Diffusion
 import Files
 import Foundation
 import Images
-import Safetensors
+import ModelFolders
 
 @testable import Synthesis
 
-/// A folder that is removed with the last reference.
-final class TemporaryFolder {
-    let path: String
-
-    init() throws {
-        path = FileManager.default.temporaryDirectory.appendingPathComponent("synthesis-\(UUID().uuidString)").path
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    }
-
-    deinit {
-        // What stays behind in the temporary folder harms no test.
-        try? FileManager.default.removeItem(atPath: path)
-    }
-
-    func file(_ name: String) -> String { "\(path)/\(name)" }
-
-    @discardableResult
-    func write(_ text: String, to name: String) throws -> String {
-        try AtomicFile.write(text, to: file(name))
-        return file(name)
-    }
-}
-
-/// Every regular file below a folder with its content, by relative path.
+/// Every regular file below a folder with its content, by relative path; not the locks, which name a process.
 func contents(of folder: String) throws -> [String: [UInt8]] {
     var files: [String: [UInt8]] = [:]
     for name in try FileManager.default.subpathsOfDirectory(atPath: folder) {
         var isFolder: ObjCBool = false
         let path = "\(folder)/\(name)"
-        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue {
+        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue,
+            !name.hasPrefix(".lock")
+        {
             files[name] = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
         }
     }
@@ -43,8 +23,8 @@ func contents(of folder: String) throws -> [String: [UInt8]] {
 
 /// Draws a few pixels that depend on the request and, as real kernels' last bits may, on everything else in the batch.
 final class FakeGenerator: ImageGenerator {
-    struct Stopped: Error {}
-
+    let description = fakeDescription()
+    let notes: [String] = []
     var widerDType: String? = "float32"
     var tokenLimit = 6
     /// Prompts containing the key fail in the usual dtype (and in the wide one if the value says so).
@@ -73,12 +53,26 @@ final class FakeGenerator: ImageGenerator {
 
 let black = GeneratedImage.image(try! RGBImage(width: 5, height: 4, pixels: [UInt8](repeating: 0, count: 60)))
 
+/// A fingerprint of files that are nowhere.
+func fingerprint(_ files: [(name: String, hash: String)] = [("unet/weights", String(repeating: "ab", count: 32))])
+    -> ModelFingerprint
+{
+    let list = files.map { "{\"name\": \"\($0.name)\", \"sha256\": \"\($0.hash)\"}" }
+    return try! JSONDecoder().decode(
+        ModelFingerprint.self, from: Data("{\"files\": [\(list.joined(separator: ", "))]}".utf8))
+}
+
+func fakeDescription() -> GeneratorDescription {
+    GeneratorDescription(
+        model: "tiny", fingerprint: fingerprint(), scheduler: "ddim", steps: 2, guidance: 7.5,
+        imageSize: ImageSize(width: 5, height: 4), dtype: "bfloat16")
+}
+
 func settings(
     batchSize: Int = 4, captionsHash: String = "c0ffee", change: (inout SynthesisSettings) -> Void = { _ in }
 ) -> SynthesisSettings {
     var settings = SynthesisSettings(
-        model: "tiny", modelHash: String(repeating: "ab", count: 32), scheduler: "ddim", steps: 2, guidance: 7.5,
-        width: 5, height: 4, dtype: "bfloat16", seed: 42, captionsHash: captionsHash, batchSize: batchSize)
+        generator: fakeDescription(), seed: 42, captionsHash: captionsHash, batchSize: batchSize)
     change(&settings)
     return settings
 }

@@ -31,7 +31,7 @@ public struct CaptionedImages: Sendable {
     public let format: Format
     /// COCO's file: ascending by id, as torchvision's `CocoCaptions` reads it. Karpathy's: file order.
     public let images: [CaptionedImage]
-    /// The split that was taken; nil for all.
+    /// The splits that were taken, joined by `+`; nil for all.
     public let split: String?
     /// COCO images that no caption names; they are left out.
     public let withoutCaption: Int
@@ -41,8 +41,8 @@ public struct CaptionedImages: Sendable {
     public var captionCount: Int { images.reduce(0) { $0 + $1.captions.count } }
 
     /// - Parameters:
-    ///   - split: only the images of this split (Karpathy's files).
-    ///   - defaultSplit: what `split` means when nil and the file has splits; nil takes all.
+    ///   - split: only the images of this split (Karpathy's files), or of several: `train+restval`.
+    ///   - defaultSplit: what `split` means when nil and the file has splits, as far as they are there; nil takes all.
     /// - Throws: ``DatasetError``: a broken file with the place in it, an unknown split with those there are, or no
     ///   captioned image. COCO images without a caption are left out.
     public init(path: String, split: String? = nil, defaultSplit: String? = nil) throws {
@@ -59,14 +59,20 @@ public struct CaptionedImages: Sendable {
         let format: Format = entries.first?["sentences"] != nil ? .karpathy : .coco
         var images = format == .karpathy ? try reader.karpathy(entries) : try reader.coco(entries, root: root)
         withoutCaption = entries.count - images.count
-        let split = split ?? (format == .karpathy ? defaultSplit : nil)
+        var known: [String] = []
+        for case let name? in images.map(\.split) where !known.contains(name) { known.append(name) }
+        var split = split
+        if split == nil, format == .karpathy, let defaultSplit {
+            // Flickr30k's file has no restval.
+            let there = Self.names(of: defaultSplit).filter(known.contains)
+            split = there.isEmpty ? defaultSplit : there.joined(separator: "+")
+        }
         if let split {
-            var known: [String] = []
-            for case let name? in images.map(\.split) where !known.contains(name) { known.append(name) }
-            guard known.contains(split) else {
+            let wanted = Self.names(of: split)
+            guard !wanted.isEmpty, wanted.allSatisfy(known.contains) else {
                 throw DatasetError.unknownSplit(path: path, split: split, known: known.sorted())
             }
-            images.removeAll { $0.split != split }
+            images.removeAll { image in !wanted.contains { $0 == image.split } }
         }
         guard !images.isEmpty else { throw DatasetError.noImages(path: path, split: split) }
         self.path = path
@@ -75,6 +81,8 @@ public struct CaptionedImages: Sendable {
         self.split = split
         contentHash = file.withUnsafeBytes { ContentHash.sha256(of: $0) }
     }
+
+    private static func names(of split: String) -> [String] { split.split(separator: "+").map(String.init) }
 
     /// Where each image stands below `folder`: as the file names it, or, for Karpathy's files, without `filepath` when the
     /// folder holds the images directly.

@@ -30,6 +30,7 @@ public final class PairsManifest: Sendable {
     public init(
         path: String, real: Pair.RealImages = .required, report: ((DatasetError) throws -> Void)? = nil
     ) throws {
+        if PairTars.isTar(path) { throw DatasetError.tarOfPairs(path: path) }
         let file = try MappedFile(path: path)
         var starts: [Int] = []
         var lineNumbers: [Int] = []

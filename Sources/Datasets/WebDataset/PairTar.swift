@@ -1,20 +1,23 @@
 // Pairs as WebDataset shards: members of one sample share the name up to the first dot and stand next to each other:
-//   000000000.jpg  the real image      000000000.gen.jpg  the generated one
+//   000000000.jpg  the real image      000000000.gen.png  the generated one
 //   000000000.txt  the caption         000000000.json     the pair as in a manifest, its paths the members' names
+// Where there is no real image the generated one has the plain name, 000000000.png, under which loaders look for *the*
+// image of a sample. Names are unique over all shards of a set, so that they can be unpacked into one folder, and joined.
 
 import Files
-import Foundation
-import Safetensors
 
 /// A pair with its images' bytes, as it travels in a tar.
 public struct PairSample: Sendable, Hashable {
+    /// What the members' names begin with; unique over the set.
+    public var key: String
     /// `real` and `generated` are the members' names.
     public var pair: Pair
-    /// JPEG, PNG or WebP bytes; nil where the pair has no real image.
+    /// A picture file's bytes; nil where the pair has no real image.
     public var real: [UInt8]?
     public var generated: [UInt8]
 
-    public init(pair: Pair, real: [UInt8]?, generated: [UInt8]) {
+    public init(key: String, pair: Pair, real: [UInt8]?, generated: [UInt8]) {
+        self.key = key
         self.pair = pair
         self.real = real
         self.generated = generated
@@ -27,8 +30,6 @@ public struct PairTarReader {
     private var tar: TarReader
     private var ahead: TarMember?
     private let real: Pair.RealImages
-
-    private static let imageEndings = ["jpg", "jpeg", "png", "webp"]
 
     /// - Throws: `FileError`.
     public init(path: String, real: Pair.RealImages = .required) throws {
@@ -46,23 +47,28 @@ public struct PairTarReader {
         guard let first = ahead else { return nil }
         let key = Self.split(first.name).key
         var members: [String: TarMember] = [:]
-        while let member = ahead, Self.split(member.name).key == key {
+        while let member = ahead, ExactString(Self.split(member.name).key) == ExactString(key) {
             members[Self.split(member.name).ending.lowercased()] = member
             ahead = try tar.next()
         }
-        let realMember = Self.imageEndings.lazy.compactMap { members[$0] }.first
-        guard let generated = Self.imageEndings.lazy.compactMap({ members["gen.\($0)"] }).first else {
+        var pair = try members["json"].map { description in
+            try tar.bytes(of: description).withUnsafeBytes {
+                try Pair(json: $0, path: "\(path)/\(description.name)", line: 1, real: .optional)
+            }
+        }
+        var realMember = ImageEnding.known.lazy.compactMap { members[$0] }.first
+        var generatedMember = ImageEnding.known.lazy.compactMap { members["gen.\($0)"] }.first
+        // A picture alone is the generated one where the description says so.
+        if generatedMember == nil, let alone = realMember, pair?.generated == alone.name {
+            (realMember, generatedMember) = (nil, alone)
+        }
+        guard let generated = generatedMember else {
             throw DatasetError.incompleteSample(path: path, key: key, missing: ".gen.jpg")
         }
         guard realMember != nil || real == .optional else {
             throw DatasetError.incompleteSample(path: path, key: key, missing: ".jpg")
         }
-        var pair: Pair
-        if let description = members["json"] {
-            pair = try tar.bytes(of: description).withUnsafeBytes {
-                try Pair(json: $0, path: "\(path)/\(description.name)", line: 1, real: .optional)
-            }
-        } else {
+        if pair == nil {
             guard let caption = members["txt"] else {
                 throw DatasetError.incompleteSample(path: path, key: key, missing: ".txt")
             }
@@ -71,10 +77,11 @@ public struct PairTarReader {
             else { throw DatasetError.emptyValue(path: "\(path)/\(caption.name)", line: 1, key: "caption") }
             pair = Pair(id: key, caption: text, real: nil, generated: generated.name)
         }
+        guard var pair else { preconditionFailure("a sample has a description or was given one") }
         pair.real = realMember?.name
         pair.generated = generated.name
         return PairSample(
-            pair: pair, real: realMember.map { tar.bytes(of: $0) }, generated: tar.bytes(of: generated))
+            key: key, pair: pair, real: realMember.map { tar.bytes(of: $0) }, generated: tar.bytes(of: generated))
     }
 
     /// `a/b.gen.jpg` gives `a/b` and `gen.jpg`, as WebDataset splits names.
@@ -87,9 +94,9 @@ public struct PairTarReader {
 
 /// Writes pairs as one shard.
 public enum PairTarWriter {
-    /// Writes a shard; atomic, and byte-identical for equal pairs. Samples are numbered; a pair's id is in its `.json`.
-    /// - Parameter samples: their `pair.real` and `pair.generated` give the members' endings (`.jpg` when they have none of
-    ///   jpg, jpeg, png, webp).
+    /// Writes a shard; atomic, and byte-identical for equal pairs.
+    /// - Parameter next: samples with keys of their own; the members' endings come from the pictures' bytes, or, where these
+    ///   are of no known format, from the names in the pair.
     /// - Returns: how many there were.
     @discardableResult
     public static func write(
@@ -97,20 +104,16 @@ public enum PairTarWriter {
     ) throws -> Int {
         var count = 0
         try AtomicFile.write(byteCount: 0, to: path) { sink in
-            while var sample = try next() {
-                let digits = String(count)
-                let key = String(repeating: "0", count: max(0, 9 - digits.count)) + digits
-                sample.pair.generated = "\(key).gen.\(ending(of: sample.pair.generated))"
-                if let real = sample.real {
-                    let name = "\(key).\(ending(of: sample.pair.real ?? ""))"
-                    sample.pair.real = name
-                    try TarWriter.append(name, real, to: &sink)
-                } else {
-                    sample.pair.real = nil
-                }
-                try TarWriter.append(sample.pair.generated, sample.generated, to: &sink)
-                try TarWriter.append("\(key).txt", Array(sample.pair.caption.utf8), to: &sink)
-                try TarWriter.append("\(key).json", Array(sample.pair.jsonLine.utf8), to: &sink)
+            while let sample = try next() {
+                var pair = sample.pair
+                pair.real = sample.real.map { "\(sample.key).\(ending(of: $0, named: sample.pair.real))" }
+                let stem = sample.real == nil ? sample.key : "\(sample.key).gen"
+                pair.generated = "\(stem).\(ending(of: sample.generated, named: sample.pair.generated))"
+                if let name = pair.real, let real = sample.real { try TarWriter.append(name, real, to: &sink) }
+                try TarWriter.append(pair.generated, sample.generated, to: &sink)
+                try TarWriter.append("\(sample.key).txt", Array(pair.caption.utf8), to: &sink)
+                // A line, so that joined descriptions are a manifest.
+                try TarWriter.append("\(sample.key).json", Array("\(pair.jsonLine)\n".utf8), to: &sink)
                 count += 1
             }
             try TarWriter.finish(&sink)
@@ -118,8 +121,9 @@ public enum PairTarWriter {
         return count
     }
 
-    private static func ending(of name: String) -> String {
-        let ending = (name as NSString).pathExtension.lowercased()
-        return ["jpg", "jpeg", "png", "webp"].contains(ending) ? ending : "jpg"
+    private static func ending(of bytes: [UInt8], named name: String?) -> String {
+        if let ending = ImageEnding.of(bytes) { return ending }
+        let name = name?.lowercased() ?? ""
+        return ImageEnding.known.first { name.hasSuffix(".\($0)") } ?? "jpg"
     }
 }

@@ -1,7 +1,7 @@
 import Torch
 
 /// Denoising diffusion implicit models (Song et al. 2021, eq. 12) with η = 0: deterministic.
-public struct DDIMScheduler: Scheduler {
+public struct DDIMScheduler: NoiseScheduler {
     public static let kind = SchedulerKind.ddim
 
     public let configuration: SchedulerConfiguration

@@ -4,7 +4,7 @@ import Torch
 /// DPM-Solver++ (Lu et al. 2022b, algorithm 2): exponential integrator of the predicted original, first or second order.
 ///
 /// Of the reference's algorithm types only `dpmsolver++` is offered, with `solver_order` 1 and 2: what 2M means.
-public struct DPMSolverMultistepScheduler: Scheduler {
+public struct DPMSolverMultistepScheduler: NoiseScheduler {
     public static let kind = SchedulerKind.dpmSolver
 
     public let configuration: SchedulerConfiguration
@@ -20,7 +20,8 @@ public struct DPMSolverMultistepScheduler: Scheduler {
         let table = SigmaTable(noise, configuration)
         let timesteps: [Int]
         var sigmas: [Double]
-        let (largest, smallest) = (Double(table.sigmas[table.sigmas.count - 1]), Double(table.sigmas[0]))
+        let largest = configuration.sigmaMax ?? Double(table.sigmas[table.sigmas.count - 1])
+        let smallest = configuration.sigmaMin ?? Double(table.sigmas[0])
         switch configuration.sigmaSpacing {
         case .timesteps:
             timesteps = try spaced(steps, table)

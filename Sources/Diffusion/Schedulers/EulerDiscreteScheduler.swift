@@ -3,7 +3,7 @@ import Torch
 /// Euler's method on the probability-flow equation in noise levels (Karras et al. 2022, algorithm 2 with no churn).
 ///
 /// The sample is kept unscaled, `x_0 + σ · noise`; the model reads it divided by `√(σ² + 1)`. Timesteps may be fractional.
-public struct EulerDiscreteScheduler: Scheduler {
+public struct EulerDiscreteScheduler: NoiseScheduler {
     public static let kind = SchedulerKind.euler
 
     public let configuration: SchedulerConfiguration

@@ -1,4 +1,5 @@
 import Foundation
+import StrictJSON
 
 /// The forward process: `x_t = √ᾱ_t · x_0 + √(1 - ᾱ_t) · noise` at training steps `t` = 0, 1, … (Ho et al. 2020, eq. 4).
 ///
@@ -11,14 +12,14 @@ public struct NoiseSchedule: Sendable, Hashable {
 
     public var trainSteps: Int { betas.count }
 
-    /// - Throws: ``SchedulerError/invalidValue(file:key:expected:got:)`` for a variance outside of 0...1.
+    /// - Throws: `JSONFileError.invalidValue` for a variance outside of 0...1.
     public init(_ configuration: SchedulerConfiguration) throws {
         var betas = configuration.trainedBetas ?? Self.betas(configuration)
         if configuration.rescalesToZeroSNR { betas = Self.rescaledToZeroSNR(betas) }
         self.betas = betas
         alphasCumulative = Self.cumulativeProducts(betas.map { 1 - $0 })
         guard betas.allSatisfy({ (0...1).contains($0) }) else {
-            throw SchedulerError.invalidValue(
+            throw JSONFileError.invalidValue(
                 file: configuration.source, key: "beta_schedule", expected: "betas between 0 and 1",
                 got: "\(betas.first { !(0...1).contains($0) } ?? .nan)")
         }

@@ -2,7 +2,7 @@ import Torch
 
 /// Pseudo numerical methods for diffusion models (Liu et al. 2022): a linear multistep method of order four, started by
 /// Runge-Kutta steps (algorithm 2) or, as Stable Diffusion has it, by one repeated step (`skip_prk_steps`).
-public struct PNDMScheduler: Scheduler {
+public struct PNDMScheduler: NoiseScheduler {
     public static let kind = SchedulerKind.pndm
 
     public let configuration: SchedulerConfiguration

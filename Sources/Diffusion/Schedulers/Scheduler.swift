@@ -39,8 +39,20 @@ public enum SchedulerKind: String, Sendable, Hashable, CaseIterable {
     }
 }
 
-/// A sampling method with the noise schedule a model was trained on.
+/// A sampling method. What it walks along is its own: a noise schedule with training steps for diffusion models, a straight
+/// line for flow matching.
 public protocol Scheduler: Sendable {
+    /// What the record of a run calls it, such as `ddim`.
+    var name: String { get }
+
+    /// A new walk from noise to sample.
+    /// - Parameter steps: as `num_inference_steps`; PNDM calls the model more often than that.
+    /// - Throws: ``SchedulerError/badStepCount(scheduler:expected:got:)``.
+    func trajectory(steps: Int) throws -> any Trajectory
+}
+
+/// A sampling method of a model that was trained to undo noise: it knows how much of it there is at each training step.
+public protocol NoiseScheduler: Scheduler {
     static var kind: SchedulerKind { get }
 
     var configuration: SchedulerConfiguration { get }
@@ -48,13 +60,12 @@ public protocol Scheduler: Sendable {
     /// The forward process: how much noise there is at each training step.
     var noise: NoiseSchedule { get }
 
-    /// - Throws: ``SchedulerError`` for a combination that the method has no answer to.
+    /// - Throws: `JSONFileError` for a noise schedule that is none.
     init(_ configuration: SchedulerConfiguration) throws
+}
 
-    /// A new walk from noise to sample.
-    /// - Parameter steps: as `num_inference_steps`; PNDM calls the model more often than that.
-    /// - Throws: ``SchedulerError/badStepCount(scheduler:expected:got:)``.
-    func trajectory(steps: Int) throws -> any Trajectory
+extension NoiseScheduler {
+    public var name: String { Self.kind.rawValue }
 }
 
 /// One walk from noise to sample; used once, in order, by one thread.
@@ -84,17 +95,18 @@ extension Trajectory {
 
 /// Makes schedulers from files.
 public enum Schedulers {
-    /// The scheduler of a diffusers model.
+    /// The scheduler of a `scheduler_config.json`, as it stands there: what `StableDiffusionPipeline` corrects in old files
+    /// is ``StableDiffusionConfiguration``'s.
     /// - Parameters:
-    ///   - folder: holds `scheduler_config.json`.
+    ///   - folder: holds the file.
     ///   - kind: another method on the same noise schedule, as diffusers' `from_config`: what the file states is kept, what
     ///     it leaves out gets the other method's default. nil takes the file's own.
-    /// - Throws: ``SchedulerError``.
-    public static func load(folder: String, as kind: SchedulerKind? = nil) throws -> any Scheduler {
+    /// - Throws: ``SchedulerError``, `JSONFileError`, `FileError`.
+    public static func load(folder: String, as kind: SchedulerKind? = nil) throws -> any NoiseScheduler {
         try make(SchedulerConfiguration(file: "\(folder)/scheduler_config.json", as: kind))
     }
 
-    public static func make(_ configuration: SchedulerConfiguration) throws -> any Scheduler {
+    public static func make(_ configuration: SchedulerConfiguration) throws -> any NoiseScheduler {
         switch configuration.kind {
         case .ddim: try DDIMScheduler(configuration)
         case .pndm: try PNDMScheduler(configuration)

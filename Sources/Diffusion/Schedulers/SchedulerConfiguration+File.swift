@@ -1,134 +1,157 @@
-import Foundation
+import Files
 import StrictJSON
 
 extension SchedulerConfiguration {
     /// Every key that one of the four classes knows. Files carry those of other classes along (Stable Diffusion 2's DDIM
     /// file has `skip_prk_steps`); each class reads its own.
-    private static let known: [String: Set<SchedulerKind>] = {
-        let all = Set(SchedulerKind.allCases)
-        let sigma: Set<SchedulerKind> = [.euler, .dpmSolver]
-        return [
-            "num_train_timesteps": all, "beta_start": all, "beta_end": all, "beta_schedule": all, "trained_betas": all,
-            "prediction_type": all, "timestep_spacing": all, "steps_offset": all,
-            "rescale_betas_zero_snr": [.ddim, .euler, .dpmSolver],
-            "set_alpha_to_one": [.ddim, .pndm], "clip_sample": [.ddim], "clip_sample_range": [.ddim],
-            "skip_prk_steps": [.pndm],
-            "thresholding": [.ddim, .dpmSolver], "dynamic_thresholding_ratio": [.ddim, .dpmSolver],
-            "sample_max_value": [.ddim, .dpmSolver],
-            "interpolation_type": [.euler], "timestep_type": [.euler], "sigma_min": [.euler], "sigma_max": [.euler],
-            "use_karras_sigmas": sigma, "use_exponential_sigmas": sigma, "use_beta_sigmas": sigma,
-            "final_sigmas_type": sigma,
-            "solver_order": [.dpmSolver], "solver_type": [.dpmSolver], "algorithm_type": [.dpmSolver],
-            "lower_order_final": [.dpmSolver], "euler_at_final": [.dpmSolver], "lambda_min_clipped": [.dpmSolver],
-            "variance_type": [.dpmSolver], "use_lu_lambdas": [.dpmSolver], "use_flow_sigmas": [.dpmSolver],
-            "flow_shift": [.dpmSolver], "use_dynamic_shifting": [.dpmSolver], "time_shift_type": [.dpmSolver],
-        ]
-    }()
+    private static let known: Set<String> = [
+        "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "prediction_type",
+        "timestep_spacing", "steps_offset", "rescale_betas_zero_snr", "set_alpha_to_one", "clip_sample",
+        "clip_sample_range", "skip_prk_steps", "thresholding", "dynamic_thresholding_ratio", "sample_max_value",
+        "interpolation_type", "timestep_type", "sigma_min", "sigma_max", "use_karras_sigmas", "use_exponential_sigmas",
+        "use_beta_sigmas", "final_sigmas_type", "solver_order", "solver_type", "algorithm_type", "lower_order_final",
+        "euler_at_final", "lambda_min_clipped", "variance_type", "use_lu_lambdas", "use_flow_sigmas", "flow_shift",
+        "use_dynamic_shifting", "time_shift_type",
+    ]
+
+    /// Classes of diffusers that walk the same noise schedules (`KarrasDiffusionSchedulers`, and those that take its files).
+    /// A file of one of them can be followed by another method; a file of any other class belongs to another kind of model.
+    private static let compatible: Set<String> = [
+        "DDPMScheduler", "LMSDiscreteScheduler", "HeunDiscreteScheduler", "EulerAncestralDiscreteScheduler",
+        "DPMSolverSinglestepScheduler", "KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler",
+        "DEISMultistepScheduler", "UniPCMultistepScheduler", "DPMSolverSDEScheduler", "DDIMInverseScheduler",
+        "DDIMParallelScheduler", "DDPMParallelScheduler", "DPMSolverMultistepInverseScheduler", "LCMScheduler",
+        "TCDScheduler", "SASolverScheduler",
+    ]
 
     /// Reads a scheduler's file.
-    /// - Parameter kind: another class than the file's; see ``Schedulers/load(folder:as:)``.
-    /// - Throws: ``SchedulerError``: unreadable file, unknown key, a value that is wrong or not supported.
-    public init(file: String, as kind: SchedulerKind? = nil) throws {
-        guard let data = FileManager.default.contents(atPath: file) else {
-            throw SchedulerError.unreadable(
-                file: file, reason: "cannot be read; expected the scheduler configuration of a diffusers model")
-        }
-        let root: JSONValue
-        do {
-            root = try StrictJSON.parse(Self.quotingInfinity([UInt8](data)))
-        } catch {
-            throw SchedulerError.unreadable(file: file, reason: "is no JSON: \(error)")
-        }
-        guard let members = root.members else {
-            throw SchedulerError.unreadable(file: file, reason: "is no JSON object but \(root.kind)")
-        }
-        let fields = Fields(file: file, members: members)
-        let className = try fields.string("_class_name")
-        guard let own = SchedulerKind.allCases.first(where: { $0.className == className }) ?? kind else {
+    /// - Parameters:
+    ///   - className: the class that the model's index names, which decides; nil takes the file's own word.
+    ///   - kind: another method; see ``Schedulers/load(folder:as:)``.
+    /// - Throws: `FileError`, `JSONFileError`, ``SchedulerError``: unknown key, a value that is wrong or not supported.
+    public init(file path: String, className: String? = nil, as kind: SchedulerKind? = nil) throws {
+        let file = try JSONFile(Self.quotingInfinity(RegularFile.bytes(path)), path: path)
+        let written = try file.string("_class_name")
+        let name = className ?? written
+        let own = SchedulerKind.allCases.first { $0.className == name }
+        let isCompatible = own != nil || name.map(Self.compatible.contains) ?? true
+        guard isCompatible, let chosen = kind ?? own else {
+            let names = SchedulerKind.allCases.map(\.className).joined(separator: ", ")
             throw SchedulerError.unsupported(
-                file: file, key: "_class_name",
-                supported: SchedulerKind.allCases.map(\.className).joined(separator: ", "),
-                got: className.map { "\"\($0)\"" } ?? "absent")
+                file: path, key: "_class_name",
+                supported: isCompatible
+                    ? "\(names), or any of \(SchedulerKind.allCases.map(\.rawValue).joined(separator: ", ")) in its place"
+                    : names, got: name.map { "\"\($0)\"" } ?? "absent")
         }
         // A file of a class that is not ours may hold anything; what the chosen class knows is read from it.
-        if className == own.className {
-            for member in members where !member.key.hasPrefix("_") && Self.known[member.key] == nil {
-                throw SchedulerError.unknownKey(
-                    file: file, key: member.key, nearest: Self.nearest(to: member.key))
+        if written == nil || SchedulerKind.allCases.contains(where: { $0.className == written }) {
+            for key in file.keys where !key.hasPrefix("_") && !Self.known.contains(key) {
+                throw SchedulerError.unknownKey(file: path, key: key, nearest: Self.nearest(to: key))
             }
         }
-        self.init(kind ?? own, source: file)
-        try read(fields.limited { Self.known[$0]?.contains(self.kind) == true })
+        self.init(chosen, source: path)
+        try readNoise(file)
+        try readSteps(file)
+        if chosen == .euler || chosen == .dpmSolver { try readSigmas(file) }
+        if chosen == .dpmSolver { try readSolver(file) }
     }
 
-    private mutating func read(_ fields: Fields) throws {
-        trainSteps = try fields.integer("num_train_timesteps") ?? trainSteps
-        try fields.check("num_train_timesteps", (1...1_000_000).contains(trainSteps), "1 to 1000000", "\(trainSteps)")
-        betaStart = try fields.double("beta_start") ?? betaStart
-        betaEnd = try fields.double("beta_end") ?? betaEnd
-        for (key, beta) in [("beta_start", betaStart), ("beta_end", betaEnd)] {
-            try fields.check(key, beta > 0 && beta < 1, "a number between 0 and 1", "\(beta)")
+    private mutating func readNoise(_ file: JSONFile) throws {
+        trainSteps = try file.integer("num_train_timesteps", in: 1...1_000_000) ?? trainSteps
+        func beta(_ key: String) throws -> Double? {
+            try file.value(key, expected: "a number between 0 and 1") { value in
+                value.double.flatMap { $0 > 0 && $0 < 1 ? $0 : nil }
+            }
         }
-        betaSchedule = try fields.choice("beta_schedule") ?? betaSchedule
-        if let betas = try fields.numbers("trained_betas") {
-            try fields.check(
-                "trained_betas", betas.count == trainSteps && betas.allSatisfy { $0 > 0 && $0 < 1 },
-                "num_train_timesteps (\(trainSteps)) numbers between 0 and 1", "\(betas.count) numbers")
+        betaStart = try beta("beta_start") ?? betaStart
+        betaEnd = try beta("beta_end") ?? betaEnd
+        betaSchedule = try file.choice("beta_schedule") ?? betaSchedule
+        if let betas = try file.numbers("trained_betas") {
+            guard betas.count == trainSteps, betas.allSatisfy({ $0 > 0 && $0 < 1 }) else {
+                throw JSONFileError.invalidValue(
+                    file: file.path, key: "trained_betas",
+                    expected: "num_train_timesteps (\(trainSteps)) numbers between 0 and 1",
+                    got: "\(betas.count) numbers")
+            }
             trainedBetas = betas.map(Float.init)
         }
-        rescalesToZeroSNR = try fields.bool("rescale_betas_zero_snr") ?? rescalesToZeroSNR
-        prediction = try fields.choice("prediction_type") ?? prediction
+        if kind != .pndm { rescalesToZeroSNR = try file.bool("rescale_betas_zero_snr") ?? rescalesToZeroSNR }
+        prediction = try file.choice("prediction_type") ?? prediction
         if kind == .pndm, prediction == .sample {
-            throw fields.unsupported("prediction_type", "epsilon, v_prediction", "\"sample\"")
+            throw unsupported("prediction_type", "epsilon, v_prediction", "\"sample\"")
         }
-        spacing = try fields.choice("timestep_spacing") ?? spacing
-        stepsOffset = try fields.integer("steps_offset") ?? stepsOffset
-        try fields.check("steps_offset", (0..<trainSteps).contains(stepsOffset), "0 or more", "\(stepsOffset)")
+    }
 
-        setsAlphaToOne = try fields.bool("set_alpha_to_one") ?? setsAlphaToOne
-        skipsRungeKutta = try fields.bool("skip_prk_steps") ?? skipsRungeKutta
-        let range = try fields.double("clip_sample_range") ?? 1
-        try fields.check("clip_sample_range", range > 0, "a positive number", "\(range)")
-        clipRange = try fields.bool("clip_sample") ?? (clipRange != nil) ? range : nil
+    private mutating func readSteps(_ file: JSONFile) throws {
+        spacing = try file.choice("timestep_spacing") ?? spacing
+        stepsOffset = try file.integer("steps_offset", in: 0...trainSteps - 1) ?? stepsOffset
+        if kind == .ddim || kind == .pndm { setsAlphaToOne = try file.bool("set_alpha_to_one") ?? setsAlphaToOne }
+        if kind == .pndm { skipsRungeKutta = try file.bool("skip_prk_steps") ?? skipsRungeKutta }
+        // Read for every class, though only DDIM clips: what is wrong in the file is said whichever method is used.
+        let range = try file.positive("clip_sample_range") ?? 1
+        clipRange = try file.bool("clip_sample") ?? (clipRange != nil) ? range : nil
+        if kind == .ddim || kind == .dpmSolver { try refuse(file, "thresholding") }
+    }
 
-        if try fields.bool("use_karras_sigmas") == true { sigmaSpacing = .karras }
-        if try fields.bool("use_exponential_sigmas") == true {
+    private mutating func readSigmas(_ file: JSONFile) throws {
+        if try file.bool("use_karras_sigmas") == true { sigmaSpacing = .karras }
+        if try file.bool("use_exponential_sigmas") == true {
             guard sigmaSpacing == .timesteps else {
-                throw SchedulerError.invalidValue(
-                    file: fields.file, key: "use_exponential_sigmas", expected: "false beside use_karras_sigmas",
-                    got: "true")
+                throw file.invalid("use_exponential_sigmas", expected: "false beside use_karras_sigmas")
             }
             sigmaSpacing = .exponential
         }
-        sigmaMin = try fields.double("sigma_min")
-        sigmaMax = try fields.double("sigma_max")
-        finalSigma = try fields.choice("final_sigmas_type") ?? finalSigma
-        solverOrder = try fields.integer("solver_order") ?? solverOrder
-        guard (1...2).contains(solverOrder) else {
-            throw fields.unsupported("solver_order", "1, 2", "\(solverOrder)")
-        }
-        solverType = try fields.choice("solver_type") ?? solverType
-        lowerOrderFinal = try fields.bool("lower_order_final") ?? lowerOrderFinal
-        eulerAtFinal = try fields.bool("euler_at_final") ?? eulerAtFinal
-        lambdaMinClipped = try fields.double("lambda_min_clipped") ?? lambdaMinClipped
+        try refuse(file, "use_beta_sigmas")
+        finalSigma = try file.choice("final_sigmas_type") ?? finalSigma
+        // diffusers keeps these two of an Euler file for DPM-Solver++ too.
+        sigmaMin = try file.positive("sigma_min")
+        sigmaMax = try file.positive("sigma_max")
+        guard kind == .euler else { return }
+        try require(file, "interpolation_type", "linear")
+        try require(file, "timestep_type", "discrete")
+    }
 
-        for key in ["thresholding", "use_beta_sigmas", "use_lu_lambdas", "use_flow_sigmas", "use_dynamic_shifting"]
-        where try fields.bool(key) == true {
-            throw fields.unsupported(key, "false", "true")
+    private mutating func readSolver(_ file: JSONFile) throws {
+        solverOrder = try file.integer("solver_order") ?? solverOrder
+        guard (1...2).contains(solverOrder) else { throw unsupported("solver_order", "1, 2", "\(solverOrder)") }
+        // Words of kindred methods' files (DEIS, UniPC), which the reference takes for its own.
+        let type = try file.string("solver_type") ?? solverType.rawValue
+        guard let known = ["logrho", "bh1", "bh2"].contains(type) ? .midpoint : SolverType(rawValue: type) else {
+            throw unsupported("solver_type", SolverType.allCases.map(\.rawValue).joined(separator: ", "), "\"\(type)\"")
         }
-        for (key, supported) in [
-            ("algorithm_type", "dpmsolver++"), ("interpolation_type", "linear"), ("timestep_type", "discrete"),
-        ] {
-            if let value = try fields.string(key), value != supported {
-                throw fields.unsupported(key, supported, "\"\(value)\"")
-            }
-        }
-        if let type = try fields.string("variance_type") {
-            throw fields.unsupported("variance_type", "null", "\"\(type)\"")
+        solverType = known
+        try require(file, "algorithm_type", "dpmsolver++", or: "deis")
+        lowerOrderFinal = try file.bool("lower_order_final") ?? lowerOrderFinal
+        eulerAtFinal = try file.bool("euler_at_final") ?? eulerAtFinal
+        lambdaMinClipped =
+            try file.value("lambda_min_clipped", expected: "a number") { value in
+                switch value.string {
+                case "Infinity"?: .infinity
+                case "-Infinity"?: -.infinity
+                default: value.double
+                }
+            } ?? lambdaMinClipped
+        for key in ["use_lu_lambdas", "use_flow_sigmas", "use_dynamic_shifting"] { try refuse(file, key) }
+        // Models that predict their variance too have twice the channels; the other words change nothing here.
+        if let type = try file.string("variance_type"), type.hasPrefix("learned") {
+            throw unsupported("variance_type", "null", "\"\(type)\"")
         }
     }
 
-    /// Python writes infinities as bare words, which no JSON has; they become strings, which ``Fields/double(_:)`` reads.
+    private func unsupported(_ key: String, _ supported: String, _ got: String) -> SchedulerError {
+        .unsupported(file: source, key: key, supported: supported, got: got)
+    }
+
+    private func refuse(_ file: JSONFile, _ key: String) throws {
+        if try file.bool(key) == true { throw unsupported(key, "false", "true") }
+    }
+
+    private func require(_ file: JSONFile, _ key: String, _ supported: String, or other: String? = nil) throws {
+        guard let value = try file.string(key), value != supported, value != other else { return }
+        throw unsupported(key, supported, "\"\(value)\"")
+    }
+
+    /// Python writes infinities as bare words, which no JSON has; they become strings, which `readSolver` reads.
     private static func quotingInfinity(_ bytes: [UInt8]) -> [UInt8] {
         let word = Array("Infinity".utf8)
         var out: [UInt8] = []
@@ -157,7 +180,7 @@ extension SchedulerConfiguration {
 
     /// The known key that differs in the fewest letters, when that are few.
     private static func nearest(to key: String) -> String? {
-        let best = known.keys.sorted().map { ($0, distance(Array($0.utf8), Array(key.utf8))) }.min { $0.1 < $1.1 }
+        let best = known.sorted().map { ($0, distance(Array($0.utf8), Array(key.utf8))) }.min { $0.1 < $1.1 }
         return best.flatMap { $0.1 <= 3 ? $0.0 : nil }
     }
 
@@ -174,97 +197,5 @@ extension SchedulerConfiguration {
             }
         }
         return row[b.count]
-    }
-
-    /// The file's text for this configuration: what the class knows, all values written out.
-    public var huggingFaceJSON: String {
-        var values: [(String, String)] = [
-            ("beta_end", "\(betaEnd)"), ("beta_schedule", "\"\(betaSchedule.rawValue)\""),
-            ("beta_start", "\(betaStart)"),
-            ("clip_sample", "\(clipRange != nil)"), ("clip_sample_range", "\(clipRange ?? 1)"),
-            ("euler_at_final", "\(eulerAtFinal)"), ("final_sigmas_type", "\"\(finalSigma.rawValue)\""),
-            ("lower_order_final", "\(lowerOrderFinal)"), ("num_train_timesteps", "\(trainSteps)"),
-            ("prediction_type", "\"\(prediction.rawValue)\""), ("rescale_betas_zero_snr", "\(rescalesToZeroSNR)"),
-            ("set_alpha_to_one", "\(setsAlphaToOne)"), ("sigma_max", sigmaMax.map { "\($0)" } ?? "null"),
-            ("sigma_min", sigmaMin.map { "\($0)" } ?? "null"), ("skip_prk_steps", "\(skipsRungeKutta)"),
-            ("solver_order", "\(solverOrder)"), ("solver_type", "\"\(solverType.rawValue)\""),
-            ("steps_offset", "\(stepsOffset)"), ("timestep_spacing", "\"\(spacing.rawValue)\""),
-            (
-                "trained_betas",
-                trainedBetas.map { "[" + $0.map { "\($0)" }.joined(separator: ", ") + "]" } ?? "null"
-            ),
-            ("use_exponential_sigmas", "\(sigmaSpacing == .exponential)"),
-            ("use_karras_sigmas", "\(sigmaSpacing == .karras)"),
-        ]
-        if kind == .dpmSolver {
-            values.append(("algorithm_type", "\"dpmsolver++\""))
-            if lambdaMinClipped.isFinite { values.append(("lambda_min_clipped", "\(lambdaMinClipped)")) }
-        }
-        let lines = values.filter { Self.known[$0.0]?.contains(kind) == true }.sorted { $0.0 < $1.0 }
-        return "{\n  \"_class_name\": \"\(kind.className)\",\n"
-            + lines.map { "  \"\($0.0)\": \($0.1)" }.joined(separator: ",\n") + "\n}\n"
-    }
-}
-
-/// Typed access to the members of the file; null counts as absent.
-private struct Fields {
-    let file: String
-    var members: [JSONMember]
-
-    func limited(to isKept: (String) -> Bool) -> Fields {
-        Fields(file: file, members: members.filter { isKept($0.key) })
-    }
-
-    private func read<Result>(_ key: String, _ expected: String, _ convert: (JSONValue) -> Result?) throws -> Result? {
-        guard let value = members.first(where: { $0.key == key })?.value, value != .null else { return nil }
-        guard let result = convert(value) else {
-            let got: String
-            switch value {
-            case .number(let text): got = text
-            case .string(let text): got = "\"\(text)\""
-            default: got = value.kind
-            }
-            throw SchedulerError.invalidValue(file: file, key: key, expected: expected, got: got)
-        }
-        return result
-    }
-
-    func integer(_ key: String) throws -> Int? { try read(key, "a whole number") { $0.integer } }
-    func string(_ key: String) throws -> String? { try read(key, "a string") { $0.string } }
-    func bool(_ key: String) throws -> Bool? { try read(key, "true or false") { $0.bool } }
-
-    func double(_ key: String) throws -> Double? {
-        try read(key, "a number") { value in
-            switch value.string {
-            case "Infinity"?: .infinity
-            case "-Infinity"?: -.infinity
-            default: value.double
-            }
-        }
-    }
-
-    func numbers(_ key: String) throws -> [Double]? {
-        try read(key, "an array of numbers") { value in
-            guard let values = value.array else { return nil }
-            let numbers = values.compactMap(\.double)
-            return numbers.count == values.count ? numbers : nil
-        }
-    }
-
-    func choice<Choice: RawRepresentable & CaseIterable>(_ key: String) throws -> Choice?
-    where Choice.RawValue == String {
-        guard let text = try string(key) else { return nil }
-        guard let choice = Choice(rawValue: text) else {
-            throw unsupported(key, Choice.allCases.map(\.rawValue).joined(separator: ", "), "\"\(text)\"")
-        }
-        return choice
-    }
-
-    func check(_ key: String, _ holds: Bool, _ expected: String, _ got: String) throws {
-        guard holds else { throw SchedulerError.invalidValue(file: file, key: key, expected: expected, got: got) }
-    }
-
-    func unsupported(_ key: String, _ supported: String, _ got: String) -> SchedulerError {
-        .unsupported(file: file, key: key, supported: supported, got: got)
     }
 }

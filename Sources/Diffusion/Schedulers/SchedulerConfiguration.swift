@@ -59,8 +59,8 @@ public struct SchedulerConfiguration: Sendable, Hashable {
 
     // Euler and DPM-Solver++
     public var sigmaSpacing = SigmaSpacing.timesteps  // use_karras_sigmas, use_exponential_sigmas
-    public var sigmaMin: Double?  // sigma_min (Euler)
-    public var sigmaMax: Double?  // sigma_max (Euler)
+    public var sigmaMin: Double?  // sigma_min, for Karras and exponential spacing
+    public var sigmaMax: Double?  // sigma_max
     public var finalSigma = FinalSigma.zero  // final_sigmas_type
 
     // DPM-Solver++

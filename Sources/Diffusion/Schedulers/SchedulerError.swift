@@ -2,9 +2,7 @@ import Foundation
 
 /// A scheduler configuration that cannot be followed exactly, or a number of steps it cannot serve.
 public enum SchedulerError: Error, Equatable, Sendable {
-    case unreadable(file: String, reason: String)
     case unknownKey(file: String, key: String, nearest: String?)
-    case invalidValue(file: String, key: String, expected: String, got: String)
     /// A value that the reference supports and this program does not.
     case unsupported(file: String, key: String, supported: String, got: String)
     case badStepCount(scheduler: String, expected: String, got: Int)
@@ -15,12 +13,8 @@ extension SchedulerError: CustomStringConvertible, LocalizedError {
 
     public var description: String {
         switch self {
-        case .unreadable(let file, let reason):
-            "\(file): \(reason)"
         case .unknownKey(let file, let key, let nearest):
             "\(file): unknown key '\(key)'" + (nearest.map { ". Did you mean '\($0)'?" } ?? "")
-        case .invalidValue(let file, let key, let expected, let got):
-            "\(file): '\(key)' is \(got), expected \(expected)"
         case .unsupported(let file, let key, let supported, let got):
             "\(file): '\(key)' is \(got), which is not supported; supported: \(supported). "
                 + "Choose another scheduler or change the file"

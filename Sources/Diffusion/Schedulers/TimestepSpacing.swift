@@ -38,7 +38,7 @@ func descending(from first: Double, by step: Double, _ count: Int) -> [Double] {
 
 func halfEven(_ value: Double) -> Int { Int(value.rounded(.toNearestOrEven)) }
 
-extension Scheduler {
+extension NoiseScheduler {
     /// Refuses numbers of steps that have no timesteps.
     func check(steps: Int) throws {
         let most = configuration.trainSteps

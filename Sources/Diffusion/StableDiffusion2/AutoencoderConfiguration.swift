@@ -31,52 +31,50 @@ public struct AutoencoderConfiguration: Sendable, Hashable {
 
 extension AutoencoderConfiguration {
     /// Reads `config.json` of diffusers; what is not built here is refused by name.
-    /// - Throws: `DiffusionError`.
+    /// - Throws: `JSONFileError`, `FileError`.
     public init(file path: String) throws {
-        let file = try DiffusersFile(path)
-        let name = try file.string("_class_name") ?? "AutoencoderKL"
-        guard name == "AutoencoderKL" else {
-            throw file.invalid("_class_name", expected: "\"AutoencoderKL\"", got: "\"\(name)\"")
-        }
+        let file = try JSONFile(path)
+        try file.requireClass("AutoencoderKL")
         let size = 1...100_000
-        imageChannels = try file.integer("in_channels", in: size, default: 3)
-        let outputs = try file.integer("out_channels", in: size, default: 3)
-        guard outputs == imageChannels else {
-            throw file.invalid("out_channels", expected: "in_channels (\(imageChannels))", got: "\(outputs)")
+        imageChannels = try file.integer("in_channels", in: size) ?? 3
+        guard try (file.integer("out_channels", in: size) ?? 3) == imageChannels else {
+            throw file.invalid("out_channels", expected: "in_channels (\(imageChannels))")
         }
-        latentChannels = try file.integer("latent_channels", in: size, default: 4)
+        latentChannels = try file.integer("latent_channels", in: size) ?? 4
         blockChannels = try file.integerList("block_out_channels", in: size) ?? [64]
-        layersPerBlock = try file.integer("layers_per_block", in: 1...100, default: 1)
-        normGroups = try file.integer("norm_num_groups", in: size, default: 32)
-        sampleSize = try file.side("sample_size", default: 32)
-        scalingFactor = try file.double("scaling_factor", default: 0.18215)
-        hasAttention = try file.bool("mid_block_add_attention", default: true)
-        hasQuantConvolutions = try file.bool("use_quant_conv", default: true)
-        let post = try file.bool("use_post_quant_conv", default: true)
-        guard post == hasQuantConvolutions else {
-            throw file.invalid(
-                "use_post_quant_conv", expected: "use_quant_conv (\(hasQuantConvolutions))", got: "\(post)")
+        layersPerBlock = try file.integer("layers_per_block", in: 1...100) ?? 1
+        normGroups = try file.integer("norm_num_groups", in: size) ?? 32
+        sampleSize = try file.side("sample_size") ?? 32
+        scalingFactor = try file.positive("scaling_factor") ?? 0.18215
+        hasAttention = try file.bool("mid_block_add_attention") ?? true
+        hasQuantConvolutions = try file.bool("use_quant_conv") ?? true
+        guard try (file.bool("use_post_quant_conv") ?? true) == hasQuantConvolutions else {
+            throw file.invalid("use_post_quant_conv", expected: "use_quant_conv (\(hasQuantConvolutions))")
         }
-        forcesUpcast = try file.bool("force_upcast", default: true)
+        forcesUpcast = try file.bool("force_upcast") ?? true
         for (key, block) in [("down_block_types", "DownEncoderBlock2D"), ("up_block_types", "UpDecoderBlock2D")] {
             let names = try file.strings(key) ?? [block]
             guard names == Array(repeating: block, count: blockChannels.count) else {
-                throw file.invalid(
-                    key, expected: "\(blockChannels.count) times \"\(block)\"",
+                throw JSONFileError.invalidValue(
+                    file: path, key: key, expected: "\(blockChannels.count) times \"\(block)\"",
                     got: names.map { "\"\($0)\"" }.joined(separator: ", "))
             }
         }
-        try file.require("act_fn", is: .string("silu"))
-        for key in ["shift_factor", "latents_mean", "latents_std"] { try file.require(key, is: .null) }
-        try file.finish()
+        try file.requireOnly("act_fn", .string("silu"))
+        for key in ["shift_factor", "latents_mean", "latents_std"] { try file.requireOnly(key, .null) }
+        try file.refuseOthers(than: Self.read)
         for channels in blockChannels where channels % normGroups != 0 {
-            throw file.invalid(
-                "block_out_channels", expected: "multiples of norm_num_groups (\(normGroups))", got: "\(channels)")
-        }
-        guard scalingFactor > 0 else {
-            throw file.invalid("scaling_factor", expected: "a positive number", got: "\(scalingFactor)")
+            throw JSONFileError.invalidValue(
+                file: path, key: "block_out_channels", expected: "multiples of norm_num_groups (\(normGroups))",
+                got: "\(channels)")
         }
     }
+
+    private static let read: Set<String> = [
+        "in_channels", "out_channels", "latent_channels", "block_out_channels", "layers_per_block", "norm_num_groups",
+        "sample_size", "scaling_factor", "mid_block_add_attention", "use_quant_conv", "use_post_quant_conv",
+        "force_upcast", "down_block_types", "up_block_types", "act_fn", "shift_factor", "latents_mean", "latents_std",
+    ]
 
     /// The `config.json` of this architecture, for models written by us.
     public var diffusersJSON: String {

@@ -1,32 +1,32 @@
 import Foundation
 
-/// A diffusion model's folder or request that cannot be used.
+/// A request that a generator cannot follow, or parts of a model that do not belong together.
 public enum DiffusionError: Error, Equatable, Sendable, CustomStringConvertible, LocalizedError {
-    case unreadable(file: String, reason: String)
-    case invalidValue(file: String, key: String, expected: String, got: String)
-    /// A setting that this implementation does not know, which therefore might change the result.
-    case unknownSetting(file: String, key: String, got: String)
-    /// A file or folder of the model is not there.
-    case missing(path: String, expected: String)
     /// Parts of one model that do not fit each other.
     case mismatch(model: String, what: String, expected: String, got: String)
     /// A picture size that the model cannot make.
-    case imageSize(width: Int, height: Int, multiple: Int)
+    case imageSize(width: Int, height: Int, multiple: Int, largest: Int)
+    /// An option that the model has no answer to.
+    case badOption(name: String, expected: String, got: String)
+    /// Guidance away from nothing in particular.
+    case missingNegative(guidance: Double)
+    /// More memory is needed than the machine has, or than the process may take.
+    case outOfMemory(what: String, reason: String)
 
     public var description: String {
         switch self {
-        case .unreadable(let file, let reason):
-            "\(file): \(reason)"
-        case .invalidValue(let file, let key, let expected, let got):
-            "\(file): '\(key)' is \(got), expected \(expected)"
-        case .unknownSetting(let file, let key, let got):
-            "\(file): '\(key)' is \(got), a setting that is not known here and could change the result; remove it if it does not"
-        case .missing(let path, let expected):
-            "'\(path)' is no Stable Diffusion folder of diffusers' layout: \(expected) expected; give the folder that holds model_index.json"
         case .mismatch(let model, let what, let expected, let got):
             "\(model): \(what) is \(got), expected \(expected); are the parts of one model?"
-        case .imageSize(let width, let height, let multiple):
-            "pictures of \(width)x\(height) cannot be made: width and height must be multiples of \(multiple)"
+        case .imageSize(let width, let height, let multiple, let largest):
+            "pictures of \(width)x\(height) cannot be made: width and height must be multiples of \(multiple) from "
+                + "\(multiple) to \(largest)"
+        case .badOption(let name, let expected, let got):
+            "\(name) is \(got), expected \(expected)"
+        case .missingNegative(let guidance):
+            "guidance is \(guidance), but there are no states of a negative prompt to guide away from; give those of an "
+                + "empty prompt, or guidance of 1"
+        case .outOfMemory(let what, let reason):
+            "the memory for \(what) is not there: \(reason); take a smaller batch or size, or a narrower dtype"
         }
     }
 

@@ -1,6 +1,5 @@
 import Encoders
-import Foundation
-import Safetensors
+import StrictJSON
 import Torch
 import TorchNN
 
@@ -42,44 +41,64 @@ public final class DiffusionTextEncoder: Module {
 }
 
 extension CLIPConfiguration.Text {
-    /// Reads the `config.json` of a `CLIPTextModel`; absent settings have transformers' defaults.
-    /// - Throws: `DiffusionError`.
+    /// Reads the `config.json` of a `CLIPTextModel`; absent settings have transformers' defaults, and settings that are not
+    /// known are refused by name.
+    /// - Throws: `JSONFileError`, `FileError`.
     init(textEncoderFile path: String) throws {
         self.init()
-        let file = try DiffusersFile(path)
+        let file = try JSONFile(path)
         let type = try file.string("model_type") ?? "clip_text_model"
-        guard type == "clip_text_model" else {
-            throw file.invalid("model_type", expected: "\"clip_text_model\"", got: "\"\(type)\"")
-        }
+        guard type == "clip_text_model" else { throw file.invalid("model_type", expected: "\"clip_text_model\"") }
         let size = 1...10_000_000
-        vocabularySize = try file.integer("vocab_size", in: size, default: 49408)
-        hiddenSize = try file.integer("hidden_size", in: size, default: 512)
-        intermediateSize = try file.integer("intermediate_size", in: size, default: 2048)
-        layerCount = try file.integer("num_hidden_layers", in: 1...1000, default: 12)
-        headCount = try file.integer("num_attention_heads", in: size, default: 8)
-        contextLength = try file.integer("max_position_embeddings", in: size, default: 77)
-        layerNormEps = try file.double("layer_norm_eps", default: 1e-5)
-        endOfTextID = try file.integer("eos_token_id", in: 0...10_000_000, default: 49407)
-        padID = try file.integer("pad_token_id", in: 0...10_000_000, default: 1)
-        let name = try file.string("hidden_act") ?? Activation.quickGELU.rawValue
-        guard let activation = Activation(rawValue: name) else {
-            let known = Activation.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
-            throw file.invalid("hidden_act", expected: "one of \(known)", got: "\"\(name)\"")
-        }
-        self.activation = activation
+        let ids = 0...10_000_000
+        vocabularySize = try file.integer("vocab_size", in: size) ?? 49408
+        hiddenSize = try file.integer("hidden_size", in: size) ?? 512
+        intermediateSize = try file.integer("intermediate_size", in: size) ?? 2048
+        layerCount = try file.integer("num_hidden_layers", in: 1...1000) ?? 12
+        headCount = try file.integer("num_attention_heads", in: size) ?? 8
+        contextLength = try file.integer("max_position_embeddings", in: size) ?? 77
+        layerNormEps = try file.positive("layer_norm_eps") ?? 1e-5
+        startOfTextID = try file.integer("bos_token_id", in: ids) ?? 49406
+        endOfTextID = try file.integer("eos_token_id", in: ids) ?? 49407
+        padID = try file.integer("pad_token_id", in: ids) ?? 1
+        activation = try file.choice("hidden_act") ?? .quickGELU
         guard hiddenSize % headCount == 0 else {
-            throw file.invalid(
-                "hidden_size", expected: "a multiple of num_attention_heads (\(headCount))", got: "\(hiddenSize)")
+            throw file.invalid("hidden_size", expected: "a multiple of num_attention_heads (\(headCount))")
         }
-        // transformers writes what generation and training need beside the sizes; none of it changes the states.
+        // With it the padding would be masked, which Stable Diffusion's pipeline does when the file asks for it.
+        try file.requireOnly("use_attention_mask", .bool(false))
+        _ = try file.value("pruned_heads", expected: "no pruned heads") { $0.members?.isEmpty == true ? true : nil }
+        try file.refuseOthers(than: Self.read.union(Self.harmless))
     }
+
+    private static let read: Set<String> = [
+        "model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+        "max_position_embeddings", "layer_norm_eps", "bos_token_id", "eos_token_id", "pad_token_id", "hidden_act",
+        "use_attention_mask", "pruned_heads",
+    ]
+
+    /// What transformers writes beside these, in one version or another: for training, for other kinds of models, for the
+    /// generation of text. None of it changes the states of a `CLIPTextModel`.
+    private static let harmless: Set<String> = [
+        "add_cross_attention", "architectures", "attention_dropout", "attn_implementation", "bad_words_ids",
+        "begin_suppress_tokens", "chunk_size_feed_forward", "cross_attention_hidden_size", "decoder_start_token_id",
+        "diversity_penalty", "do_sample", "dropout", "dtype", "early_stopping", "encoder_no_repeat_ngram_size",
+        "exponential_decay_length_penalty", "finetuning_task", "forced_bos_token_id", "forced_eos_token_id",
+        "gradient_checkpointing", "id2label", "initializer_factor", "initializer_range", "is_decoder",
+        "is_encoder_decoder", "label2id", "length_penalty", "max_length", "min_length", "no_repeat_ngram_size",
+        "num_beam_groups", "num_beams", "num_return_sequences", "output_attentions", "output_hidden_states",
+        "output_scores", "prefix", "problem_type", "projection_dim", "remove_invalid_values", "repetition_penalty",
+        "return_dict", "return_dict_in_generate", "sep_token_id", "suppress_tokens", "task_specific_params",
+        "temperature", "tf_legacy_loss", "tie_encoder_decoder", "tie_word_embeddings", "tokenizer_class", "top_k",
+        "top_p", "torch_dtype", "torchscript", "transformers_version", "typical_p", "use_bfloat16", "use_cache",
+    ]
 
     /// The `config.json` of a `CLIPTextModel` of these sizes.
     var textEncoderJSON: String {
         """
         {
           "architectures": ["CLIPTextModel"],
-          "bos_token_id": \(max(0, endOfTextID - 1)),
+          "bos_token_id": \(startOfTextID),
           "eos_token_id": \(endOfTextID),
           "hidden_act": "\(activation.rawValue)",
           "hidden_size": \(hiddenSize),

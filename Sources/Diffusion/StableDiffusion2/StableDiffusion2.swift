@@ -17,8 +17,6 @@ public final class StableDiffusion2 {
     public let unet: UNet2DConditionModel
     public let autoencoder: AutoencoderKL
     public let scheduler: any Scheduler
-    /// Parts that the folder names and that are not run (a safety checker).
-    public let ignoredParts: [String]
     public let dtype: DType
     public let device: Device
 
@@ -49,7 +47,7 @@ public final class StableDiffusion2 {
     /// - Throws: `DiffusionError.mismatch` when the parts do not fit each other.
     public init(
         tokenizer: CLIPTokenizer, textEncoder: DiffusionTextEncoder, unet: UNet2DConditionModel,
-        autoencoder: AutoencoderKL, scheduler: any Scheduler, ignoredParts: [String] = [], name: String = "the model"
+        autoencoder: AutoencoderKL, scheduler: any Scheduler, name: String = "the model"
     ) throws {
         func check(_ what: String, _ got: Int, _ expected: Int) throws {
             guard got == expected else {
@@ -74,7 +72,6 @@ public final class StableDiffusion2 {
         self.unet = unet
         self.autoencoder = autoencoder
         self.scheduler = scheduler
-        self.ignoredParts = ignoredParts
         let weight = unet.input.weight
         dtype = weight.dtype
         device = weight.device
@@ -88,29 +85,37 @@ public final class StableDiffusion2 {
     ///     that it overflows (`force_upcast`). nil keeps the files' dtype.
     ///   - variant: of the weight files, `fp16` for example.
     ///   - scheduler: another than the folder's, on the same noise schedule.
-    /// - Throws: `DiffusionError`, `SchedulerError`, `TokenizerError`, `SafetensorsError`, `StateMismatch`.
+    /// - Throws: `ModelFolderError`, `JSONFileError`, `FileError`, `SchedulerError`, `TokenizerError`, `SafetensorsError`,
+    ///   `StateMismatch`, ``DiffusionError``.
     public convenience init(
         folder: String, dtype: DType? = .float32, device: Device = .cpu, variant: String? = nil,
         scheduler: SchedulerKind? = nil
     ) throws {
-        let files = try DiffusersFolder(folder, variant: variant)
+        try self.init(
+            StableDiffusionConfiguration(DiffusersFolder(folder, variant: variant), scheduler: scheduler),
+            dtype: dtype, device: device)
+    }
+
+    /// Loads the weights that belong to configurations read before.
+    public convenience init(
+        _ configuration: StableDiffusionConfiguration, dtype: DType? = .float32, device: Device = .cpu
+    ) throws {
+        let folder = configuration.folder
         try TorchRuntime.load()
-        let schedule = try Schedulers.load(folder: files.schedulerFolder, as: scheduler)
-        let tokenizer = try CLIPTokenizer(folder: files.tokenizerFolder)
-        let text = DiffusionTextEncoder(
-            try CLIPConfiguration.Text(textEncoderFile: files.configurationFile(of: .textEncoder)))
-        let unet = UNet2DConditionModel(try UNetConfiguration(file: files.configurationFile(of: .unet)))
-        let autoencoder = AutoencoderKL(
-            try AutoencoderConfiguration(file: files.configurationFile(of: .autoencoder)))
-        try text.load(files.weights(of: .textEncoder), dtype: dtype, device: device)
-        try unet.load(files.weights(of: .unet), dtype: dtype, device: device)
+        let schedule = try Schedulers.make(configuration.scheduler)
+        let tokenizer = try CLIPTokenizer(folder: folder.folder.file("tokenizer"))
+        let text = DiffusionTextEncoder(configuration.text)
+        let unet = UNet2DConditionModel(configuration.unet)
+        let autoencoder = AutoencoderKL(configuration.autoencoder)
+        try text.load(folder.weights(of: .textEncoder), dtype: dtype, device: device)
+        try unet.load(folder.weights(of: .unet), dtype: dtype, device: device)
         if unet.input.weight.dtype == .float16 { unet.upcastsAttention = true }
         let isTooNarrow = unet.input.weight.dtype == .float16 && autoencoder.configuration.forcesUpcast
-        try autoencoder.load(files.weights(of: .autoencoder), dtype: isTooNarrow ? .float32 : dtype, device: device)
+        try autoencoder.load(folder.weights(of: .autoencoder), dtype: isTooNarrow ? .float32 : dtype, device: device)
         for module in [text, unet, autoencoder] as [Module] { module.setRequiresGrad(false) }
         try self.init(
             tokenizer: tokenizer, textEncoder: text, unet: unet, autoencoder: autoencoder, scheduler: schedule,
-            ignoredParts: files.ignoredParts, name: folder)
+            name: folder.path)
     }
 
     /// Lays the weights out for making pictures in float32 on the CPU; does nothing elsewhere.
@@ -126,25 +131,22 @@ public final class StableDiffusion2 {
             pictureSize: max(height, width) * autoencoder.configuration.downsampling, encodes: false)
     }
 
-    /// Text states of prompts: `[N, T, K]` with T the context length.
-    /// - Returns: the states, and the rows whose prompt was cut to the context.
-    public func encode(_ prompts: [String]) throws -> (states: Tensor, truncatedRows: [Int]) {
-        let batch = try tokenizer.encode(
-            prompts, contextLength: textEncoder.configuration.contextLength, truncation: .truncate)
+    /// Tokens of a prompt that are read, start and end included: what the tokenizer's folder says (`model_max_length`), as
+    /// far as the text encoder has positions.
+    public var tokenLimit: Int { min(tokenizer.contextLength ?? .max, textEncoder.configuration.contextLength) }
+
+    /// Text states of prompts: `[N, T, K]` with T the ``tokenLimit``. What is beyond it is cut off.
+    public func encode(_ prompts: [String]) throws -> Tensor {
+        let batch = try tokenizer.encode(prompts, contextLength: tokenLimit, truncation: .truncate)
         let ids = Tensor(batch.ids, shape: [batch.rowCount, batch.contextLength]).to(device)
-        return (withoutGradients { textEncoder(ids) }, batch.truncatedRows)
+        return withoutGradients { textEncoder(ids) }
     }
 
     /// Sides of the latents for `settings`.
-    /// - Throws: `DiffusionError.imageSize` unless both are multiples of the downsampling.
+    /// - Throws: ``DiffusionError/imageSize(width:height:multiple:largest:)``.
     public func latentSize(_ settings: Settings) throws -> (height: Int, width: Int) {
-        let factor = autoencoder.configuration.downsampling
-        let side = unet.configuration.sampleSize * factor
-        let (height, width) = (settings.height ?? side, settings.width ?? side)
-        guard height > 0, width > 0, height % factor == 0, width % factor == 0 else {
-            throw DiffusionError.imageSize(width: width, height: height, multiple: factor)
-        }
-        return (height / factor, width / factor)
+        try StableDiffusionConfiguration.latentSize(
+            width: settings.width, height: settings.height, unet.configuration, autoencoder.configuration)
     }
 
     /// Initial noise, one picture for each seed: float32 `[N, Z, h, w]`, each drawn on the CPU from its own generator, so
@@ -159,10 +161,11 @@ public final class StableDiffusion2 {
     /// - Parameters:
     ///   - noise: standard normal `[N, Z, h, w]`.
     ///   - prompts: text states `[N, T, K]`.
-    ///   - negative: text states `[1, T, K]` or `[N, T, K]`; needed where `guidance` is above 1.
+    ///   - negative: text states `[1, T, K]` or `[N, T, K]`; read, and needed, where `guidance` is above 1.
     ///   - progress: called after each call of the denoiser with its number, from 1, and how many there are; may throw to
     ///     stop.
     /// - Returns: latents float32 `[N, Z, h, w]`, scaled as the denoiser sees them.
+    /// - Throws: ``DiffusionError/missingNegative(guidance:)``, `SchedulerError`, and what `progress` throws.
     public func denoise(
         _ noise: Tensor, prompts: Tensor, negative: Tensor?, steps: Int, guidance: Double,
         progress: (Int, Int) throws -> Void = { _, _ in }
@@ -170,6 +173,7 @@ public final class StableDiffusion2 {
         let trajectory = try scheduler.trajectory(steps: steps)
         let timesteps = trajectory.timesteps
         let isGuided = guidance > 1
+        if isGuided, negative == nil { throw DiffusionError.missingNegative(guidance: guidance) }
         let count = noise.size(0)
         return try inferenceMode {
             var text = prompts
@@ -208,8 +212,8 @@ public final class StableDiffusion2 {
     public func pictures(
         _ prompts: [String], noise: Tensor, _ settings: Settings, progress: (Int, Int) throws -> Void = { _, _ in }
     ) throws -> [Picture] {
-        let states = try encode(prompts).states
-        let negative = settings.guidance > 1 ? try encode([settings.negativePrompt]).states : nil
+        let states = try encode(prompts)
+        let negative = settings.guidance > 1 ? try encode([settings.negativePrompt]) : nil
         let latents = try denoise(
             noise, prompts: states, negative: negative, steps: settings.steps, guidance: settings.guidance,
             progress: progress)

@@ -52,20 +52,17 @@ public struct UNetConfiguration: Sendable, Hashable {
 extension UNetConfiguration {
     /// Reads `config.json` of diffusers. Absent settings have diffusers' defaults; a setting that changes the architecture in
     /// a way that is not built here is refused by name.
-    /// - Throws: `DiffusionError`.
+    /// - Throws: `JSONFileError`, `FileError`.
     public init(file path: String) throws {
-        let file = try DiffusersFile(path)
-        let name = try file.string("_class_name") ?? "UNet2DConditionModel"
-        guard name == "UNet2DConditionModel" else {
-            throw file.invalid("_class_name", expected: "\"UNet2DConditionModel\"", got: "\"\(name)\"")
-        }
+        let file = try JSONFile(path)
+        try file.requireClass("UNet2DConditionModel")
         let size = 1...100_000
-        sampleSize = try file.side("sample_size", default: 64)
-        inputChannels = try file.integer("in_channels", in: size, default: 4)
-        outputChannels = try file.integer("out_channels", in: size, default: 4)
-        centersInput = try file.bool("center_input_sample", default: false)
-        flipsSineToCosine = try file.bool("flip_sin_to_cos", default: true)
-        frequencyShift = try file.double("freq_shift", default: 0)
+        sampleSize = try file.side("sample_size") ?? 64
+        inputChannels = try file.integer("in_channels", in: size) ?? 4
+        outputChannels = try file.integer("out_channels", in: size) ?? 4
+        centersInput = try file.bool("center_input_sample") ?? false
+        flipsSineToCosine = try file.bool("flip_sin_to_cos") ?? true
+        frequencyShift = try file.double("freq_shift") ?? 0
         blockChannels = try file.integerList("block_out_channels", in: size) ?? [320, 640, 1280, 1280]
         let count = blockChannels.count
         downBlocks =
@@ -76,21 +73,32 @@ extension UNetConfiguration {
             try Self.blocks(
                 file, "up_block_types", ["CrossAttnUpBlock2D": .crossAttention, "UpBlock2D": .plain],
                 count: count) ?? [.plain, .crossAttention, .crossAttention, .crossAttention]
-        layersPerBlock = try file.integers("layers_per_block", in: 1...100, count: count, default: 2)
-        transformerLayersPerBlock = try file.integers(
-            "transformer_layers_per_block", in: 1...100, count: count, default: 1)
-        headCounts = try file.integers("attention_head_dim", in: size, count: count, default: 8)
-        normGroups = try file.integer("norm_num_groups", in: size, default: 32)
-        normEps = try file.double("norm_eps", default: 1e-5)
-        crossAttentionDimension = try file.integer("cross_attention_dim", in: size, default: 1280)
-        usesLinearProjection = try file.bool("use_linear_projection", default: false)
-        upcastsAttention = try file.bool("upcast_attention", default: false)
+        func perBlock(_ key: String, in range: ClosedRange<Int>, default fallback: Int) throws -> [Int] {
+            try file.integers(key, in: range, count: count) ?? Array(repeating: fallback, count: count)
+        }
+        layersPerBlock = try perBlock("layers_per_block", in: 1...100, default: 2)
+        transformerLayersPerBlock = try perBlock("transformer_layers_per_block", in: 1...100, default: 1)
+        headCounts = try perBlock("attention_head_dim", in: size, default: 8)
+        normGroups = try file.integer("norm_num_groups", in: size) ?? 32
+        normEps = try file.positive("norm_eps") ?? 1e-5
+        crossAttentionDimension = try file.integer("cross_attention_dim", in: size) ?? 1280
+        usesLinearProjection = try file.bool("use_linear_projection") ?? false
+        upcastsAttention = try file.bool("upcast_attention") ?? false
 
-        for (key, only) in Self.fixed { try file.require(key, is: only) }
-        file.allow("addition_embed_type_num_heads", "sample_size")  // read only with an addition_embed_type
-        try file.finish()
+        for (key, only) in Self.fixed { try file.requireOnly(key, only) }
+        try file.refuseOthers(than: Self.read.union(Self.fixed.map(\.0)).union(Self.harmless))
         try validate(file)
     }
+
+    private static let read: Set<String> = [
+        "sample_size", "in_channels", "out_channels", "center_input_sample", "flip_sin_to_cos", "freq_shift",
+        "block_out_channels", "down_block_types", "up_block_types", "layers_per_block", "transformer_layers_per_block",
+        "attention_head_dim", "norm_num_groups", "norm_eps", "cross_attention_dim", "use_linear_projection",
+        "upcast_attention",
+    ]
+
+    /// Read by diffusers only beside an `addition_embed_type`, which is refused.
+    private static let harmless: Set<String> = ["addition_embed_type_num_heads"]
 
     /// Settings of which diffusers builds more than this implementation, and the value of Stable Diffusion.
     private static let fixed: [(String, JSONValue)] = [
@@ -108,41 +116,44 @@ extension UNetConfiguration {
         ("timestep_post_act", .null),
     ]
 
-    private static func blocks(_ file: DiffusersFile, _ key: String, _ known: [String: Block], count: Int) throws
+    private static func blocks(_ file: JSONFile, _ key: String, _ known: [String: Block], count: Int) throws
         -> [Block]?
     {
         guard let names = try file.strings(key) else {
             guard count == 4 else {
-                throw file.invalid(key, expected: "\(count) names, as many as block_out_channels", got: "absent")
+                throw file.invalid(key, expected: "\(count) names, as many as block_out_channels")
             }
             return nil
         }
         guard names.count == count else {
-            throw file.invalid(key, expected: "\(count) names, as many as block_out_channels", got: "\(names.count)")
+            throw JSONFileError.invalidValue(
+                file: file.path, key: key, expected: "\(count) names, as many as block_out_channels",
+                got: "\(names.count)")
         }
         return try names.map { name in
             guard let block = known[name] else {
                 let words = known.keys.sorted().map { "\"\($0)\"" }.joined(separator: " or ")
-                throw file.invalid(key, expected: words, got: "\"\(name)\"")
+                throw JSONFileError.invalidValue(file: file.path, key: key, expected: words, got: "\"\(name)\"")
             }
             return block
         }
     }
 
-    private func validate(_ file: DiffusersFile) throws {
+    private func validate(_ file: JSONFile) throws {
         for (channels, heads) in zip(blockChannels, headCounts) {
             guard channels % normGroups == 0 else {
-                throw file.invalid(
-                    "block_out_channels", expected: "multiples of norm_num_groups (\(normGroups))", got: "\(channels)")
+                throw JSONFileError.invalidValue(
+                    file: file.path, key: "block_out_channels",
+                    expected: "multiples of norm_num_groups (\(normGroups))", got: "\(channels)")
             }
             guard channels % heads == 0 else {
-                throw file.invalid(
-                    "attention_head_dim", expected: "a divisor of the block's \(channels) channels", got: "\(heads)")
+                throw JSONFileError.invalidValue(
+                    file: file.path, key: "attention_head_dim",
+                    expected: "a divisor of the block's \(channels) channels", got: "\(heads)")
             }
         }
         guard frequencyShift < Double(max(1, blockChannels[0] / 2)) else {
-            throw file.invalid(
-                "freq_shift", expected: "less than half of the first block's channels", got: "\(frequencyShift)")
+            throw file.invalid("freq_shift", expected: "less than half of the first block's channels")
         }
     }
 

@@ -5,5 +5,5 @@ struct DataCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "data",
         abstract: "Check and prepare data that other commands read.",
-        subcommands: [DataCheck.self, DataMeteor.self])
+        subcommands: [DataCheck.self, DataUnpack.self, DataMeteor.self])
 }

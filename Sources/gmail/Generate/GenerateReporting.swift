@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Synthesis
 import Terminal
@@ -104,16 +105,16 @@ enum GenerateRealImages {
             }
             return nil
         }
-        let folder = given ?? (rows.path as NSString).deletingLastPathComponent
-        var seen = Set<String>()
+        let folder = given ?? FileSystem.folder(of: rows.path)
+        var seen: Set<ExactString> = []
         var missing: [String] = []
-        for name in named where seen.insert(name).inserted {
-            let path = name.hasPrefix("/") || folder.isEmpty ? name : "\(folder)/\(name)"
+        for name in named where seen.insert(ExactString(name)).inserted {
+            let path = FileSystem.isAbsolute(name) ? name : "\(folder)/\(name)"
             if access(path, R_OK) != 0 { missing.append(name) }
         }
         guard let first = missing.first else { return folder }
         let error = SynthesisError.missingRealImages(
-            folder: folder.isEmpty ? "." : folder, count: missing.count, total: seen.count, first: first)
+            folder: folder, count: missing.count, total: seen.count, first: first)
         if given != nil { throw error }
         Terminal.note("warning: \(error)")
         return folder

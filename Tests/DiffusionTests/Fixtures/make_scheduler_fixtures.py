@@ -6,11 +6,17 @@ Writes schedulers.safetensors and schedulers.json beside this script. The JSON l
 (the file's content), a number of steps, and the names of the tensors that belong to it.
 """
 
+import importlib.util
 import json
 import math
 import os
 
 import torch
+
+# A torchvision built for CUDA does not load beside a CPU torch; nothing here needs one, so it is as if there were none.
+_find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name.split(".")[0] == "torchvision" else _find_spec(name, *rest)
+
 import diffusers
 from safetensors.torch import save_file
 
@@ -57,7 +63,9 @@ CASES = [
     ("dpm-exponential", DPM, {**SD, **X0, "use_exponential_sigmas": True}, [10]),
     ("dpm-heun", DPM, {**SD, **EPS, "solver_type": "heun"}, [10, 20]),
     ("dpm-first-order", DPM, {**SD, **EPS, "solver_order": 1, "final_sigmas_type": "sigma_min"}, [10]),
-    ("dpm-sigma-min", DPM, {**SD, **EPS, "final_sigmas_type": "sigma_min"}, [10, 20]),
+    # The last step is of first order up to 14 steps.
+    ("dpm-sigma-min", DPM, {**SD, **EPS, "final_sigmas_type": "sigma_min"}, [10, 14, 15, 20]),
+    ("dpm-limits", DPM, {**SD, **EPS, "use_karras_sigmas": True, "sigma_min": 0.1, "sigma_max": 8.0}, [10]),
     ("dpm-sigma-min-no-lower", DPM, {**SD, **EPS, "final_sigmas_type": "sigma_min", "lower_order_final": False},
      [10, 2, 1]),
     ("dpm-euler-at-final", DPM, {**SD, **V, "final_sigmas_type": "sigma_min", "euler_at_final": True}, [20]),
@@ -72,11 +80,6 @@ CASES = [
 def model(x, t):
     """Smooth, bounded, different at every position and time; the Swift test has the same."""
     return 0.9 * torch.tanh(0.7 * x + math.cos(float(t) / 173)) + 0.1 * x.flip(-1)
-
-
-def compute_snr(alpha):
-    """As `diffusers.training_utils.compute_snr`, whose module pulls in models that this needs not."""
-    return (alpha**0.5 / (1.0 - alpha) ** 0.5) ** 2
 
 
 tensors, cases = {}, []
@@ -119,7 +122,6 @@ for name, configuration in [("sd", SD), ("cosine", {"beta_schedule": "squaredcos
     tensors[f"train.{name}.original"], tensors[f"train.{name}.noise"] = x0, e
     tensors[f"train.{name}.noisy"] = scheduler.add_noise(x0, e, t)
     tensors[f"train.{name}.velocity"] = scheduler.get_velocity(x0, e, t)
-    tensors[f"train.{name}.snr"] = compute_snr(scheduler.alphas_cumprod[t])
 
 save_file({k: v.contiguous() for k, v in tensors.items()}, os.path.join(HERE, "schedulers.safetensors"))
 with open(os.path.join(HERE, "schedulers.json"), "w") as file:

@@ -1,4 +1,4 @@
-import Foundation
+import TestSupport
 import Testing
 
 @testable import Diffusion
@@ -23,26 +23,14 @@ import Testing
         #expect(dpm.configuration.lambdaMinClipped == -.infinity)
     }
 
-    @Test(arguments: SchedulerKind.allCases)
-    func whatIsWrittenReadsBackTheSame(kind: SchedulerKind) throws {
-        var configuration = SchedulerConfiguration.stableDiffusion(kind, prediction: .velocity)
-        configuration.finalSigma = .smallest
-        configuration.sigmaSpacing = kind == .euler || kind == .dpmSolver ? .karras : .timesteps
-        let written = configuration.huggingFaceJSON
-        let read = try scheduler(written).configuration
-        #expect(read.huggingFaceJSON == written)
-        #expect(read.kind == kind)
-        #expect(read.sigmaSpacing == configuration.sigmaSpacing)
-        #expect(read.betaStart == 0.00085)
-    }
-
     private static let messages: [(file: String, steps: Int, text: String)] = [
         ("{", 10, "FILE: is no JSON: the text ends too early, at column 2"),
         ("[]", 10, "FILE: is no JSON object but an array"),
         (
             #"{"_class_name": "LCMScheduler"}"#, 10,
             "FILE: '_class_name' is \"LCMScheduler\", which is not supported; supported: DDIMScheduler, PNDMScheduler, "
-                + "EulerDiscreteScheduler, DPMSolverMultistepScheduler. Choose another scheduler or change the file"
+                + "EulerDiscreteScheduler, DPMSolverMultistepScheduler, or any of ddim, pndm, euler, dpm++ in its place. "
+                + "Choose another scheduler or change the file"
         ),
         (
             #"{"_class_name": "DDIMScheduler", "beta_sched": "linear"}"#, 10,
@@ -53,8 +41,7 @@ import Testing
         ),
         (
             #"{"_class_name": "DDIMScheduler", "beta_schedule": "sigmoid"}"#, 10,
-            "FILE: 'beta_schedule' is \"sigmoid\", which is not supported; supported: linear, scaled_linear, "
-                + "squaredcos_cap_v2. Choose another scheduler or change the file"
+            "FILE: 'beta_schedule' is \"sigmoid\", expected one of \"linear\", \"scaled_linear\", \"squaredcos_cap_v2\""
         ),
         (
             #"{"_class_name": "PNDMScheduler", "prediction_type": "sample"}"#, 10,
@@ -109,15 +96,14 @@ import Testing
     @Test(arguments: messages.indices)
     func whatCannotBeFollowedIsNamed(index: Int) throws {
         let (file, steps, text) = Self.messages[index]
-        let error = #expect(throws: SchedulerError.self) { _ = try scheduler(file).trajectory(steps: steps) }
         // The temporary file's path stands for FILE.
-        let got = error.map { String(describing: $0) } ?? ""
+        let got = message { _ = try scheduler(file).trajectory(steps: steps) }
         let tail = text.hasPrefix("FILE") ? String(text.dropFirst(4)) : text
         #expect(got.hasSuffix(tail) && (text.hasPrefix("FILE") == got.contains("scheduler_config.json")), "\(got)")
     }
 
     @Test func aMissingFileIsNamed() {
-        #expect(throws: SchedulerError.self) { _ = try Schedulers.load(folder: "/nowhere") }
+        #expect(message { _ = try Schedulers.load(folder: "/nowhere") }.contains("'/nowhere/scheduler_config.json'"))
     }
 
     /// Under trailing spacing NumPy's `arange` makes one value too many for these counts.

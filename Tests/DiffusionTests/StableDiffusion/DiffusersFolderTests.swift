@@ -1,5 +1,7 @@
 import Encoders
 import Foundation
+import StrictJSON
+import TestSupport
 import Testing
 import Torch
 import TorchNN
@@ -8,25 +10,25 @@ import TorchNN
 
 @Suite struct DiffusersFolderTests {
     @Test func savedPartsLoadAsTheyWere() throws {
-        try withTemporaryFolder { folder in
-            let unet = try StableDiffusionFixtures.unet()
-            try unet.save(folder: "\(folder)/unet")
-            let again = try UNet2DConditionModel(folder: "\(folder)/unet")
-            #expect(again.configuration == unet.configuration)
-            expectEqual(again, unet)
+        let temporary = try TemporaryFolder()
+        let folder = temporary.path
+        let unet = try StableDiffusionFixtures.unet()
+        try unet.save(folder: "\(folder)/unet")
+        let again = try UNet2DConditionModel(folder: "\(folder)/unet")
+        #expect(again.configuration == unet.configuration)
+        expectEqual(again, unet)
 
-            let autoencoder = try StableDiffusionFixtures.autoencoder()
-            try autoencoder.save(folder: "\(folder)/vae")
-            let decoded = try AutoencoderKL(folder: "\(folder)/vae")
-            #expect(decoded.configuration == autoencoder.configuration)
-            expectEqual(decoded, autoencoder)
+        let autoencoder = try StableDiffusionFixtures.autoencoder()
+        try autoencoder.save(folder: "\(folder)/vae")
+        let decoded = try AutoencoderKL(folder: "\(folder)/vae")
+        #expect(decoded.configuration == autoencoder.configuration)
+        expectEqual(decoded, autoencoder)
 
-            let variant = try UNet2DConditionModel(folder: StableDiffusionFixtures.path("unet-variant"))
-            try variant.save(folder: "\(folder)/variant")
-            let second = try UNet2DConditionModel(folder: "\(folder)/variant")
-            #expect(second.configuration == variant.configuration)
-            expectEqual(second, variant)
-        }
+        let variant = try UNet2DConditionModel(folder: StableDiffusionFixtures.path("unet-variant"))
+        try variant.save(folder: "\(folder)/variant")
+        let second = try UNet2DConditionModel(folder: "\(folder)/variant")
+        #expect(second.configuration == variant.configuration)
+        expectEqual(second, variant)
     }
 
     private func expectEqual(_ a: Module, _ b: Module) {
@@ -40,12 +42,9 @@ import TorchNN
 
     /// Copies `sd-tiny`, applies `change` to it, and loads the copy.
     private func load(_ change: (String) throws -> Void) throws -> StableDiffusion2 {
-        try withTemporaryFolder { folder in
-            let copy = "\(folder)/model"
-            try FileManager.default.copyItem(atPath: StableDiffusionFixtures.path("sd-tiny"), toPath: copy)
-            try change(copy)
-            return try StableDiffusion2(folder: copy)
-        }
+        let copy = try ModelCopy()
+        try change(copy.path)
+        return try StableDiffusion2(folder: copy.path)
     }
 
     private func edit(_ path: String, _ old: String, _ new: String) throws {
@@ -75,38 +74,42 @@ import TorchNN
                 "\(folder)/model_index.json", #""safety_checker": [\#n    null,\#n    null\#n  ]"#,
                 #""safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"]"#)
         }
-        #expect(model.ignoredParts == ["safety_checker (StableDiffusionSafetyChecker)"])
         #expect(model.dtype == .float32)
     }
 
     @Test func textEncodersWithoutTheTowersNameLoad() throws {
-        let folder = try DiffusersFolder(StableDiffusionFixtures.path("sd-tiny"))
-        let weights = try folder.weights(of: .textEncoder)
-        try withTemporaryFolder { temporary in
-            let copy = "\(temporary)/model"
-            try FileManager.default.copyItem(atPath: StableDiffusionFixtures.path("sd-tiny"), toPath: copy)
-            try FileManager.default.removeItem(atPath: "\(copy)/text_encoder/model.fp16.safetensors")
-            let tensors = weights.entries.sorted { $0.key < $1.key }.map {
-                (key: String($0.key.dropFirst("text_model.".count)), tensor: $0.value.tensor())
-            }
-            try Weights.save(tensors, to: "\(copy)/text_encoder/model.safetensors")
-            let model = try StableDiffusion2(folder: copy)
-            let expected = try StableDiffusionFixtures.answers().tensor("text.states")
-            let states = try model.encode(["a red cube on a table"]).states
-            #expect(largestDifference(states, expected[0..<1]) < 1e-4)
+        let copy = try ModelCopy()
+        let weights = try DiffusersFolder(copy.path).weights(of: .textEncoder)
+        let tensors = weights.entries.sorted { $0.key < $1.key }.map {
+            (key: String($0.key.dropFirst("text_model.".count)), tensor: $0.value.tensor().clone())
         }
+        try copy.remove("text_encoder/model.fp16.safetensors")
+        try Weights.save(tensors, to: copy.file("text_encoder/model.safetensors"))
+        let model = try StableDiffusion2(folder: copy.path)
+        let expected = try StableDiffusionFixtures.answers().tensor("text.states")
+        #expect(largestDifference(try model.encode(["a red cube on a table"]), expected[0..<1]) < 1e-4)
+    }
+
+    /// What a folder says of its special tokens goes back as it was read.
+    @Test func theTextEncodersTokensAreWrittenAsTheyWereRead() throws {
+        let copy = try ModelCopy()
+        try copy.edit("text_encoder/config.json", "bos_token_id", .number("3"))
+        try copy.edit("text_encoder/config.json", "eos_token_id", .number("2"))
+        try copy.edit("text_encoder/config.json", "pad_token_id", .number("7"))
+        let model = try StableDiffusion2(folder: copy.path)
+        try model.textEncoder.save(folder: copy.file("again"))
+        let written = try JSONFile(copy.file("again/config.json"))
+        #expect(try written.integer("bos_token_id") == 3)
+        #expect(try written.integer("eos_token_id") == 2)
+        #expect(try written.integer("pad_token_id") == 7)
     }
 
     @Test func errorsNameFileKeyAndWhatIsExpected() throws {
         let unet = "unet/config.json"
         let table: [(expected: String, change: (String) throws -> Void)] = [
             (
-                "'MODEL' is no Stable Diffusion folder of diffusers' layout: model_index.json expected; give the folder that holds model_index.json",
+                "'MODEL' is no model folder: model_index.json expected in it; give the folder that holds the weights and their configuration",
                 { try FileManager.default.removeItem(atPath: "\($0)/model_index.json") }
-            ),
-            (
-                "MODEL/model_index.json: '_class_name' is \"FluxPipeline\", expected \"StableDiffusionPipeline\"",
-                { try edit("\($0)/model_index.json", "StableDiffusionPipeline", "FluxPipeline") }
             ),
             (
                 "MODEL/model_index.json: 'text_encoder' is \"T5EncoderModel\", expected \"CLIPTextModel\"",
@@ -121,11 +124,11 @@ import TorchNN
                 { try edit("\($0)/\(unet)", #""class_embed_type": null"#, #""class_embed_type": "timestep""#) }
             ),
             (
-                "MODEL/unet/config.json: 'cool_new_thing' is true, a setting that is not known here and could change the result; remove it if it does not",
+                "MODEL/unet/config.json: 'cool_new_thing' is true: a setting that is not known here and could change the result; remove it if it does not",
                 { try edit("\($0)/\(unet)", #""act_fn""#, #""cool_new_thing": true, "act_fn""#) }
             ),
             (
-                "MODEL/unet/config.json: 'norm_num_groups' is \"4\", expected a whole number of 1 to 100000",
+                "MODEL/unet/config.json: 'norm_num_groups' is \"4\", expected a whole number from 1 to 100000",
                 { try edit("\($0)/\(unet)", #""norm_num_groups": 4"#, #""norm_num_groups": "4""#) }
             ),
             (
@@ -145,19 +148,8 @@ import TorchNN
                 { try edit("\($0)/text_encoder/config.json", #""gelu""#, #""swish""#) }
             ),
             (
-                "'MODEL' is no Stable Diffusion folder of diffusers' layout: unet/diffusion_pytorch_model.safetensors (variants there: fp16, fp8) expected; give the folder that holds model_index.json",
-                { folder in
-                    let file = "\(folder)/unet/diffusion_pytorch_model"
-                    try FileManager.default.copyItem(
-                        atPath: "\(file).fp16.safetensors", toPath: "\(file).fp8.safetensors")
-                }
-            ),
-            (
-                "'MODEL' is no Stable Diffusion folder of diffusers' layout: vae/diffusion_pytorch_model.safetensors (convert the .bin files first) expected; give the folder that holds model_index.json",
-                { folder in
-                    let file = "\(folder)/vae/diffusion_pytorch_model"
-                    try FileManager.default.moveItem(atPath: "\(file).fp16.safetensors", toPath: "\(file).bin")
-                }
+                "'MODEL/vae' is no model folder: diffusion_pytorch_model.safetensors or diffusion_pytorch_model.bin, or an index of its shards expected in it; give the folder that holds the weights and their configuration",
+                { try FileManager.default.removeItem(atPath: "\($0)/vae/diffusion_pytorch_model.fp16.safetensors") }
             ),
         ]
         for (expected, change) in table { #expect(message(change) == expected) }
@@ -252,10 +244,10 @@ import TorchNN
         let states = withoutGradients { encoder(ids) }
         clip.text.encoder.layers.removeLast()
         #expect(largestDifference(states, withoutGradients { clip.text.hiddenState(ids) }) == 0)
-        try withTemporaryFolder { folder in
-            try encoder.save(folder: folder)
-            let text = try CLIPConfiguration.Text(textEncoderFile: "\(folder)/config.json")
-            #expect(text == encoder.configuration)
-        }
+        let temporary = try TemporaryFolder()
+        let folder = temporary.path
+        try encoder.save(folder: folder)
+        let text = try CLIPConfiguration.Text(textEncoderFile: "\(folder)/config.json")
+        #expect(text == encoder.configuration)
     }
 }

@@ -16,14 +16,14 @@ enum StableDiffusionFixtures {
     /// One part of `sd-tiny`, computed with in float32.
     static func unet() throws -> UNet2DConditionModel {
         let folder = try DiffusersFolder(path("sd-tiny"))
-        let model = UNet2DConditionModel(try UNetConfiguration(file: folder.configurationFile(of: .unet)))
+        let model = UNet2DConditionModel(try UNetConfiguration(file: folder.configurationFile(of: "unet")))
         try model.load(folder.weights(of: .unet), dtype: .float32, memory: .owned)
         return model
     }
 
     static func autoencoder() throws -> AutoencoderKL {
         let folder = try DiffusersFolder(path("sd-tiny"))
-        let model = AutoencoderKL(try AutoencoderConfiguration(file: folder.configurationFile(of: .autoencoder)))
+        let model = AutoencoderKL(try AutoencoderConfiguration(file: folder.configurationFile(of: "vae")))
         try model.load(folder.weights(of: .autoencoder), dtype: .float32, memory: .owned)
         return model
     }
@@ -42,12 +42,4 @@ func largestDifference(_ a: Tensor, _ b: Tensor) -> Double {
 func projection(_ name: String, _ shape: [Int]) -> Tensor {
     let values = (0..<shape.reduce(1, *)).map { cos(0.7 * Double($0) + Double(name.utf8.count)) }
     return Tensor(values, shape: shape)
-}
-
-/// A folder that goes away with the test.
-func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("diffusion-\(UUID().uuidString)").path
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    return try body(folder)
 }

@@ -3,7 +3,7 @@ import Images
 /// One image to make.
 public struct ImageRequest: Sendable, Hashable {
     public var prompt: String
-    /// Of the noise; see ``ImageSeed``.
+    /// Of the noise, which is drawn on the CPU whatever the device.
     public var seed: UInt64
 
     public init(prompt: String, seed: UInt64) {
@@ -19,13 +19,21 @@ public enum GeneratedImage: Sendable, Hashable {
     case notFinite
 }
 
-/// Something that draws images of prompts.
+/// Something that draws images of prompts, as ``GeneratorFolder/open(_:options:hashes:)`` gives it: a model with all that
+/// was asked for (steps, guidance, size) settled.
 ///
 /// An image may depend on its request and on the other requests of the same call (kernels choose by shape, so the last
 /// bits of a row may differ with the batch around it), and on nothing else: equal calls give equal images.
 public protocol ImageGenerator: AnyObject {
+    /// How it draws, for the record of a run.
+    var description: GeneratorDescription { get }
+
+    /// What its user should hear: settings of old files that were put right, parts that are not run.
+    var notes: [String] { get }
+
     /// - Parameter wide: in the dtype that ``widerDType`` names instead of the usual one.
     /// - Returns: one for each request, in their order.
+    /// - Throws: ``DiffusionError/outOfMemory(what:reason:)`` and errors of reading the model again.
     func images(for requests: [ImageRequest], wide: Bool) throws -> [GeneratedImage]
 
     /// The dtype in which an overflown image is tried again; nil when the usual one is the widest.
