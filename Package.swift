@@ -51,8 +51,8 @@ let package = Package(
         .target(name: "TorchNN", dependencies: ["Torch", "Safetensors", "ModelFolders"]),
         .target(name: "TorchOptim", dependencies: ["Torch", "TorchNN"]),
         // F2
-        .target(name: "Tokenizers", dependencies: ["Files", "StrictJSON"]),
-        .target(name: "Images", dependencies: ["Files", "CImageCodecs"]),
+        .target(name: "Tokenizers", dependencies: ["Files", "StrictJSON", "ModelFolders"]),
+        .target(name: "Images", dependencies: ["Files", "StrictJSON", "CImageCodecs"]),
         .target(
             name: "CaptionMetrics", dependencies: ["Files", "Safetensors"],
             resources: [.copy("Resources/spice-parser.bin")]),
@@ -68,7 +68,7 @@ let package = Package(
             ]),
         .target(
             name: "LanguageModels",
-            dependencies: ["Files", "Torch", "TorchNN", "Safetensors", "StrictJSON", "Tokenizers"]),
+            dependencies: ["Files", "ModelFolders", "Torch", "TorchNN", "Safetensors", "StrictJSON", "Tokenizers"]),
         // F4
         .target(name: "Datasets", dependencies: ["Files", "Randomness", "StrictJSON", "Safetensors", "Images"]),
         .target(
@@ -106,7 +106,7 @@ let package = Package(
         .target(
             name: "Captioning",
             dependencies: [
-                "Files", "Terminal",
+                "Files", "Terminal", "ModelFolders",
                 "Torch", "TorchNN", "TorchOptim", "Safetensors", "StrictJSON", "Encoders", "Adapters", "LanguageModels",
                 "Datasets", "Training", "Alignment", "Tokenizers", "Images",
             ],
@@ -151,22 +151,32 @@ let package = Package(
         .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON", "TestSupport"]),
         .testTarget(
             name: "SafetensorsTests", dependencies: ["Safetensors", "TestSupport"], resources: [.copy("Fixtures")]),
+        .testTarget(name: "ModelFoldersTests", dependencies: ["ModelFolders", "TestSupport"]),
         .testTarget(name: "TorchTests", dependencies: ["Torch"]),
         .testTarget(name: "TorchOptimTests", dependencies: ["TorchOptim"]),
         .testTarget(name: "EncodersTests", dependencies: ["Encoders"], resources: [.copy("Fixtures")]),
         .testTarget(
-            name: "AdaptersTests", dependencies: ["Adapters", "Encoders", "LanguageModels", "TorchOptim", "TestSupport"],
+            name: "AdaptersTests",
+            dependencies: ["Adapters", "Encoders", "LanguageModels", "TorchOptim", "TestSupport"],
             resources: [.copy("Fixtures")]),
         .testTarget(name: "DiffusionTests", dependencies: ["Diffusion"], resources: [.copy("Fixtures")]),
         .testTarget(
-            name: "LanguageModelsTests", dependencies: ["LanguageModels", "TorchOptim"],
+            name: "LanguageModelsTests", dependencies: ["LanguageModels", "TorchOptim", "TestSupport"],
             resources: [.copy("Fixtures")]),
         .testTarget(
             name: "AlignmentTests", dependencies: ["Alignment", "TestSupport"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "CaptioningTests", dependencies: ["Captioning", "CaptionMetrics"], resources: [.copy("Fixtures")]),
-        .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
-        .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "TokenizersTests", dependencies: ["Tokenizers", "TestSupport"], resources: [.copy("Fixtures")]),
+        .testTarget(name: "ImagesTests", dependencies: ["Images", "TestSupport"], resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "DoorTests",
+            dependencies: [
+                "TestSupport", "Files", "Terminal", "StrictJSON", "ModelFolders", "Torch", "TorchNN", "Images",
+                "Datasets",
+                "Encoders", "Tokenizers", "LanguageModels", "Training", "Alignment", "Captioning", "Evaluation",
+            ]),
         .testTarget(name: "SynthesisTests", dependencies: ["Synthesis"]),
         .testTarget(name: "MiniatureTests", dependencies: ["Miniature", "Evaluation"]),
         .testTarget(

@@ -25,10 +25,10 @@ packages=()
 command -v pkg-config >/dev/null || packages+=(pkg-config)
 command -v g++ >/dev/null || packages+=(g++)
 command -v unzip >/dev/null || packages+=(unzip)
+install() { as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q "$@" >/dev/null; }
 if [ ${#packages[@]} -gt 0 ]; then
     say "installing ${packages[*]}"
     # Ubuntu names two of them otherwise.
-    install() { as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q "$@" >/dev/null; }
     # A fresh machine has no package lists: the first failure says nothing yet.
     install "${packages[@]}" 2>/dev/null || {
         as_root apt-get update -q >/dev/null || true
@@ -37,8 +37,33 @@ if [ ${#packages[@]} -gt 0 ]; then
     }
 fi
 
-# libtorch: .deps/torch is a folder of our own, or a link to the copy that LIBTORCH names.
+# Decoders of TIFF, AVIF and HEIC: their headers are used where they are there when the program is built, their libraries
+# are loaded when the first such file is read. Without them those files are refused by name, so this is tried once and
+# its failure stops nothing.
 mkdir -p .deps
+has_header() { [ -e "/usr/include/$1" ] || compgen -G "/usr/include/*/$1" >/dev/null; }
+codecs=()
+has_header tiffio.h || codecs+=(libtiff-dev)
+has_header avif/avif.h || codecs+=(libavif-dev)
+has_header libheif/heif.h || codecs+=(libheif-dev)
+if [ ${#codecs[@]} -gt 0 ] && [ "$(cat .deps/codecs-tried 2>/dev/null)" != "${codecs[*]}" ]; then
+    say "installing ${codecs[*]}"
+    install "${codecs[@]}" 2>/dev/null || { as_root apt-get update -q >/dev/null 2>&1 && install "${codecs[@]}" 2>/dev/null; } ||
+        say "warning: could not install ${codecs[*]}; images of their formats will be refused. To read them, install these" \
+            "and run scripts/setup.sh again"
+    echo "${codecs[*]}" >.deps/codecs-tried
+fi
+# The compiler's notes of what it read do not name headers that were missing: a change of what is there builds anew.
+present=
+for header in tiffio.h avif/avif.h libheif/heif.h; do
+    if has_header "$header"; then present+=" $header"; fi
+done
+if [ "$(cat .deps/codecs 2>/dev/null)" != "$present" ]; then
+    touch Sources/CImageCodecs/tiff.c Sources/CImageCodecs/avif.c Sources/CImageCodecs/heif.c
+    echo "$present" >.deps/codecs
+fi
+
+# libtorch: .deps/torch is a folder of our own, or a link to the copy that LIBTORCH names.
 if [ -n "${LIBTORCH:-}" ]; then
     [ -f "$LIBTORCH/include/ATen/ATen.h" ] && [ -e "$LIBTORCH/lib/libtorch_cpu.so" ] ||
         die "LIBTORCH=$LIBTORCH holds no libtorch (include/ATen/ATen.h and lib/libtorch_cpu.so expected)"

@@ -56,8 +56,10 @@ enum WeightForm {
     func updated(_ weight: Tensor, down: Tensor, up: Tensor, scale: Double, magnitude: Tensor?) -> Tensor {
         withoutGradients {
             let rank = down.size(0)
-            let product = up.to(.float32).reshaped(-1, rank).matmul(down.to(.float32).reshaped(rank, -1))  // [out, rest]
-            var sum = matrix(weight.detached().to(.float32)) + product * scale  // [out, rest]
+            // [out, rest]
+            let product = up.to(.float32).reshaped(-1, rank).matmul(down.to(.float32).reshaped(rank, -1))
+            // [out, rest]
+            var sum = matrix(weight.detached().to(.float32)) + product * scale
             if let magnitude {
                 sum = sum * (magnitude.to(.float32).reshaped(-1, 1) / sum.norm(1, keep: true))
             }

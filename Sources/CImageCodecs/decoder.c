@@ -1,9 +1,8 @@
-// Format by magic bytes, the size guard, and the orientation transposes.
+// One decoder for all formats: the size guard, the reduced scale, the window, and the format's own code by table.
 #include "internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 gic_status gic_fail(gic_message *message, gic_status status, const char *format, ...) {
     if (message != NULL) {
@@ -20,59 +19,45 @@ gic_status gic_check_size(int64_t width, int64_t height, int64_t maximum_pixels,
         return gic_fail(message, GIC_ZERO_DIMENSION, "the header declares %lld x %lld pixels", (long long)width,
                         (long long)height);
     }
-    // Both fit 32 bits, so the product fits 64.
-    if (width * height > maximum_pixels || width > INT32_MAX / 4 || height > INT32_MAX / 4) {
+    // The sides first, so that their product fits 64 bits.
+    if (width > INT32_MAX / 4 || height > INT32_MAX / 4 || width * height > maximum_pixels) {
         return gic_fail(message, GIC_TOO_LARGE, "the header declares %lld x %lld pixels", (long long)width,
                         (long long)height);
     }
     return GIC_OK;
 }
 
-static const uint8_t png_magic[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-
-static bool starts(const uint8_t *bytes, size_t count, const void *magic, size_t length) {
-    return count >= length && memcmp(bytes, magic, length) == 0;
+gic_status gic_set_size(gic_decoder *decoder, int64_t width, int64_t height, int32_t channels, gic_message *message) {
+    gic_status status = gic_check_size(width, height, decoder->maximum_pixels, message);
+    if (status != GIC_OK) return status;
+    decoder->info.width = decoder->info.source_width = (int32_t)width;
+    decoder->info.height = decoder->info.source_height = (int32_t)height;
+    decoder->info.channels = channels;
+    return GIC_OK;
 }
 
-// The name of a well-known format that is not decoded here, so that the error can say it.
-static const char *foreign_format(const uint8_t *bytes, size_t count) {
-    if (starts(bytes, count, "GIF8", 4)) return "GIF";
-    if (starts(bytes, count, "BM", 2)) return "BMP";
-    if (starts(bytes, count, "II*\0", 4) || starts(bytes, count, "MM\0*", 4)) return "TIFF";
-    if (starts(bytes, count, "\0\0\0\x0cjP  ", 8) || starts(bytes, count, "\xff\x4f\xff\x51", 4)) return "JPEG 2000";
-    if (starts(bytes, count, "%PDF", 4)) return "PDF";
-    if (starts(bytes, count, "<svg", 4) || starts(bytes, count, "<?xml", 5)) return "SVG or XML";
-    if (starts(bytes, count, "\0\0\0\x0cJXL ", 8) || starts(bytes, count, "\xff\x0a", 2)) return "JPEG XL";
-    if (count >= 12 && memcmp(bytes + 4, "ftyp", 4) == 0) {
-        return memcmp(bytes + 8, "avi", 3) == 0 ? "AVIF" : "HEIF or another ISO media file";
-    }
-    return NULL;
-}
+typedef struct codec {
+    gic_status (*check)(gic_message *);  // NULL where the library is linked
+    gic_status (*header)(gic_decoder *, gic_message *);
+    gic_status (*read)(gic_decoder *, uint8_t *, gic_message *);
+} codec;
 
-static gic_status find_format(const uint8_t *bytes, size_t count, gic_format *format, gic_message *message) {
-    if (starts(bytes, count, "\xff\xd8\xff", 3)) {
-        *format = GIC_FORMAT_JPEG;
-        return GIC_OK;
+static const codec codecs[] = {
+    [GIC_FORMAT_JPEG] = {NULL, gic_jpeg_header, gic_jpeg_read},
+    [GIC_FORMAT_PNG] = {NULL, gic_png_header, gic_png_read},
+    [GIC_FORMAT_WEBP] = {NULL, gic_webp_header, gic_webp_read},
+    [GIC_FORMAT_GIF] = {NULL, gic_gif_header, gic_gif_read},
+    [GIC_FORMAT_BMP] = {NULL, gic_bmp_header, gic_bmp_read},
+    [GIC_FORMAT_TIFF] = {gic_tiff_check, gic_tiff_header, gic_tiff_read},
+    [GIC_FORMAT_AVIF] = {gic_avif_check, gic_avif_header, gic_avif_read},
+    [GIC_FORMAT_HEIF] = {gic_heif_check, gic_heif_header, gic_heif_read},
+};
+
+gic_status gic_check_format(gic_format format, gic_message *message) {
+    if (format <= GIC_FORMAT_UNKNOWN || format > GIC_FORMAT_HEIF) {
+        return gic_fail(message, GIC_BAD_ARGUMENT, "no format %d", (int)format);
     }
-    if (starts(bytes, count, png_magic, 8)) {
-        *format = GIC_FORMAT_PNG;
-        return GIC_OK;
-    }
-    if (count >= 16 && memcmp(bytes, "RIFF", 4) == 0 && memcmp(bytes + 8, "WEBP", 4) == 0) {
-        *format = GIC_FORMAT_WEBP;
-        return GIC_OK;
-    }
-    // Fewer bytes than a signature, but so far agreeing with one: cut off rather than foreign.
-    bool prefix = (count < 3 && memcmp(bytes, "\xff\xd8\xff", count) == 0) ||
-                  (count < 8 && memcmp(bytes, png_magic, count) == 0) ||
-                  (count < 16 && memcmp(bytes, "RIFF", count < 4 ? count : 4) == 0 &&
-                   (count <= 8 || memcmp(bytes + 8, "WEBP", count - 8 < 4 ? count - 8 : 4) == 0));
-    if (prefix) return gic_fail(message, GIC_TRUNCATED, "only %zu bytes", count);
-    const char *name = foreign_format(bytes, count);
-    if (name != NULL) return gic_fail(message, GIC_UNSUPPORTED, "the bytes are %s", name);
-    char digits[3 * 8 + 1] = "";
-    for (size_t i = 0; i < count && i < 8; i++) snprintf(digits + 3 * i, 4, "%02x ", bytes[i]);
-    return gic_fail(message, GIC_UNSUPPORTED, "the bytes begin %s", digits);
+    return codecs[format].check != NULL ? codecs[format].check(message) : GIC_OK;
 }
 
 gic_status gic_decoder_open(const uint8_t *bytes, size_t count, int64_t maximum_pixels, gic_decoder **result,
@@ -80,7 +65,7 @@ gic_status gic_decoder_open(const uint8_t *bytes, size_t count, int64_t maximum_
     *result = NULL;
     if (count == 0) return gic_fail(message, GIC_EMPTY, "0 bytes");
     gic_format format = GIC_FORMAT_UNKNOWN;
-    gic_status status = find_format(bytes, count, &format, message);
+    gic_status status = gic_find_format(bytes, count, &format, message);
     if (status != GIC_OK) return status;
 
     gic_decoder *decoder = calloc(1, sizeof *decoder);
@@ -90,13 +75,10 @@ gic_status gic_decoder_open(const uint8_t *bytes, size_t count, int64_t maximum_
     decoder->info.format = format;
     decoder->info.orientation = 1;
     decoder->scale_denominator = 1;
-    switch (format) {
-    case GIC_FORMAT_JPEG: status = gic_jpeg_header(decoder, maximum_pixels, message); break;
-    case GIC_FORMAT_PNG: status = gic_png_header(decoder, maximum_pixels, message); break;
-    default: status = gic_webp_header(decoder, maximum_pixels, message); break;
-    }
+    decoder->maximum_pixels = maximum_pixels;
+    status = codecs[format].header(decoder, message);
     if (status != GIC_OK) {
-        free(decoder);
+        gic_decoder_close(decoder);
         return status;
     }
     gic_decoder_set_window(decoder, 0, 0, decoder->info.width, decoder->info.height);
@@ -128,49 +110,18 @@ void gic_decoder_set_window(gic_decoder *decoder, int32_t left, int32_t top, int
 }
 
 gic_status gic_decoder_read(gic_decoder *decoder, uint8_t *pixels, size_t count, gic_message *message) {
-    size_t needed = (size_t)decoder->info.width * (size_t)decoder->info.height * 3;
+    const gic_info *info = &decoder->info;
+    size_t needed = (size_t)info->width * (size_t)info->height * (size_t)info->channels;
     if (count < needed) {
         return gic_fail(message, GIC_BAD_ARGUMENT, "the pixel buffer holds %zu bytes, the image needs %zu", count,
                         needed);
     }
-    switch (decoder->info.format) {
-    case GIC_FORMAT_JPEG: return gic_jpeg_read(decoder, pixels, message);
-    case GIC_FORMAT_PNG: return gic_png_read(decoder, pixels, message);
-    default: return gic_webp_read(decoder, pixels, message);
-    }
+    return codecs[info->format].read(decoder, pixels, message);
 }
 
-void gic_decoder_close(gic_decoder *decoder) { free(decoder); }
+void gic_decoder_close(gic_decoder *decoder) {
+    if (decoder->close != NULL) decoder->close(decoder);
+    free(decoder);
+}
 
 void gic_free(void *memory) { free(memory); }
-
-void gic_orient(const uint8_t *source, int32_t width, int32_t height, int32_t orientation, uint8_t *target) {
-    const ptrdiff_t row = (ptrdiff_t)width * 3, last_row = row * (height - 1), last_pixel = row - 3;
-    // Where target pixel (0, 0) comes from, and how far the source moves with each target column and row.
-    ptrdiff_t start = 0, across = 3, down = row;
-    switch (orientation) {
-    case 2: start = last_pixel, across = -3; break;
-    case 3: start = last_row + last_pixel, across = -3, down = -row; break;
-    case 4: start = last_row, down = -row; break;
-    case 5: across = row, down = 3; break;
-    case 6: start = last_row, across = -row, down = 3; break;
-    case 7: start = last_row + last_pixel, across = -row, down = -3; break;
-    case 8: start = last_pixel, across = row, down = -3; break;
-    default: break;
-    }
-    const bool swaps = orientation >= 5;
-    const int32_t target_width = swaps ? height : width, target_height = swaps ? width : height;
-    // Where axes swap, neighbours in a target row lie a source row apart: strips keep their cache lines until the next
-    // target row wants the pixel beside.
-    enum { strip = 64 };
-    for (int32_t left = 0; left < target_width; left += strip) {
-        const int32_t right = target_width - left < strip ? target_width : left + strip;
-        for (int32_t y = 0; y < target_height; y++) {
-            ptrdiff_t from = start + down * y + across * left;
-            uint8_t *to = target + ((size_t)y * (size_t)target_width + (size_t)left) * 3;
-            for (int32_t x = left; x < right; x++, from += across, to += 3) {
-                to[0] = source[from], to[1] = source[from + 1], to[2] = source[from + 2];
-            }
-        }
-    }
-}

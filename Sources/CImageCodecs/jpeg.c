@@ -11,9 +11,11 @@
 
 #include <setjmp.h>
 
-// A photograph has one scan, a progressive one about ten. Each scan may cost a pass over the whole image, so a small
-// file with thousands of them would keep a decoder busy for minutes.
-enum { maximum_scans = 256 };
+// A photograph has one scan, a progressive one about ten. Each scan costs a pass over the whole image however few its
+// bytes are, so a small file with many of them would keep a decoder busy for minutes. They are counted before anything
+// is decoded: more than `usual_scans` are taken while scans times pixels stay below `maximum_passes`, which is a second.
+enum { usual_scans = 20, maximum_scans = 100 };
+static const int64_t maximum_passes = 1000000000;
 
 // Pixels decoded beyond each side of a window, so that upsampling at the window's edge reads true neighbours: one
 // largest MCU on each side.
@@ -57,14 +59,6 @@ static void error_exit(j_common_ptr common) {
 }
 
 static void ignore_output(j_common_ptr common) { (void)common; }
-
-static void limit_scans(j_common_ptr common) {
-    j_decompress_ptr jpeg = (j_decompress_ptr)common;
-    if (!common->is_decompressor || jpeg->input_scan_number <= maximum_scans) return;
-    error_manager *errors = (error_manager *)common->err;
-    errors->status = gic_fail(errors->message, GIC_CORRUPT, "more than %d scans", maximum_scans);
-    longjmp(errors->escape, 1);
-}
 
 static void source_nothing(j_decompress_ptr jpeg) { (void)jpeg; }
 
@@ -141,7 +135,40 @@ static int32_t marker_orientation(j_decompress_ptr jpeg) {
     return orientation >= 1 && orientation <= 8 ? orientation : 1;
 }
 
-gic_status gic_jpeg_header(gic_decoder *decoder, int64_t maximum_pixels, gic_message *message) {
+// How many scans the file holds: segments are stepped over by their length, coded data to the next marker that is neither
+// a stuffed byte nor a restart. Counting ends at the first thing that is no marker, where decoding will end too.
+static int64_t count_scans(const uint8_t *bytes, size_t count) {
+    int64_t scans = 0;
+    size_t at = 2;
+    while (at < count) {
+        // Decoders search for the next marker, whatever lies between.
+        const uint8_t *hit = memchr(bytes + at, 0xff, count - at);
+        if (hit == NULL) break;
+        at = (size_t)(hit - bytes) + 1;
+        if (at >= count) break;
+        const uint8_t marker = bytes[at];
+        if (marker == 0xff) continue;
+        at++;
+        if (marker == 0xd9) break;
+        if (marker == 0 || marker == 1 || (marker >= 0xd0 && marker <= 0xd8)) continue;
+        if (marker == 0xda) scans++;
+        if (count - at < 2) break;
+        const size_t length = (size_t)bytes[at] << 8 | bytes[at + 1];
+        if (length < 2) break;
+        at += length;
+    }
+    return scans;
+}
+
+static gic_status check_scans(const gic_decoder *decoder, gic_message *message) {
+    const int64_t scans = count_scans(decoder->bytes, decoder->count);
+    const int64_t pixels = (int64_t)decoder->info.width * decoder->info.height;
+    if (scans <= usual_scans || (scans <= maximum_scans && scans * pixels <= maximum_passes)) return GIC_OK;
+    return gic_fail(message, GIC_CORRUPT, "it has %lld scans over %d x %d pixels, more than encoders write",
+                    (long long)scans, decoder->info.width, decoder->info.height);
+}
+
+gic_status gic_jpeg_header(gic_decoder *decoder, gic_message *message) {
     struct jpeg_decompress_struct jpeg;
     error_manager errors;
     source_manager source;
@@ -161,82 +188,62 @@ gic_status gic_jpeg_header(gic_decoder *decoder, int64_t maximum_pixels, gic_mes
     if (found != JPEG_HEADER_OK) {
         status = truncated(message, decoder);
     } else {
-        status = gic_check_size(jpeg.image_width, jpeg.image_height, maximum_pixels, message);
-        if (status == GIC_OK && jpeg.num_components != 1 && jpeg.num_components != 3 && jpeg.num_components != 4) {
+        const bool cmyk = jpeg.num_components == 4;
+        status = gic_set_size(decoder, jpeg.image_width, jpeg.image_height, cmyk ? 4 : 3, message);
+        if (status == GIC_OK && !cmyk && jpeg.num_components != 1 && jpeg.num_components != 3) {
             status = gic_fail(message, GIC_UNSUPPORTED, "a JPEG of %d components; 1, 3 and 4 are decoded",
                               jpeg.num_components);
         }
-    }
-    if (status == GIC_OK) {
-        gic_info *info = &decoder->info;
-        info->width = info->source_width = (int32_t)jpeg.image_width;
-        info->height = info->source_height = (int32_t)jpeg.image_height;
-        info->orientation = marker_orientation(&jpeg);
+        if (status == GIC_OK && (jpeg.progressive_mode || jpeg_has_multiple_scans(&jpeg))) {
+            status = check_scans(decoder, message);
+        }
+        decoder->info.mode = cmyk ? GIC_MODE_CMYK : GIC_MODE_RGB;
+        decoder->info.orientation = marker_orientation(&jpeg);
     }
     jpeg_destroy_decompress(&jpeg);
     return status;
 }
 
-// CMYK bytes as Adobe's writers store them (inverted) to RGB, in place of the row's start; Pillow's arithmetic.
-static void cmyk_to_rgb(const uint8_t *row, int32_t width, uint8_t *target) {
-    for (int32_t x = 0; x < width; x++, row += 4, target += 3) {
-        int light = row[3];  // 255 - K
-        for (int c = 0; c < 3; c++) {
-            int product = (255 - row[c]) * light + 128;
-            int value = light - (((product >> 8) + product) >> 8);
-            target[c] = (uint8_t)(value < 0 ? 0 : value);
-        }
-    }
-}
-
-// Reads `rows` lines at the decoder's position to where they belong; false when the data ends first.
-static bool read_rows(j_decompress_ptr jpeg, uint8_t *pixels, int32_t image_width, int32_t left, uint8_t *row_buffer,
-                      uint32_t end) {
-    size_t stride = (size_t)image_width * 3;
+// Reads lines at the decoder's position to where they belong, up to `end`; false when the data ends first.
+static bool read_rows(j_decompress_ptr jpeg, uint8_t *pixels, const gic_info *info, int32_t left, uint32_t end) {
+    const size_t channels = (size_t)info->channels, stride = (size_t)info->width * channels;
     JSAMPROW rows[8];
     while (jpeg->output_scanline < end) {
         uint32_t y = jpeg->output_scanline, wanted = end - y < 8 ? end - y : 8;
-        uint8_t *target = pixels + stride * y + (size_t)left * 3;
-        if (row_buffer != NULL) {
-            rows[0] = row_buffer;
-            wanted = 1;
-        } else {
-            for (uint32_t i = 0; i < wanted; i++) rows[i] = target + stride * i;
+        uint8_t *target = pixels + stride * y + (size_t)left * channels;
+        for (uint32_t i = 0; i < wanted; i++) rows[i] = target + stride * i;
+        const uint32_t got = jpeg_read_scanlines(jpeg, rows, wanted);
+        if (got == 0) return false;
+        if (channels != 4) continue;
+        // Adobe's writers store inks inverted, and Pillow takes every file of four components as theirs.
+        for (uint32_t i = 0; i < got; i++) {
+            for (size_t x = 0; x < (size_t)jpeg->output_width * 4; x++) rows[i][x] = (uint8_t)~rows[i][x];
         }
-        if (jpeg_read_scanlines(jpeg, rows, wanted) == 0) return false;
-        if (row_buffer != NULL) cmyk_to_rgb(row_buffer, (int32_t)jpeg->output_width, target);
     }
     return true;
 }
 
 gic_status gic_jpeg_read(gic_decoder *decoder, uint8_t *pixels, gic_message *message) {
     struct jpeg_decompress_struct jpeg;
-    struct jpeg_progress_mgr progress;
     error_manager errors;
     source_manager source;
-    uint8_t *volatile row_buffer = NULL;  // volatile: set between setjmp and longjmp
     memset(&jpeg, 0, sizeof jpeg);
-    memset(&progress, 0, sizeof progress);
     use_errors(&errors, message);
     jpeg.err = &errors.base;
     use_source(&source, decoder);
     if (setjmp(errors.escape)) {
         jpeg_destroy_decompress(&jpeg);
-        free(row_buffer);
         return errors.status;
     }
     jpeg_create_decompress(&jpeg);
     jpeg.src = &source.base;
-    progress.progress_monitor = limit_scans;
-    jpeg.progress = &progress;
 
     gic_status status = GIC_OK;
     if (jpeg_read_header(&jpeg, TRUE) != JPEG_HEADER_OK) {
         jpeg_destroy_decompress(&jpeg);
         return truncated(message, decoder);
     }
-    bool cmyk = jpeg.num_components == 4;
-    jpeg.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;  // libjpeg also makes RGB of grey
+    jpeg.out_color_space = decoder->info.channels == 4 ? JCS_CMYK : JCS_RGB;  // libjpeg also makes RGB of grey
     jpeg.scale_num = 1;
     jpeg.scale_denom = (unsigned)decoder->scale_denominator;
     if (!jpeg_start_decompress(&jpeg)) {
@@ -250,14 +257,6 @@ gic_status gic_jpeg_read(gic_decoder *decoder, uint8_t *pixels, gic_message *mes
         return gic_fail(message, GIC_CORRUPT, "the JPEG decodes to %u x %u, its header said %d x %d", jpeg.output_width,
                         jpeg.output_height, width, height);
     }
-    if (cmyk) {
-        row_buffer = malloc((size_t)width * 4);
-        if (row_buffer == NULL) {
-            jpeg_destroy_decompress(&jpeg);
-            return gic_fail(message, GIC_OUT_OF_MEMORY, "no memory for a row of %d pixels", width);
-        }
-    }
-
     // Baseline files in one scan may leave out what the caller will not look at: no inverse DCT, upsampling or colour
     // conversion there. The entropy-coded data is still read to its end, so a truncated file is still noticed.
     // Progressive files are left whole: libjpeg smooths incomplete ones over several blocks.
@@ -278,15 +277,14 @@ gic_status gic_jpeg_read(gic_decoder *decoder, uint8_t *pixels, gic_message *mes
         }
     }
     if (top > 0) jpeg_skip_scanlines(&jpeg, (JDIMENSION)top);
-    if (!read_rows(&jpeg, pixels, width, left, row_buffer, (uint32_t)bottom)) status = truncated(message, decoder);
+    if (!read_rows(&jpeg, pixels, &decoder->info, left, (uint32_t)bottom)) status = truncated(message, decoder);
     if (status == GIC_OK && bottom < height) {
         // Skipping to the very end would read nothing: the last row makes libjpeg decode up to it.
         if (height - bottom > 1) jpeg_skip_scanlines(&jpeg, (JDIMENSION)(height - bottom - 1));
-        if (!read_rows(&jpeg, pixels, width, left, row_buffer, (uint32_t)height)) status = truncated(message, decoder);
+        if (!read_rows(&jpeg, pixels, &decoder->info, left, (uint32_t)height)) status = truncated(message, decoder);
     }
     // Skipping does not report a missing end, the source does.
     if (status == GIC_OK && (top > 0 || bottom < height) && source.exhausted) status = truncated(message, decoder);
     jpeg_destroy_decompress(&jpeg);
-    free(row_buffer);
     return status;
 }

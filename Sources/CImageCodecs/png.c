@@ -1,6 +1,6 @@
-// PNG through libpng, every colour type and depth, to RGB the way Pillow's `convert("RGB")` does it: alpha and tRNS are
-// dropped, not composited; 16-bit colour and grey+alpha keep the high byte; 16-bit grey is clipped to 255 (Pillow holds
-// it as integers, whose conversion clips).
+// PNG through libpng, every colour type and depth, with Pillow's values: 16-bit colour and grey+alpha keep the high byte;
+// 16-bit grey is clipped to 255 (Pillow holds it as integers, whose conversion clips). An alpha channel and tRNS make a
+// fourth channel.
 #include "internal.h"
 
 #include <stdlib.h>
@@ -36,15 +36,20 @@ static void on_error(png_structp png, png_const_charp text) {
 
 static void on_warning(png_structp png, png_const_charp text) { (void)png, (void)text; }
 
-// Chunks are walked here rather than by libpng: the orientation may lie after the pixels, and reading it must not cost
-// a decode.
-static int32_t chunk_orientation(const uint8_t *bytes, size_t count) {
+// What the chunks beside the pixels say. They are walked here rather than by libpng: the orientation may lie after the
+// pixels, and reading it must not cost a decode.
+static void walk_chunks(gic_decoder *decoder, bool *has_transparency) {
+    const uint8_t *bytes = decoder->bytes;
+    const size_t count = decoder->count;
     int32_t exif = 0, xmp = 0;
+    bool in_pixels = false;
     size_t at = 8;
     while (at <= count && count - at >= 12) {
         size_t length = gic_be32(bytes + at);
         const uint8_t *type = bytes + at + 4, *data = bytes + at + 8;
+        if (memcmp(type, "IDAT", 4) == 0) in_pixels = true;
         if (length > count - at - 12) break;
+        if (memcmp(type, "tRNS", 4) == 0 && !in_pixels) *has_transparency = true;
         if (memcmp(type, "eXIf", 4) == 0) exif = gic_exif_orientation(data, length);
         static const char key[] = "XML:com.adobe.xmp";
         // iTXt: keyword, 0, compression flag, method, language, 0, translated keyword, 0, text. Only plain text.
@@ -56,52 +61,102 @@ static int32_t chunk_orientation(const uint8_t *bytes, size_t count) {
         at += length + 12;
     }
     int32_t orientation = exif != 0 ? exif : xmp;
-    return orientation >= 1 && orientation <= 8 ? orientation : 1;
+    decoder->info.orientation = orientation >= 1 && orientation <= 8 ? orientation : 1;
 }
 
-gic_status gic_png_header(gic_decoder *decoder, int64_t maximum_pixels, gic_message *message) {
+gic_status gic_png_header(gic_decoder *decoder, gic_message *message) {
     const uint8_t *bytes = decoder->bytes;
     if (decoder->count < 33) {
         return gic_fail(message, GIC_TRUNCATED, "the PNG data ends in its header, after %zu bytes", decoder->count);
     }
     if (memcmp(bytes + 12, "IHDR", 4) != 0) return gic_fail(message, GIC_CORRUPT, "the first chunk is not IHDR");
-    int64_t width = gic_be32(bytes + 16), height = gic_be32(bytes + 20);
-    gic_status status = gic_check_size(width, height, maximum_pixels, message);
+    gic_status status = gic_set_size(decoder, gic_be32(bytes + 16), gic_be32(bytes + 20), 3, message);
     if (status != GIC_OK) return status;
-    decoder->info.width = decoder->info.source_width = (int32_t)width;
-    decoder->info.height = decoder->info.source_height = (int32_t)height;
-    decoder->info.orientation = chunk_orientation(bytes, decoder->count);
+    bool transparency = false;
+    walk_chunks(decoder, &transparency);
+    const int depth = bytes[24], colour_type = bytes[25];
+    gic_info *info = &decoder->info;
+    if (colour_type == PNG_COLOR_TYPE_GRAY_ALPHA || colour_type == PNG_COLOR_TYPE_RGB_ALPHA) {
+        info->mode = GIC_MODE_ALPHA;
+        transparency = true;
+    } else if (colour_type == PNG_COLOR_TYPE_PALETTE || (colour_type == PNG_COLOR_TYPE_GRAY && depth == 1)) {
+        info->mode = GIC_MODE_INDEXED;
+    } else if (colour_type == PNG_COLOR_TYPE_GRAY && depth == 16) {
+        info->mode = GIC_MODE_OTHER;
+    }
+    if (transparency) info->channels = 4;
     return GIC_OK;
 }
 
+// How samples become pixels. Of tRNS, Pillow takes the number as it stands: it compares the low byte of the number with
+// the byte that it made of the sample, whatever the sample's depth was, but the whole number with 16-bit grey.
 typedef struct layout {
-    int colour_type, depth;
-    uint8_t palette[256 * 3];  // entries that the file does not define stay black, as in Pillow
+    int colour_type, depth, channels;
+    uint8_t palette[256 * 4];  // entries that the file does not define stay black, as in Pillow
+    int key[3];                // the transparent colour; -1 where there is none
 } layout;
 
-static void row_to_rgb(const layout *kind, const uint8_t *row, int32_t width, uint8_t *target) {
+static void read_palette(png_structp png, png_infop info, layout *kind) {
+    png_colorp colours = NULL;
+    png_bytep alpha = NULL;
+    int entries = 0, alphas = 0;
+    png_get_PLTE(png, info, &colours, &entries);
+    png_get_tRNS(png, info, &alpha, &alphas, NULL);
+    for (int i = 0; i < 256; i++) {
+        uint8_t *entry = kind->palette + 4 * i;
+        if (i < entries) entry[0] = colours[i].red, entry[1] = colours[i].green, entry[2] = colours[i].blue;
+        entry[3] = alpha != NULL && i < alphas ? alpha[i] : 255;
+    }
+}
+
+static void read_key(png_structp png, png_infop info, layout *kind) {
+    png_bytep alpha = NULL;
+    int count = 0;
+    png_color_16p colour = NULL;
+    kind->key[0] = kind->key[1] = kind->key[2] = -1;
+    if (png_get_tRNS(png, info, &alpha, &count, &colour) == 0 || colour == NULL) return;
+    if (kind->colour_type == PNG_COLOR_TYPE_GRAY) {
+        kind->key[0] = kind->depth == 16 ? colour->gray : colour->gray & 255;
+    } else {
+        kind->key[0] = colour->red & 255, kind->key[1] = colour->green & 255, kind->key[2] = colour->blue & 255;
+    }
+}
+
+static void convert_row(const layout *kind, const uint8_t *row, int32_t width, uint8_t *target) {
     const bool wide = kind->depth == 16;
+    const int channels = kind->channels;
     switch (kind->colour_type) {
     case PNG_COLOR_TYPE_GRAY: {
         static const int factors[9] = {0, 255, 85, 0, 17, 0, 0, 0, 1};
-        for (int32_t x = 0; x < width; x++, target += 3) {
-            int value = wide ? (row[2 * x] != 0 ? 255 : row[2 * x + 1]) : row[x] * factors[kind->depth];
-            target[0] = target[1] = target[2] = (uint8_t)value;
+        for (int32_t x = 0; x < width; x++, target += channels) {
+            int sample = wide ? row[2 * x] << 8 | row[2 * x + 1] : row[x] * factors[kind->depth];
+            target[0] = target[1] = target[2] = (uint8_t)(sample > 255 ? 255 : sample);
+            if (channels == 4) target[3] = sample == kind->key[0] ? 0 : 255;
         }
         break;
     }
     case PNG_COLOR_TYPE_GRAY_ALPHA:
-        for (int32_t x = 0; x < width; x++, target += 3, row += wide ? 4 : 2) {
+        for (int32_t x = 0; x < width; x++, target += 4, row += wide ? 4 : 2) {
             target[0] = target[1] = target[2] = row[0];
+            target[3] = row[wide ? 2 : 1];
         }
         break;
     case PNG_COLOR_TYPE_PALETTE:
-        for (int32_t x = 0; x < width; x++, target += 3) memcpy(target, kind->palette + 3 * row[x], 3);
+        for (int32_t x = 0; x < width; x++, target += channels) {
+            memcpy(target, kind->palette + 4 * row[x], (size_t)channels);
+        }
         break;
     default: {
-        const int step = wide ? 2 : 1, pixel = step * (kind->colour_type == PNG_COLOR_TYPE_RGB_ALPHA ? 4 : 3);
-        for (int32_t x = 0; x < width; x++, target += 3, row += pixel) {
+        const bool has_alpha = kind->colour_type == PNG_COLOR_TYPE_RGB_ALPHA;
+        const int step = wide ? 2 : 1, pixel = step * (has_alpha ? 4 : 3);
+        for (int32_t x = 0; x < width; x++, target += channels, row += pixel) {
             target[0] = row[0], target[1] = row[step], target[2] = row[2 * step];
+            if (has_alpha) {
+                target[3] = row[3 * step];
+            } else if (channels == 4) {
+                bool hit = target[0] == kind->key[0] && target[1] == kind->key[1] && target[2] == kind->key[2];
+                target[3] = hit ? 0 : 255;
+            }
         }
     }
     }
@@ -133,22 +188,19 @@ gic_status gic_png_read(gic_decoder *decoder, uint8_t *pixels, gic_message *mess
     const int32_t width = decoder->info.width, height = decoder->info.height;
     kind.colour_type = png_get_color_type(png, info);
     kind.depth = png_get_bit_depth(png, info);
+    kind.channels = decoder->info.channels;
     if (kind.colour_type == PNG_COLOR_TYPE_PALETTE) {
-        png_colorp palette = NULL;
-        int entries = 0;
-        png_get_PLTE(png, info, &palette, &entries);
-        for (int i = 0; i < entries && i < 256; i++) {
-            kind.palette[3 * i] = palette[i].red;
-            kind.palette[3 * i + 1] = palette[i].green;
-            kind.palette[3 * i + 2] = palette[i].blue;
-        }
+        read_palette(png, info, &kind);
+    } else {
+        read_key(png, info, &kind);
     }
     if (kind.depth < 8) png_set_packing(png);
     const int passes = png_set_interlace_handling(png);
     png_read_update_info(png, info);
-    const size_t row_bytes = png_get_rowbytes(png, info), stride = (size_t)width * 3;
+    const size_t row_bytes = png_get_rowbytes(png, info), stride = (size_t)width * (size_t)kind.channels;
 
-    const bool direct = kind.colour_type == PNG_COLOR_TYPE_RGB && kind.depth == 8;
+    const bool direct = kind.depth == 8 && ((kind.colour_type == PNG_COLOR_TYPE_RGB && kind.channels == 3) ||
+                                            kind.colour_type == PNG_COLOR_TYPE_RGB_ALPHA);
     if (direct) {
         for (int pass = 0; pass < passes; pass++) {
             for (int32_t y = 0; y < height; y++) png_read_row(png, pixels + stride * (size_t)y, NULL);
@@ -165,7 +217,7 @@ gic_status gic_png_read(gic_decoder *decoder, uint8_t *pixels, gic_message *mess
             for (int32_t y = 0; y < height; y++) {
                 uint8_t *row = raw + (rows > 1 ? row_bytes * (size_t)y : 0);
                 png_read_row(png, row, NULL);
-                if (pass == passes - 1) row_to_rgb(&kind, row, width, pixels + stride * (size_t)y);
+                if (pass == passes - 1) convert_row(&kind, row, width, pixels + stride * (size_t)y);
             }
         }
     }

@@ -1,5 +1,5 @@
-// WebP through libwebp: lossy, lossless, with alpha (dropped, as Pillow's `convert("RGB")` does), and the first frame
-// of an animation on Pillow's canvas (transparent black, which is black in RGB).
+// WebP through libwebp: lossy, lossless, with alpha, and the first frame of an animation on Pillow's canvas (transparent
+// black, which is black where the file says that it has no alpha).
 #include "internal.h"
 
 #include <string.h>
@@ -12,6 +12,7 @@ typedef struct frame {
     int32_t x, y, width, height;
     int32_t canvas_width, canvas_height;
     int32_t orientation;
+    bool has_alpha;
 } frame;
 
 static gic_status webp_status(VP8StatusCode code, size_t count, gic_message *message) {
@@ -37,6 +38,7 @@ static gic_status find_frame(const gic_decoder *decoder, frame *found, gic_messa
     if (code != VP8_STATUS_OK) return webp_status(code, count, message);
     found->canvas_width = features.width;
     found->canvas_height = features.height;
+    found->has_alpha = features.has_alpha;
     found->bytes = bytes;
     found->count = count;
     found->width = features.width;
@@ -88,16 +90,13 @@ static gic_status find_frame(const gic_decoder *decoder, frame *found, gic_messa
     return GIC_OK;
 }
 
-gic_status gic_webp_header(gic_decoder *decoder, int64_t maximum_pixels, gic_message *message) {
+gic_status gic_webp_header(gic_decoder *decoder, gic_message *message) {
     frame first;
     gic_status status = find_frame(decoder, &first, message);
     if (status != GIC_OK) return status;
-    status = gic_check_size(first.canvas_width, first.canvas_height, maximum_pixels, message);
-    if (status != GIC_OK) return status;
-    decoder->info.width = decoder->info.source_width = first.canvas_width;
-    decoder->info.height = decoder->info.source_height = first.canvas_height;
     decoder->info.orientation = first.orientation == 0 ? 1 : first.orientation;
-    return GIC_OK;
+    decoder->info.mode = first.has_alpha ? GIC_MODE_ALPHA : GIC_MODE_RGB;
+    return gic_set_size(decoder, first.canvas_width, first.canvas_height, first.has_alpha ? 4 : 3, message);
 }
 
 gic_status gic_webp_read(gic_decoder *decoder, uint8_t *pixels, gic_message *message) {
@@ -108,10 +107,11 @@ gic_status gic_webp_read(gic_decoder *decoder, uint8_t *pixels, gic_message *mes
     if (!WebPInitDecoderConfig(&config)) {
         return gic_fail(message, GIC_UNSUPPORTED, "libwebp's version differs from the one compiled against");
     }
-    const size_t stride = (size_t)first.canvas_width * 3, size = stride * (size_t)first.canvas_height;
+    const size_t channels = (size_t)decoder->info.channels;
+    const size_t stride = (size_t)first.canvas_width * channels, size = stride * (size_t)first.canvas_height;
     if (first.width != first.canvas_width || first.height != first.canvas_height) memset(pixels, 0, size);
-    const size_t start = stride * (size_t)first.y + (size_t)first.x * 3;
-    config.output.colorspace = MODE_RGB;
+    const size_t start = stride * (size_t)first.y + (size_t)first.x * channels;
+    config.output.colorspace = channels == 4 ? MODE_RGBA : MODE_RGB;
     config.output.is_external_memory = 1;
     config.output.u.RGBA.rgba = pixels + start;
     config.output.u.RGBA.stride = (int)stride;

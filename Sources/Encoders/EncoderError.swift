@@ -6,8 +6,6 @@ public enum EncoderError: Error, Equatable, Sendable {
     case anotherImageSize(folder: String, expected: Int, got: String)
     /// The model reads images alone.
     case noText(folder: String)
-    /// There are no tokenizer files beside a model that reads text.
-    case noTokenizer(folder: String, expected: String)
     /// Embeddings came out as NaN or infinity.
     case notFinite(source: String, reason: String)
 }
@@ -22,8 +20,6 @@ extension EncoderError: CustomStringConvertible, LocalizedError {
                 + "preprocessor_config.json and config.json of one model?"
         case .noText(let folder):
             "'\(folder)' holds an encoder of images alone; texts need a model with a text encoder, such as CLIP"
-        case .noTokenizer(let folder, let expected):
-            "'\(folder)' has no tokenizer: \(expected) expected in it"
         case .notFinite(let source, let reason):
             "the embeddings of \(source) are not finite: \(reason)"
         }

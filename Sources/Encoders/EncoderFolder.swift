@@ -21,8 +21,9 @@ public enum EncoderFolder {
         variant: String? = nil
     ) throws -> OpenEncoder {
         let folder = try ModelFolder(path)
-        return try families.family(of: folder).open(
-            folder, EncoderLoading(dtype: dtype, device: device, memory: memory, variant: variant))
+        let family = try families.family(of: folder)
+        return try family.open(
+            folder, family.weights(folder, variant), WeightLoading(dtype: dtype, device: device, memory: memory))
     }
 
     /// The identity of the model in a folder, without opening it.
@@ -44,28 +45,12 @@ public enum EncoderFolder {
     }
 }
 
-/// How weights are taken into memory.
-public struct EncoderLoading: Sendable {
-    public let dtype: DType?
-    public let device: Device
-    public let memory: WeightMemory
-    /// Of the weight files, as `fp16`.
-    public let variant: String?
-
-    public init(dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped, variant: String? = nil) {
-        self.dtype = dtype
-        self.device = device
-        self.memory = memory
-        self.variant = variant
-    }
-}
-
 /// A family of encoders: what recognises its folders and opens them.
 public struct EncoderFamily: ModelFamily {
     public let name: String
     private let recognise: @Sendable (ModelFolder) throws -> Bool
     let weights: @Sendable (ModelFolder, _ variant: String?) throws -> WeightFiles
-    let open: @Sendable (ModelFolder, EncoderLoading) throws -> OpenEncoder
+    let open: @Sendable (ModelFolder, WeightFiles, WeightLoading) throws -> OpenEncoder
 
     /// - Parameters:
     ///   - recognises: told by `model_type` and names of files.
@@ -74,7 +59,7 @@ public struct EncoderFamily: ModelFamily {
     public init(
         name: String, recognises: @escaping @Sendable (ModelFolder) throws -> Bool,
         weights: @escaping @Sendable (ModelFolder, _ variant: String?) throws -> WeightFiles,
-        open: @escaping @Sendable (ModelFolder, EncoderLoading) throws -> OpenEncoder
+        open: @escaping @Sendable (ModelFolder, WeightFiles, WeightLoading) throws -> OpenEncoder
     ) {
         self.name = name
         recognise = recognises
@@ -96,7 +81,7 @@ public struct OpenEncoder {
     public let notes: [String]
 
     private let weights: WeightFiles
-    private let openTokenizer: () throws -> any EncoderTokenizer
+    private let openTokenizer: () throws -> any TextTokenizer
     private let writeConfiguration: (String) throws -> Void
 
     /// - Parameters:
@@ -106,7 +91,7 @@ public struct OpenEncoder {
     ///   - writeConfiguration: writes the files that describe the architecture, as Hugging Face names them, into a folder.
     public init(
         folder: ModelFolder, image: any ImageEncoder, text: (any TextEncoder)?, preprocessing: ImagePreprocessing,
-        weights: WeightFiles, notes: [String] = [], tokenizer: @escaping () throws -> any EncoderTokenizer,
+        weights: WeightFiles, notes: [String] = [], tokenizer: @escaping () throws -> any TextTokenizer,
         writeConfiguration: @escaping (_ folder: String) throws -> Void
     ) throws {
         self.folder = folder
@@ -147,19 +132,12 @@ public struct OpenEncoder {
     }
 }
 
-/// A tokenizer as encoders need it: fixed rows of ids.
-public protocol EncoderTokenizer: Sendable {
-    /// Texts as rows of `contextLength` ids, cut and filled up as the model expects.
-    /// - Returns: the ids row by row, and the rows that were cut.
-    func rows(_ texts: [String], contextLength: Int) throws -> (ids: [Int], truncatedRows: [Int])
-}
-
 /// Texts to embeddings: the frozen side `h` of an alignment.
 public struct TextReader {
     public let encoder: any TextEncoder
-    private let tokenizer: any EncoderTokenizer
+    private let tokenizer: any TextTokenizer
 
-    public init(encoder: any TextEncoder, tokenizer: any EncoderTokenizer) {
+    public init(encoder: any TextEncoder, tokenizer: any TextTokenizer) {
         self.encoder = encoder
         self.tokenizer = tokenizer
     }
@@ -169,7 +147,7 @@ public struct TextReader {
     /// Texts as token ids int64 `[N, T]`, cut to the context when they are longer.
     /// - Returns: the ids and the rows that were cut.
     public func tokens(_ texts: [String]) throws -> (ids: Tensor, truncatedRows: [Int]) {
-        let rows = try tokenizer.rows(texts, contextLength: contextLength)
+        let rows = try tokenizer.encode(texts, contextLength: contextLength, truncation: .truncate)
         return (Tensor(rows.ids, shape: [texts.count, contextLength]), rows.truncatedRows)
     }
 

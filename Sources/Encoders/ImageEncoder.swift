@@ -16,6 +16,8 @@ public protocol ImageEncoder: Module {
     var imageLayerCount: Int { get }
     /// `D`, the width of `imageStates`.
     var imageStateSize: Int { get }
+    /// `T`, the positions of `imageStates`.
+    var imageStateCount: Int { get }
 
     /// Preprocessed pixels `[B, 3, S, S]` to embeddings `[B, E]`, not normalised.
     func imageFeatures(_ pixels: Tensor) -> Tensor
@@ -59,7 +61,7 @@ extension ImageEncoder {
     public var device: Device { namedParameters().first?.tensor.device ?? .cpu }
 
     /// A layer number in 0 ... `imageLayerCount`.
-    func layerNumber(_ layer: Int) -> Int {
+    public func layerNumber(_ layer: Int) -> Int {
         let number = layer < 0 ? imageLayerCount + 1 + layer : layer
         precondition(
             (0...imageLayerCount).contains(number), "layer \(layer) of an image tower with \(imageLayerCount) layers")

@@ -7,6 +7,8 @@ public enum FileError: Error, Equatable, Sendable {
     case notRegularFile(path: String, got: String)
     /// The file stands for another one: a git-lfs pointer, a web page that a download saved.
     case placeholder(path: String, what: String, advice: String)
+    /// More bytes than are read at once.
+    case tooLarge(path: String, bytes: Int, limit: Int)
     case notUTF8(path: String, line: Int)
     case outOfSpace(path: String, needed: Int)
     case failed(path: String, operation: String, reason: String)
@@ -31,6 +33,8 @@ extension FileError: CustomStringConvertible, LocalizedError {
             "'\(path)' is \(got); expected a regular file"
         case .placeholder(let path, let what, let advice):
             "'\(path)' is \(what), not the file itself; \(advice)"
+        case .tooLarge(let path, let bytes, let limit):
+            "'\(path)' has \(bytes) bytes; files above \(limit) are not read"
         case .notUTF8(let path, let line):
             "'\(path)' line \(line) is not UTF-8; save the file in that encoding"
         case .outOfSpace(let path, let needed):

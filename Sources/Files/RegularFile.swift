@@ -26,10 +26,12 @@ package enum RegularFile {
     }
 
     /// The whole file.
+    /// - Parameter limit: a larger file is refused before it is read.
     /// - Throws: ``FileError``.
-    package static func bytes(_ path: String) throws(FileError) -> [UInt8] {
+    package static func bytes(_ path: String, atMost limit: Int = .max) throws(FileError) -> [UInt8] {
         let (descriptor, size) = try open(path)
         defer { close(descriptor) }
+        guard size <= limit else { throw .tooLarge(path: path, bytes: size, limit: limit) }
         var failure: FileError?
         let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
             while count < size {

@@ -49,7 +49,7 @@ public enum ImageEncoder {
         let status = encode(&bytes, &count, &message)
         defer { gic_free(bytes) }
         guard status == GIC_OK, let bytes else {
-            throw imageError(status, message, image: "encoded image", maximumPixels: 0)
+            throw imageError(status, message, image: "encoded image", limits: .standard)
         }
         return Array(UnsafeBufferPointer(start: bytes, count: count))
     }

@@ -12,8 +12,12 @@ public enum ImageError: Error, Equatable, Sendable {
     case truncated(image: String, detail: String)
     /// The bytes contradict their format.
     case corrupt(image: String, detail: String)
-    /// Another format than JPEG, PNG or WebP, or a variant that is not decoded.
+    /// Another format than those of `ImageFormat`, or a variant that is not decoded.
     case unsupported(image: String, detail: String)
+    /// The library that decodes this format is not there; `detail` names the package.
+    case noDecoder(image: String, detail: String)
+    /// The file stands for another one: a git-lfs pointer, a web page that a download saved.
+    case placeholder(image: String, what: String, advice: String)
     /// The header declares more pixels than the limit; nothing was allocated.
     case tooLarge(image: String, detail: String, maximumPixels: Int)
     /// The header declares no rows or no columns.
@@ -22,7 +26,7 @@ public enum ImageError: Error, Equatable, Sendable {
     case outOfMemory(image: String, detail: String)
     /// A size, quality or buffer of the caller's that cannot be served.
     case invalidRequest(what: String, expected: String, got: String)
-    /// A `preprocessor_config.json` (or a value made in code) that cannot be followed exactly.
+    /// Preprocessing, from a file or made in code, that cannot be followed exactly.
     case invalidConfiguration(file: String, key: String, expected: String, got: String)
 }
 
@@ -32,16 +36,20 @@ extension ImageError: CustomStringConvertible, LocalizedError {
         case .unreadable(let image, let reason):
             "image '\(image)' cannot be read: \(reason)"
         case .empty(let image):
-            "image '\(image)' is empty: expected a JPEG, PNG or WebP file, got 0 bytes"
+            "image '\(image)' is empty: expected a file of \(ImageFormat.list), got 0 bytes"
         case .truncated(let image, let detail):
             "image '\(image)' is truncated: \(detail). Fetch or copy the file again"
         case .corrupt(let image, let detail):
             "image '\(image)' is corrupt: \(detail). Fetch or copy the file again"
         case .unsupported(let image, let detail):
-            "image '\(image)' is not supported: \(detail); expected JPEG, PNG or WebP. Convert it first"
+            "image '\(image)' is not supported: \(detail); expected \(ImageFormat.list). Convert it first"
+        case .noDecoder(let image, let detail):
+            "image '\(image)' cannot be decoded: \(detail)"
+        case .placeholder(let image, let what, let advice):
+            "image '\(image)' is \(what), not the image itself; \(advice)"
         case .tooLarge(let image, let detail, let maximumPixels):
-            "image '\(image)' is too large: \(detail), the limit is \(maximumPixels) pixels "
-                + "(ImageDecodingOptions.maximumPixels)"
+            "image '\(image)' is too large: \(detail), the limit is \(maximumPixels) pixels; raise it "
+                + "with --max-pixels if you trust the file"
         case .zeroDimension(let image, let detail):
             "image '\(image)' has no pixels: \(detail)"
         case .outOfMemory(let image, let detail):
@@ -49,7 +57,7 @@ extension ImageError: CustomStringConvertible, LocalizedError {
         case .invalidRequest(let what, let expected, let got):
             "\(what): expected \(expected), got \(got)"
         case .invalidConfiguration(let file, let key, let expected, let got):
-            "'\(file)': key '\(key)': expected \(expected), got \(got)"
+            "\(file): '\(key)' is \(got), expected \(expected)"
         }
     }
 

@@ -34,8 +34,8 @@ extension ImagePreprocessing {
     public func preprocess(
         _ bytes: UnsafeRawBufferPointer, name: String, into output: UnsafeMutableBufferPointer<Float>
     ) throws -> PreprocessingTimes {
-        try decoded(bytes, name: name, outputCount: output.count) { plan, pixels, times in
-            try plan.run(pixels, tables: lookupTables, into: output, times: &times)
+        try decoded(bytes, name: name, outputCount: output.count) { plan, source, times in
+            try plan.run(source, tables: lookupTables, into: output, times: &times)
         }
     }
 
@@ -46,8 +46,8 @@ extension ImagePreprocessing {
     public func crop(
         _ bytes: UnsafeRawBufferPointer, name: String, into output: UnsafeMutableBufferPointer<UInt8>
     ) throws {
-        _ = try decoded(bytes, name: name, outputCount: output.count) { plan, pixels, _ in
-            try plan.crop(pixels, into: output)
+        _ = try decoded(bytes, name: name, outputCount: output.count) { plan, source, _ in
+            try plan.crop(source, into: output)
         }
     }
 
@@ -68,40 +68,46 @@ extension ImagePreprocessing {
     /// Decodes as much of an image as its crop looks at, upright.
     private func decoded(
         _ bytes: UnsafeRawBufferPointer, name: String, outputCount: Int,
-        _ body: (Plan, UnsafePointer<UInt8>, inout PreprocessingTimes) throws -> Void
+        _ body: (Plan, Source, inout PreprocessingTimes) throws -> Void
     ) throws -> PreprocessingTimes {
         let clock = ContinuousClock()
         let start = clock.now
-        let session = try DecodingSession(bytes, name: name, maximumPixels: maximumPixels)
-        let turn = orientation == .apply ? session.info.orientation : 1
+        let session = try DecodingSession(bytes, name: name, limits: limits)
+        let turn = session.turn(orientation)
         let upright = turn >= 5 ? session.size.transposed : session.size
         let target = resizedSize(of: upright)
-        if case .reduced(let ratio) = decodeScale {
+        if let ratio = decodeScale.ratio {
             let least = ImageSize(width: scaled(target.width, ratio), height: scaled(target.height, ratio))
             session.reduce(toAtLeast: turn >= 5 ? least.transposed : least)
         }
-        let stored = session.size
-        let source = turn >= 5 ? stored.transposed : stored
-        let plan = try Plan(self, source: source, target: target, outputCount: outputCount)
-
-        let count = stored.width * stored.height * 3
-        let pixels = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: count)
-        defer { pixels.deallocate() }
+        let size = turn >= 5 ? session.size.transposed : session.size
+        let colours = try storedColours(of: session, resizes: size != target, name: name)
+        let plan = try Plan(
+            self, filter: colours == .indexed ? .nearest : filter, source: size, target: target,
+            outputCount: outputCount)
+        if turn <= 1, let window = plan.window { session.setWindow(window) }
+        let pixels = try session.pixels(
+            turn: turn, transparency: transparency, keepsFour: colours == .alpha || colours == .inks)
         var times = PreprocessingTimes()
-        if turn <= 1 {
-            if let window = plan.window { session.setWindow(window) }
-            try session.read(into: pixels)
-            times.decode = clock.now - start
-            try body(plan, pixels.baseAddress!, &times)
-        } else {
-            try session.read(into: pixels)
-            let turned = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: count)
-            defer { turned.deallocate() }
-            gic_orient(pixels.baseAddress, Int32(stored.width), Int32(stored.height), turn, turned.baseAddress)
-            times.decode = clock.now - start
-            try body(plan, turned.baseAddress!, &times)
-        }
+        times.decode = clock.now - start
+        try body(plan, Source(pixels.start, size: size, colours: colours), &times)
         return times
+    }
+
+    /// What is resized: RGB, but under ``Transparency/openCLIP`` what the file stores.
+    private func storedColours(of session: DecodingSession, resizes: Bool, name: String) throws -> Source.Colours {
+        guard transparency == .openCLIP, resizes else { return .rgb }
+        switch session.info.mode {
+        case GIC_MODE_INDEXED: return .indexed
+        case GIC_MODE_ALPHA: return .alpha
+        case GIC_MODE_CMYK: return .inks
+        case GIC_MODE_OTHER:
+            throw ImageError.unsupported(
+                image: name,
+                detail: "open_clip resizes grey of more than 8 bits (and a palette with alpha) before it becomes RGB, "
+                    + "which is not implemented; with transparency 'drop' or 'white' it is read")
+        default: return .rgb
+        }
     }
 
     @discardableResult
@@ -111,25 +117,29 @@ extension ImagePreprocessing {
         try bytes.withUnsafeBytes { try preprocess($0, name: name, into: output) }
     }
 
-    /// The same for an image already decoded; `orientation`, `decodeScale` and `maximumPixels` have no say here.
+    /// The same for an image already decoded; `orientation`, `transparency`, `decodeScale` and `limits` have no say here.
     @discardableResult
     public func preprocess(_ image: RGBImage, into output: UnsafeMutableBufferPointer<Float>) throws
         -> PreprocessingTimes
     {
         let plan = try Plan(
-            self, source: image.size, target: resizedSize(of: image.size), outputCount: output.count)
+            self, filter: filter, source: image.size, target: resizedSize(of: image.size), outputCount: output.count)
         var times = PreprocessingTimes()
         try image.pixels.withUnsafeBufferPointer {
-            try plan.run($0.baseAddress!, tables: lookupTables, into: output, times: &times)
+            try plan.run(
+                Source($0.baseAddress!, size: image.size, colours: .rgb), tables: lookupTables, into: output,
+                times: &times)
         }
         return times
     }
 
     /// Decode and preprocess into a new array `[3, H, W]`.
     public func tensor(_ bytes: [UInt8], name: String) throws -> (values: [Float], size: ImageSize) {
-        let header = try bytes.withUnsafeBytes { try ImageHeader($0, name: name, maximumPixels: maximumPixels) }
-        let turned = orientation == .apply && header.orientation >= 5
-        let size = outputSize(for: turned ? header.storedSize.transposed : header.storedSize)
+        let upright = try bytes.withUnsafeBytes { bytes in
+            let session = try DecodingSession(bytes, name: name, limits: limits)
+            return session.turn(orientation) >= 5 ? session.size.transposed : session.size
+        }
+        let size = outputSize(for: upright)
         try checkOutput(size)
         let count = 3 * size.width * size.height
         let values = try [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
@@ -169,11 +179,41 @@ extension ImageSize {
     var transposed: ImageSize { ImageSize(width: height, height: width) }
 }
 
-extension DecodingSession {
-    func setWindow(_ window: PixelRectangle) {
-        setWindow(
-            left: Int32(window.left), top: Int32(window.top), right: Int32(window.left + window.width),
-            bottom: Int32(window.top + window.height))
+/// Upright pixels before the resize.
+private struct Source {
+    enum Colours {
+        case rgb
+        /// RGB that a palette's indices stand for.
+        case indexed
+        /// Four channels, the last one alpha.
+        case alpha
+        /// Four channels of ink.
+        case inks
+    }
+
+    let pixels: UnsafePointer<UInt8>
+    let size: ImageSize
+    let colours: Colours
+
+    init(_ pixels: UnsafePointer<UInt8>, size: ImageSize, colours: Colours) {
+        self.pixels = pixels
+        self.size = size
+        self.colours = colours
+    }
+
+    /// Resizes to RGB.
+    func resized(_ request: gic_resample_request, into target: UnsafeMutablePointer<UInt8>) throws {
+        guard colours == .alpha || colours == .inks else { return try resample(request, pixels, into: target) }
+        // Channels do not mix in a resize: four of them are two images of three.
+        let mode = colours == .inks ? GIC_MODE_CMYK : GIC_MODE_ALPHA
+        let count = size.width * size.height, part = Int(request.width) * Int(request.height)
+        let colour = try PixelBuffer(count: 3 * count, image: "resize")
+        let fourth = try PixelBuffer(count: 3 * count, image: "resize")
+        gic_split(pixels, count, mode, colour.start, fourth.start)
+        let resizedFourth = try PixelBuffer(count: 3 * part, image: "resize")
+        try resample(request, colour.start, into: target)
+        try resample(request, fourth.start, into: resizedFourth.start)
+        gic_join(target, resizedFourth.start, part, mode, target)
     }
 }
 
@@ -188,7 +228,9 @@ private struct Plan {
     /// The source pixels that are read.
     let window: PixelRectangle?
 
-    init(_ settings: ImagePreprocessing, source: ImageSize, target: ImageSize, outputCount: Int) throws {
+    init(
+        _ settings: ImagePreprocessing, filter: ResampleFilter, source: ImageSize, target: ImageSize, outputCount: Int
+    ) throws {
         output = settings.crop ?? target
         try checkOutput(output)
         guard outputCount == 3 * output.width * output.height else {
@@ -202,7 +244,7 @@ private struct Plan {
         top = down.padding
         part = PixelRectangle(
             left: across.offset, top: down.offset, width: across.count, height: down.count)
-        request = try resampleRequest(from: source, to: target, filter: settings.filter, part: part)
+        request = try resampleRequest(from: source, to: target, filter: filter, part: part)
         var request = request
         var bounds: (Int32, Int32, Int32, Int32) = (0, 0, 0, 0)
         let status = gic_resample_window(&request, &bounds.0, &bounds.1, &bounds.2, &bounds.3)
@@ -227,14 +269,13 @@ private struct Plan {
     }
 
     func run(
-        _ pixels: UnsafePointer<UInt8>, tables: [Float], into planes: UnsafeMutableBufferPointer<Float>,
+        _ source: Source, tables: [Float], into planes: UnsafeMutableBufferPointer<Float>,
         times: inout PreprocessingTimes
     ) throws {
         let clock = ContinuousClock()
         let start = clock.now
-        let resized = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: part.width * part.height * 3)
-        defer { resized.deallocate() }
-        try resample(request, pixels, into: resized.baseAddress!)
+        let resized = try PixelBuffer(count: part.width * part.height * 3, image: "resize")
+        try source.resized(request, into: resized.start)
         let between = clock.now
         times.resize = between - start
         if isPadded {
@@ -245,7 +286,7 @@ private struct Plan {
             }
         }
         gic_planar_lookup(
-            resized.baseAddress, Int32(part.width), Int32(part.height), tables, planes.baseAddress, Int32(output.width),
+            resized.start, Int32(part.width), Int32(part.height), tables, planes.baseAddress, Int32(output.width),
             Int32(output.height), Int32(left), Int32(top))
         times.normalize = clock.now - between
     }
@@ -253,15 +294,14 @@ private struct Plan {
     private var isPadded: Bool { part.width != output.width || part.height != output.height }
 
     /// The resized and cropped pixels, `[H, W, 3]`; padding is 0, as it is before it is normalised.
-    func crop(_ pixels: UnsafePointer<UInt8>, into cropped: UnsafeMutableBufferPointer<UInt8>) throws {
-        guard isPadded else { return try resample(request, pixels, into: cropped.baseAddress!) }
-        let resized = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: part.width * part.height * 3)
-        defer { resized.deallocate() }
-        try resample(request, pixels, into: resized.baseAddress!)
+    func crop(_ source: Source, into cropped: UnsafeMutableBufferPointer<UInt8>) throws {
+        guard isPadded else { return try source.resized(request, into: cropped.baseAddress!) }
+        let resized = try PixelBuffer(count: part.width * part.height * 3, image: "resize")
+        try source.resized(request, into: resized.start)
         cropped.update(repeating: 0)
         for row in 0..<part.height {
             let target = cropped.baseAddress! + ((top + row) * output.width + left) * 3
-            target.update(from: resized.baseAddress! + row * part.width * 3, count: part.width * 3)
+            target.update(from: resized.start + row * part.width * 3, count: part.width * 3)
         }
     }
 }

@@ -1,6 +1,8 @@
-// `preprocessor_config.json` of a Hugging Face CLIP folder.
+// The image processor of a Hugging Face CLIP folder: `preprocessor_config.json`, or `processor_config.json` with it inside,
+// as transformers 5 saves it. What each value means was found by running transformers 5.24's `CLIPImageProcessor`.
 
-import Foundation
+import Files
+import StrictJSON
 
 extension ImagePreprocessing {
     /// Image processors whose defaults and steps are these.
@@ -10,214 +12,160 @@ extension ImagePreprocessing {
 
     /// Keys without influence on the pixels of one image. RGB conversion always happens here, whatever
     /// `do_convert_rgb` says: without it a grey image would have one channel, which no CLIP takes.
-    static let keysWithoutEffect: Set<String> = [
-        "processor_class", "_processor_class", "_valid_processor_keys", "auto_map", "do_convert_rgb", "device",
-        "disable_grouping", "return_tensors", "input_data_format", "image_seq_length", "default_to_square",
+    static let keysWithoutEffect = [
+        "processor_class", "_processor_class", "_valid_processor_keys", "_auto_class", "auto_map", "do_convert_rgb",
+        "device", "disable_grouping", "return_tensors", "input_data_format", "image_seq_length",
     ]
 
-    /// Reads `preprocessor_config.json`, taking CLIP's defaults for absent keys as transformers does.
+    /// Keys that are followed, or refused where they ask for what is not implemented.
+    static let understoodKeys = [
+        "do_resize", "size", "resample", "default_to_square", "use_square_size", "do_center_crop", "crop_size",
+        "do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std", "do_pad", "pad_size", "data_format",
+        "image_processor_type", "feature_extractor_type",
+    ]
+
+    /// Reads a model folder's image processor, with transformers' precedence: the one inside `processor_config.json`,
+    /// then `preprocessor_config.json`.
+    /// - Returns: the settings and the file that they come from; nil when the folder has neither.
+    /// - Throws: as ``init(preprocessorConfig:file:)``.
+    public static func inFolder(_ folder: String) throws -> (settings: ImagePreprocessing, file: String)? {
+        let outer = "\(folder)/processor_config.json", own = "\(folder)/preprocessor_config.json"
+        if FileSystem.exists(outer), let nested = try JSONFile(outer).object("image_processor") {
+            return (try ImagePreprocessing(nested), outer)
+        }
+        return FileSystem.exists(own) ? (try ImagePreprocessing(JSONFile(own)), own) : nil
+    }
+
+    /// Reads the content of a `preprocessor_config.json`, taking CLIP's defaults for absent keys as transformers does.
+    /// `null` is no absent key: a step that is `null` is not done, and a value that is `null` must not be needed.
     ///
-    /// Integer `size` means the shortest edge, integer `crop_size` a square (files of early transformers).
+    /// An integer `size` means the shortest edge, a square with `default_to_square`; an integer `crop_size` a square;
+    /// lists are height and width.
     /// - Parameter file: names the source in errors.
-    /// - Throws: `ImageError.invalidConfiguration` for keys or values that would not be followed exactly.
+    /// - Throws: `JSONFileError`, `ImageError.invalidConfiguration` for keys or values that would not be followed
+    ///   exactly.
     public init(preprocessorConfig json: [UInt8], file: String) throws {
-        let parsed: JSONValue
-        do {
-            parsed = try JSONDecoder().decode(JSONValue.self, from: Foundation.Data(json))
-        } catch {
-            throw ImageError.invalidConfiguration(file: file, key: "", expected: "valid JSON", got: "\(error)")
-        }
-        guard case .object(let fields) = parsed else {
-            throw ImageError.invalidConfiguration(file: file, key: "", expected: "a JSON object", got: parsed.summary)
-        }
-        let reader = ConfigReader(fields: fields, file: file)
-        try reader.checkKeys()
-
-        let resizes = try reader.flag("do_resize", default: true)
-        let square = try reader.flag("use_square_size", default: false)
-        var resize = Resize.none
-        if resizes {
-            resize = try reader.resize() ?? .shortestEdge(224)
-            if square, case .shortestEdge(let side) = resize { resize = .exact(ImageSize(width: side, height: side)) }
-        }
-        let crops = try reader.flag("do_center_crop", default: true)
-        let rescales = try reader.flag("do_rescale", default: true)
-        let normalizes = try reader.flag("do_normalize", default: true)
-        self.resize = resize
-        filter = try reader.filter() ?? .bicubic
-        crop = crops ? try reader.cropSize() ?? ImageSize(width: 224, height: 224) : nil
-        cropRounding = .transformers
-        rescaleFactor = rescales ? try reader.number("rescale_factor") ?? 1.0 / 255.0 : nil
-        mean = normalizes ? try reader.channels("image_mean") ?? Self.clipMean : nil
-        std = normalizes ? try reader.channels("image_std") ?? Self.clipDeviation : nil
-        orientation = .apply
-        decodeScale = .full
-        maximumPixels = ImageDecodingOptions().maximumPixels
-        try validate(file: file)
+        try self.init(JSONFile(json, path: file))
     }
 
-    /// Reads a model folder's `preprocessor_config.json`.
+    /// Reads a `preprocessor_config.json`, or a `processor_config.json` with an image processor inside.
     public init(preprocessorConfigFile path: String) throws {
-        try self.init(preprocessorConfig: readImageFile(path), file: path)
+        let file = try JSONFile(path)
+        try self.init(file.object("image_processor") ?? file)
     }
-}
 
-private enum JSONValue: Decodable {
-    case null
-    case bool(Bool)
-    case number(Double)
-    case string(String)
-    case array([JSONValue])
-    case object([String: JSONValue])
-
-    init(from decoder: any Decoder) throws {
-        if let keyed = try? decoder.container(keyedBy: AnyKey.self) {
-            var fields: [String: JSONValue] = [:]
-            for key in keyed.allKeys { fields[key.stringValue] = try keyed.decode(JSONValue.self, forKey: key) }
-            self = .object(fields)
-        } else if var list = try? decoder.unkeyedContainer() {
-            var values: [JSONValue] = []
-            while !list.isAtEnd { values.append(try list.decode(JSONValue.self)) }
-            self = .array(values)
-        } else {
-            // Asking for each kind in turn is how `Decoder` tells them apart; the last one's error stands.
-            let single = try decoder.singleValueContainer()
-            if single.decodeNil() {
-                self = .null
-            } else if let value = try? single.decode(Bool.self) {
-                self = .bool(value)
-            } else if let value = try? single.decode(Double.self) {
-                self = .number(value)
-            } else {
-                self = .string(try single.decode(String.self))
+    private init(_ file: JSONFile) throws {
+        try Self.checkKeys(file)
+        func step(_ key: String) throws -> Bool {
+            file.value[key] == .null ? false : try file.bool(key) ?? true
+        }
+        /// A value that an enabled step needs: `null` takes the default away.
+        func needed<Value>(_ key: String, by step: String, _ value: Value?, default absent: Value) throws -> Value {
+            guard file.value[key] != .null else {
+                throw file.invalid(key, expected: "a value, which '\(step)' needs")
             }
+            return value ?? absent
         }
-    }
-
-    private struct AnyKey: CodingKey {
-        let stringValue: String
-        var intValue: Int? { nil }
-        init(stringValue: String) { self.stringValue = stringValue }
-        init?(intValue: Int) { nil }
-    }
-
-    /// For error messages.
-    var summary: String {
-        switch self {
-        case .null: "null"
-        case .bool(let value): "\(value)"
-        case .number(let value): Int(exactly: value).map(\.description) ?? "\(value)"
-        case .string(let value): "\"\(value)\""
-        case .array(let values): "[" + values.map(\.summary).joined(separator: ", ") + "]"
-        case .object(let fields):
-            "{" + fields.keys.sorted().map { "\"\($0)\": \(fields[$0]!.summary)" }.joined(separator: ", ") + "}"
+        resize = .none
+        filter = .bicubic
+        if try step("do_resize") {
+            resize = try needed("size", by: "do_resize", Self.resize(file), default: .shortestEdge(224))
+            filter = try needed("resample", by: "do_resize", Self.filter(file), default: .bicubic)
+            // KOSMOS-2's switch: its size stands for nothing then.
+            if try file.bool("use_square_size") ?? false { resize = .exact(ImageSize(width: 224, height: 224)) }
         }
-    }
-
-    var integer: Int? {
-        if case .number(let value) = self { return Int(exactly: value) }
-        return nil
-    }
-}
-
-private struct ConfigReader {
-    let fields: [String: JSONValue]
-    let file: String
-
-    func failure(_ key: String, expected: String, got: String) -> ImageError {
-        .invalidConfiguration(file: file, key: key, expected: expected, got: got)
-    }
-
-    /// `nil` for an absent key and for null, which transformers treats alike.
-    private func value(_ key: String) -> JSONValue? {
-        guard let value = fields[key] else { return nil }
-        if case .null = value { return nil }
-        return value
-    }
-
-    func checkKeys() throws {
-        let understood: Set<String> = [
-            "do_resize", "size", "resample", "do_center_crop", "crop_size", "do_rescale", "rescale_factor",
-            "do_normalize", "image_mean", "image_std", "image_processor_type", "feature_extractor_type", "do_pad",
-            "pad_size", "data_format", "use_square_size",
-        ]
-        let unknown = fields.keys.filter {
-            !understood.contains($0) && !ImagePreprocessing.keysWithoutEffect.contains($0)
+        crop = nil
+        if try step("do_center_crop") {
+            let standard = ImageSize(width: 224, height: 224)
+            crop = try needed("crop_size", by: "do_center_crop", Self.fixedSize(file, "crop_size"), default: standard)
         }
-        if let key = unknown.min() {
-            throw failure(key, expected: "a key of a CLIP image processor", got: fields[key]!.summary)
+        rescaleFactor = nil
+        if try step("do_rescale") {
+            rescaleFactor = try needed(
+                "rescale_factor", by: "do_rescale", file.double("rescale_factor"), default: 1.0 / 255.0)
+        }
+        (mean, std) = (nil, nil)
+        if try step("do_normalize") {
+            mean = try needed(
+                "image_mean", by: "do_normalize", Self.channels(file, "image_mean"), default: Self.clipMean)
+            std = try needed(
+                "image_std", by: "do_normalize", Self.channels(file, "image_std"), default: Self.clipDeviation)
+        }
+        cropRounding = .transformers
+        orientation = .exif
+        transparency = .white
+        decodeScale = .full
+        limits = .standard
+        try Self.checkPadding(file, output: outputSize)
+        try validate(file: file.path)
+    }
+
+    private static func checkKeys(_ file: JSONFile) throws {
+        let known = Set((understoodKeys + keysWithoutEffect).map { ExactString($0) })
+        for key in file.keys where !known.contains(ExactString(key)) {
+            throw file.invalid(
+                key, expected: "no such key: a CLIP image processor has none, and another's could change the pixels")
         }
         for key in ["image_processor_type", "feature_extractor_type"] {
-            guard let type = value(key) else { continue }
-            guard case .string(let name) = type, ImagePreprocessing.acceptedProcessors.contains(name) else {
-                throw failure(
-                    key, expected: ImagePreprocessing.acceptedProcessors.joined(separator: ", "), got: type.summary)
+            let names = acceptedProcessors.joined(separator: ", ")
+            _ = try file.value(key, expected: names) {
+                $0.string.flatMap { acceptedProcessors.contains($0) ? $0 : nil }
             }
         }
-        if let layout = value("data_format") {
-            guard case .string("channels_first") = layout else {
-                throw failure("data_format", expected: "\"channels_first\"", got: layout.summary)
-            }
+        _ = try file.value("data_format", expected: "\"channels_first\"") { $0.string == "channels_first" ? true : nil }
+    }
+
+    /// Padding comes last and to the right and below: nothing happens where the size is that of the output already.
+    private static func checkPadding(_ file: JSONFile, output: ImageSize?) throws {
+        guard try file.bool("do_pad") ?? false else { return }
+        guard let output else { throw file.invalid("do_pad", expected: "false, since sizes follow each image") }
+        let size = try fixedSize(file, "pad_size")
+        guard size == nil || size == output else {
+            throw file.invalid("pad_size", expected: "\(output), what cropping leaves; padding beyond it is not done")
         }
-        if try flag("do_pad", default: false) { throw failure("do_pad", expected: "false", got: "true") }
     }
 
-    func flag(_ key: String, default absent: Bool) throws -> Bool {
-        guard let value = value(key) else { return absent }
-        guard case .bool(let flag) = value else { throw failure(key, expected: "true or false", got: value.summary) }
-        return flag
-    }
-
-    func number(_ key: String) throws -> Double? {
-        guard let value = value(key) else { return nil }
-        guard case .number(let number) = value else { throw failure(key, expected: "a number", got: value.summary) }
-        return number
+    private static func filter(_ file: JSONFile) throws -> ResampleFilter? {
+        // transformers' two backends read names and fractions differently.
+        try file.value("resample", expected: "one of Pillow's filters, 0...5") {
+            $0.integer.flatMap(ResampleFilter.init(rawValue:))
+        }
     }
 
     /// A number for all channels, or a list with one for each.
-    func channels(_ key: String) throws -> [Double]? {
-        switch value(key) {
-        case nil: return nil
-        case .number(let number)?: return [number, number, number]
-        case .array(let values)?:
-            let numbers = values.compactMap { if case .number(let number) = $0 { number } else { nil } }
-            guard numbers.count == values.count, numbers.count == 3 else {
-                throw failure(key, expected: "3 numbers", got: JSONValue.array(values).summary)
+    private static func channels(_ file: JSONFile, _ key: String) throws -> [Double]? {
+        try file.value(key, expected: "3 numbers") { value in
+            if let one = value.double { return [one, one, one] }
+            let numbers = value.array?.compactMap(\.double)
+            return numbers?.count == 3 && value.array?.count == 3 ? numbers : nil
+        }
+    }
+
+    private static func resize(_ file: JSONFile) throws -> Resize? {
+        let square = try file.bool("default_to_square") ?? false
+        let expected = "a number, {shortest_edge} or {height, width}"
+        return try file.value("size", expected: expected) { value in
+            if let side = value.integer {
+                return square ? .exact(ImageSize(width: side, height: side)) : .shortestEdge(side)
             }
-            return numbers
-        case let other?: throw failure(key, expected: "3 numbers", got: other.summary)
+            if value.members?.count == 1, let side = value["shortest_edge"]?.integer { return .shortestEdge(side) }
+            return heightAndWidth(value).map(Resize.exact)
         }
     }
 
-    func filter() throws -> ResampleFilter? {
-        guard let value = value("resample") else { return nil }
-        guard let raw = value.integer, let filter = ResampleFilter(rawValue: raw) else {
-            throw failure("resample", expected: "one of Pillow's filters, 0...5", got: value.summary)
+    /// A size that has no edge to go by: a whole number stands for a square.
+    private static func fixedSize(_ file: JSONFile, _ key: String) throws -> ImageSize? {
+        try file.value(key, expected: "a number or {height, width}") { value in
+            value.integer.map { ImageSize(width: $0, height: $0) } ?? heightAndWidth(value)
         }
-        return filter
     }
 
-    func resize() throws -> ImagePreprocessing.Resize? {
-        guard let value = value("size") else { return nil }
-        if let side = value.integer { return .shortestEdge(side) }
-        if case .object(let keys) = value {
-            if keys.count == 1, let side = keys["shortest_edge"]?.integer { return .shortestEdge(side) }
-            if let size = Self.heightAndWidth(keys) { return .exact(size) }
-        }
-        throw failure("size", expected: "a number, {shortest_edge} or {height, width}", got: value.summary)
-    }
-
-    func cropSize() throws -> ImageSize? {
-        guard let value = value("crop_size") else { return nil }
-        if let side = value.integer { return ImageSize(width: side, height: side) }
-        if case .object(let keys) = value, let size = Self.heightAndWidth(keys) { return size }
-        throw failure("crop_size", expected: "a number or {height, width}", got: value.summary)
-    }
-
-    private static func heightAndWidth(_ keys: [String: JSONValue]) -> ImageSize? {
-        guard keys.count == 2, let height = keys["height"]?.integer, let width = keys["width"]?.integer else {
-            return nil
-        }
+    /// `[height, width]` or `{"height", "width"}`.
+    private static func heightAndWidth(_ value: JSONValue) -> ImageSize? {
+        let sides = value.array ?? [value["height"] ?? .null, value["width"] ?? .null]
+        guard sides.count == 2, value.array != nil || value.members?.count == 2, let height = sides[0].integer,
+            let width = sides[1].integer
+        else { return nil }
         return ImageSize(width: width, height: height)
     }
 }

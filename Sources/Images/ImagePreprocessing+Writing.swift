@@ -3,7 +3,8 @@ extension ImagePreprocessing {
     /// `CLIPImageProcessor` reads it.
     ///
     /// What that file cannot say is left out: how the crop is rounded (transformers rounds its own way, which moves the
-    /// crop of an odd margin by one pixel), the orientation, and reduced decoding.
+    /// crop of an odd margin by one pixel), the orientation, what becomes of transparency (white there), and reduced
+    /// decoding.
     public var huggingFaceJSON: String {
         func list(_ values: [Double]) -> String { "[" + values.map(\.description).joined(separator: ", ") + "]" }
         func size(_ size: ImageSize) -> String { #"{"height": \#(size.height), "width": \#(size.width)}"# }

@@ -25,12 +25,35 @@ public struct ImagePreprocessing: Sendable, Hashable, Codable {
     }
 
     /// At which scale JPEG files are decoded.
-    public enum DecodeScale: Sendable, Hashable, Codable {
+    public struct DecodeScale: Sendable, Hashable, Codable {
+        /// Of ``reduced(ratio:)``; nil for every pixel.
+        public let ratio: Double?
+
+        private init(checked ratio: Double?) { self.ratio = ratio }
+
         /// Every pixel of the file, as the reference.
-        case full
+        public static let full = DecodeScale(checked: nil)
+
         /// At the smallest of 1/1, 1/2, 1/4, 1/8 that keeps the decoded sides at least `ratio` times the resized ones.
-        /// Faster for large photos; it changes pixels. Ratio at least 1.
-        case reduced(ratio: Double)
+        /// Faster for large photos; it changes pixels.
+        /// - Throws: `ImageError.invalidRequest` unless `ratio` is a finite number of at least 1.
+        public static func reduced(ratio: Double) throws -> DecodeScale {
+            guard ratio.isFinite, ratio >= 1 else {
+                throw ImageError.invalidRequest(
+                    what: "ratio of a reduced decode", expected: "a finite number of at least 1", got: "\(ratio)")
+            }
+            return DecodeScale(checked: ratio)
+        }
+
+        public init(from decoder: any Decoder) throws {
+            let container = try decoder.singleValueContainer()
+            self = container.decodeNil() ? .full : try .reduced(ratio: container.decode(Double.self))
+        }
+
+        public func encode(to encoder: any Encoder) throws {
+            var container = encoder.singleValueContainer()
+            try container.encode(ratio)
+        }
     }
 
     public var resize: Resize
@@ -44,15 +67,17 @@ public struct ImagePreprocessing: Sendable, Hashable, Codable {
     public var mean: [Double]?
     public var std: [Double]?
     public var orientation: ImageDecodingOptions.Orientation
+    public var transparency: Transparency
     public var decodeScale: DecodeScale
-    public var maximumPixels: Int
+    /// No part of ``canonicalJSON``: a limit decides whether an image is read, never what comes out.
+    public var limits: ImageLimits
 
     /// - Throws: `ImageError.invalidConfiguration` for values that no image could be processed with.
     public init(
         resize: Resize, filter: ResampleFilter = .bicubic, crop: ImageSize?,
         cropRounding: CropRounding = .transformers, rescaleFactor: Double? = 1.0 / 255.0, mean: [Double]?,
-        std: [Double]?, orientation: ImageDecodingOptions.Orientation = .apply, decodeScale: DecodeScale = .full,
-        maximumPixels: Int = ImageDecodingOptions().maximumPixels
+        std: [Double]?, orientation: ImageDecodingOptions.Orientation = .exif, transparency: Transparency = .white,
+        decodeScale: DecodeScale = .full, limits: ImageLimits = .standard
     ) throws {
         self.resize = resize
         self.filter = filter
@@ -62,8 +87,9 @@ public struct ImagePreprocessing: Sendable, Hashable, Codable {
         self.mean = mean
         self.std = std
         self.orientation = orientation
+        self.transparency = transparency
         self.decodeScale = decodeScale
-        self.maximumPixels = maximumPixels
+        self.limits = limits
         try validate(file: "ImagePreprocessing")
     }
 
@@ -116,15 +142,12 @@ public struct ImagePreprocessing: Sendable, Hashable, Codable {
             case .shortestEdge(let side): #"{"shortest_edge":\#(side)}"#
             case .exact(let exact): size(exact)
             }
-        let scale =
-            switch decodeScale {
-            case .full: #""full""#
-            case .reduced(let ratio): #"{"reduced":\#(ratio)}"#
-            }
+        let scale = decodeScale.ratio.map { #"{"reduced":\#($0)}"# } ?? #""full""#
         return #"{"crop":\#(crop.map(size) ?? "null"),"crop_rounding":"\#(cropRounding.rawValue)","#
             + #""decode_scale":\#(scale),"image_mean":\#(list(mean)),"image_std":\#(list(std)),"#
             + #""orientation":"\#(orientation.rawValue)","resample":\#(filter.rawValue),"#
-            + #""rescale_factor":\#(rescaleFactor.map(\.description) ?? "null"),"size":\#(resizing),"version":1}"#
+            + #""rescale_factor":\#(rescaleFactor.map(\.description) ?? "null"),"size":\#(resizing),"#
+            + #""transparency":"\#(transparency.rawValue)","version":2}"#
     }
 }
 
@@ -165,9 +188,5 @@ extension ImagePreprocessing {
                 std.count == 3 && std.allSatisfy { Float($0).isNormal && $0 > 0 }, "image_std", "3 positive numbers",
                 "\(std)")
         }
-        if case .reduced(let ratio) = decodeScale {
-            try check(ratio.isFinite && ratio >= 1, "decode_scale", "a ratio of at least 1", "\(ratio)")
-        }
-        try check(maximumPixels > 0, "maximum_pixels", "a positive number", "\(maximumPixels)")
     }
 }

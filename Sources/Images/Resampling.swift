@@ -31,7 +31,7 @@ extension RGBImage {
     func resized(to target: ImageSize, filter: ResampleFilter, part: PixelRectangle, portable: Bool) throws -> RGBImage
     {
         let request = try resampleRequest(from: size, to: target, filter: filter, part: part, portable: portable)
-        let result = try withPixelArray(count: part.width * part.height * 3) { output in
+        let result = try withPixelArray(count: part.width * part.height * 3, image: "resize") { output in
             try resample(request, pixels, into: output.baseAddress!)
         }
         return RGBImage(checkedWidth: part.width, height: part.height, pixels: result)

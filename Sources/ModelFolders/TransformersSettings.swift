@@ -12,7 +12,8 @@ package enum TransformersSettings {
         // What Python returns.
         "return_dict", "output_hidden_states", "output_attentions", "output_scores", "return_dict_in_generate",
         // Labels and tasks.
-        "id2label", "label2id", "num_labels", "finetuning_task", "problem_type", "task_specific_params", "prefix",
+        "id2label", "label2id", "num_labels", "_num_labels", "finetuning_task", "problem_type", "task_specific_params",
+        "prefix",
         "language", "summary_type", "summary_use_proj", "summary_activation", "summary_proj_to_labels",
         "summary_first_dropout",
         // Initial weights, which a file replaces.

@@ -9,7 +9,7 @@ package struct JSONFile: Sendable {
     /// The file, for messages.
     package let path: String
     /// Keys of the objects above this one, each with a dot after it.
-    private let prefix: String
+    let prefix: String
     /// The object itself.
     package let value: JSONValue
 

@@ -47,7 +47,7 @@ public final class StableDiffusionGenerator: ImageGenerator {
 
     public var tokenLimit: Int { model.textEncoder.configuration.contextLength }
 
-    public func tokenCount(_ prompt: String) -> Int { model.tokenizer.tokens(prompt).count + 2 }
+    public func tokenCount(_ prompt: String) -> Int { model.tokenizer.encode(prompt).count + 2 }
 
     public func images(for requests: [ImageRequest], wide: Bool) throws -> [GeneratedImage] {
         let model = wide ? try widened() : model

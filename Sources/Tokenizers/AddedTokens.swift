@@ -1,36 +1,108 @@
-/// Tokens that are found in the text as a whole, before anything else splits it.
-struct AddedTokens: Sendable {
-    private let tokens: [(content: [UInt8], id: Int32)]
-    private var isFirstByte = [Bool](repeating: false, count: 256)
+/// A token that is found in the text as a whole, before anything else splits it.
+struct AddedToken: Sendable, Hashable {
+    let content: [UInt8]
+    /// White space before it is part of it.
+    var takesSpaceBefore = false
+    /// White space after it is part of it.
+    var takesSpaceAfter = false
+    /// It is found only where no letter, digit or underscore touches it.
+    var isSingleWord = false
+    /// It is looked for in the normalised text, itself normalised, instead of in the text as given.
+    var isNormalized = false
+}
 
-    init(_ tokens: [(content: [UInt8], id: Int32)]) {
-        // The longest wins where several match.
-        self.tokens = tokens.filter { !$0.content.isEmpty }.sorted { $0.content.count > $1.content.count }
-        for token in self.tokens { isFirstByte[Int(token.content[0])] = true }
+/// Finds added tokens in a text, as the `tokenizers` library does: the leftmost match counts, and the longest of those.
+struct AddedTokenMatcher: Sendable {
+    private struct Candidate {
+        let pattern: [UInt8]
+        let token: AddedToken
+        let id: Int32
+    }
+
+    /// By the first byte of the pattern, the longest first.
+    private var candidates = [[Candidate]](repeating: [], count: 256)
+    private let isEmpty: Bool
+
+    /// - Parameter tokens: what is looked for, which is the token's content or that content normalised.
+    init(_ tokens: [(pattern: [UInt8], token: AddedToken, id: Int32)]) {
+        isEmpty = tokens.allSatisfy(\.pattern.isEmpty)
+        for (pattern, token, id) in tokens.sorted(by: { $0.pattern.count > $1.pattern.count }) where !pattern.isEmpty {
+            candidates[Int(pattern[0])].append(Candidate(pattern: pattern, token: token, id: id))
+        }
     }
 
     /// Calls `piece` for the stretches between tokens and `token` for the tokens, in order.
     func split(
         _ text: UnsafeBufferPointer<UInt8>, piece: (UnsafeBufferPointer<UInt8>) -> Void, token: (Int32) -> Void
     ) {
+        guard !isEmpty else {
+            if !text.isEmpty { piece(text) }
+            return
+        }
         var start = 0
         var i = 0
         while i < text.count {
-            if isFirstByte[Int(text[i])], let match = match(text, at: i) {
-                if i > start { piece(UnsafeBufferPointer(rebasing: text[start..<i])) }
-                token(match.id)
-                i += match.content.count
-                start = i
-            } else {
+            guard let match = match(text, at: i) else {
                 i += 1
+                continue
             }
+            let first = i
+            // What a match covers is never looked at again, even where the match is turned down.
+            i += match.pattern.count
+            if match.token.isSingleWord, endsInWord(text[..<first]) || beginsWithWord(text[i...]) { continue }
+            let from = match.token.takesSpaceBefore ? max(start, startOfSpace(text, before: first)) : first
+            if start < from { piece(UnsafeBufferPointer(rebasing: text[start..<from])) }
+            token(match.id)
+            start = match.token.takesSpaceAfter ? endOfSpace(text, from: i) : i
         }
         if start < text.count { piece(UnsafeBufferPointer(rebasing: text[start...])) }
     }
 
-    private func match(_ text: UnsafeBufferPointer<UInt8>, at i: Int) -> (content: [UInt8], id: Int32)? {
-        tokens.first { token in
-            i + token.content.count <= text.count && text[i..<i + token.content.count].elementsEqual(token.content)
+    private func match(_ text: UnsafeBufferPointer<UInt8>, at i: Int) -> Candidate? {
+        candidates[Int(text[i])].first { candidate in
+            i + candidate.pattern.count <= text.count
+                && text[i..<i + candidate.pattern.count].elementsEqual(candidate.pattern)
         }
+    }
+
+    // MARK: Neighbours
+
+    private func endsInWord(_ text: Slice<UnsafeBufferPointer<UInt8>>) -> Bool {
+        guard let last = text.lastIndex(where: { $0 & 0xC0 != 0x80 }) else { return false }
+        return isWord(scalar(text, at: last))
+    }
+
+    private func beginsWithWord(_ text: Slice<UnsafeBufferPointer<UInt8>>) -> Bool {
+        text.isEmpty ? false : isWord(scalar(text, at: text.startIndex))
+    }
+
+    private func scalar(_ text: Slice<UnsafeBufferPointer<UInt8>>, at i: Int) -> Unicode.Scalar {
+        String(decoding: text[i...].prefix(4), as: UTF8.self).unicodeScalars.first!
+    }
+
+    /// `\w` of Rust's `regex` (UTS #18, annex C).
+    private func isWord(_ scalar: Unicode.Scalar) -> Bool {
+        let properties = scalar.properties
+        if properties.isAlphabetic || properties.isJoinControl { return true }
+        switch properties.generalCategory {
+        case .nonspacingMark, .spacingMark, .enclosingMark, .decimalNumber, .connectorPunctuation: return true
+        default: return false
+        }
+    }
+
+    private func startOfSpace(_ text: UnsafeBufferPointer<UInt8>, before end: Int) -> Int {
+        let scanner = TextScanner(text: text)
+        var start = end
+        while start > 0 {
+            var i = start - 1
+            while i > 0, text[i] & 0xC0 == 0x80 { i -= 1 }
+            guard scanner.character(at: i).kind == .space else { break }
+            start = i
+        }
+        return start
+    }
+
+    private func endOfSpace(_ text: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
+        start < text.count ? TextScanner(text: text).endOfRun(.space, from: start) : start
     }
 }

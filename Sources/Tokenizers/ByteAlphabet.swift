@@ -20,15 +20,13 @@ package enum ByteAlphabet {
     /// The token of a single byte, as UTF-8.
     package static func token(_ byte: UInt8) -> [UInt8] { Array(UTF8.encode(scalars[Int(byte)])!) }
 
-    /// The bytes that a token stands for; characters outside the alphabet (in added tokens) are their own UTF-8.
+    /// The bytes that a token stands for; one with any character outside the alphabet, as added tokens are, stands for
+    /// itself.
     static func bytes(ofToken token: [UInt8]) -> [UInt8] {
         var bytes: [UInt8] = []
         for scalar in String(decoding: token, as: UTF8.self).unicodeScalars {
-            if let byte = byteOfScalar[scalar.value] {
-                bytes.append(byte)
-            } else {
-                bytes.append(contentsOf: UTF8.encode(scalar)!)
-            }
+            guard let byte = byteOfScalar[scalar.value] else { return token }
+            bytes.append(byte)
         }
         return bytes
     }

@@ -1,3 +1,4 @@
+import Files
 import Synchronization
 
 /// Byte-level byte-pair encoding: words of bytes to token ids, by merge ranks (Sennrich et al. 2016).
@@ -5,7 +6,7 @@ import Synchronization
 /// Everything is keyed by bytes and integers; `String` equality (canonical equivalence) is never asked.
 final class BytePairEncoder: Sendable {
     /// Token of each id, in the byte alphabet, as UTF-8; nil for ids that are not used.
-    let tokens: [[UInt8]?]
+    private let tokens: [[UInt8]?]
     private let ids: [TokenBytes: Int32]
     private let byteIDs: [Int32]
     /// Ids of bytes that end a word; the same as `byteIDs` when the vocabulary marks no ends.
@@ -75,7 +76,15 @@ final class BytePairEncoder: Sendable {
     /// Tokens in the vocabulary.
     var count: Int { ids.count }
 
+    /// Ids lie below this.
+    var limit: Int { tokens.count }
+
     func id(of token: [UInt8]) -> Int32? { ids[TokenBytes(bytes: token)] }
+
+    func id(of token: ExactString) -> Int32? { id(of: Array(token.string.utf8)) }
+
+    /// The token of an id, in the byte alphabet; nil where the vocabulary has none.
+    func token(of id: Int) -> [UInt8]? { tokens.indices.contains(id) ? tokens[id] : nil }
 
     /// Runs `body` with the cache of words; when another thread has it, with a fresh one.
     func withCache<Result>(_ body: (inout WordCache) throws -> Result) rethrows -> Result {
@@ -144,14 +153,6 @@ final class BytePairEncoder: Sendable {
             output.append(symbols[i])
             i = next[i]
         }
-    }
-
-    /// The bytes that `id` stands for.
-    func bytes(of id: Int) throws(TokenizerError) -> [UInt8] {
-        guard tokens.indices.contains(id), let token = tokens[id] else {
-            throw .unknownID(id: id, vocabularySize: ids.count)
-        }
-        return ByteAlphabet.bytes(ofToken: token)
     }
 }
 

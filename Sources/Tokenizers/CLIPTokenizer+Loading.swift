@@ -1,3 +1,5 @@
+import Files
+import ModelFolders
 import StrictJSON
 
 extension CLIPTokenizer {
@@ -9,121 +11,152 @@ extension CLIPTokenizer {
         case zero
     }
 
-    /// Reads a Hugging Face folder: `tokenizer.json`, or `vocab.json` and `merges.txt`; special tokens from
-    /// `tokenizer_config.json` and `special_tokens_map.json` where they are.
-    /// - Throws: ``TokenizerError``. A pipeline in `tokenizer.json` that is not CLIP's is refused by name.
-    public init(
-        folder: String, cleaning: CLIPCleaning = .huggingFace, padding: Padding = .model
-    ) throws(TokenizerError) {
-        let files = try TokenizerFiles(folder: folder)
-        if let pipeline = files.pipeline { try Self.check(pipeline, of: files) }
-        let encoder = try BytePairEncoder(
-            path: files.path, vocabulary: files.vocabulary, merges: files.merges, endOfWord: Array("</w>".utf8))
+    private static let startOfText = "<|startoftext|>"
+    private static let endOfText = "<|endoftext|>"
 
-        func id(_ role: String, default content: String) throws(TokenizerError) -> (id: Int, content: [UInt8]) {
-            let named = try files.specialToken(role) ?? (files.path, content)
-            guard let id = encoder.id(of: Array(named.content.utf8)) else {
-                throw .unknownToken(path: named.path, role: role, token: named.content)
-            }
-            return (Int(id), Array(named.content.utf8))
+    /// Reads a Hugging Face folder: `tokenizer.json`, or `vocab.json` and `merges.txt`; added and special tokens from every
+    /// file that may hold some.
+    /// - Throws: ``TokenizerError``, `JSONFileError`, `FileError`. A setting that is not CLIP's is refused by name.
+    public init(folder: String, cleaning: CLIPCleaning = .huggingFace, padding: Padding = .model) throws {
+        try self.init(files: TokenizerFiles(ModelFolder(folder)), cleaning: cleaning, padding: padding)
+    }
+
+    /// - Parameter contextLength: nil is the folder's `model_max_length`, else 77.
+    init(
+        files: TokenizerFiles, cleaning: CLIPCleaning, padding: Padding, contextLength: Int? = nil
+    ) throws {
+        let declarations = try TokenDeclarations(
+            files,
+            defaults: [
+                "bos_token": Self.startOfText, "eos_token": Self.endOfText, "unk_token": Self.endOfText,
+                "pad_token": Self.endOfText,
+            ])
+        if cleaning == .huggingFace { try Self.checkSettings(files) }
+        let template = try files.whole.flatMap {
+            try Self.template(TokenizerPipeline($0, suffix: "</w>"), isGeneric: files.isGeneric)
         }
-        let start = try id("bos_token", default: "<|startoftext|>")
-        let end = try id("eos_token", default: "<|endoftext|>")
-        let pad = try id("pad_token", default: String(decoding: end.content, as: UTF8.self))
-        var added = files.addedTokens
-        // `transformers` makes the special tokens added tokens, found in the text as it stands.
-        for (id, content) in [start, end, pad] where !added.contains(where: { $0.content == content }) {
-            added.append(TokenizerFiles.AddedToken(content: content, id: id, normalized: false, special: true))
+        let vocabulary = try BytePairVocabulary(BytePairFiles(files), declarations, endOfWord: "</w>") {
+            $0.withUnsafeBufferPointer(cleaning.clean)
         }
+        let start: Int
+        let end: Int
+        if let template {
+            start = try vocabulary.id(of: template.start, "post_processor")
+            end = try vocabulary.id(of: template.end, "post_processor")
+        } else {
+            start = try vocabulary.id("bos_token", default: Self.startOfText)
+            end = try vocabulary.id("eos_token", default: Self.endOfText)
+        }
+        let pad = try vocabulary.id("pad_token")
+        let limit = cleaning == .huggingFace ? try files.contextLength() : nil
         self.init(
-            encoder: encoder, startID: start.id, endID: end.id, paddingID: padding == .zero ? 0 : pad.id,
-            cleaning: cleaning, contextLength: files.modelMaxLength ?? 77, addedTokens: added)
+            vocabulary, start: start, end: end, padding: padding == .zero ? 0 : pad ?? end, cleaning: cleaning,
+            contextLength: try contextLength ?? files.contextLength() ?? 77, limit: limit)
     }
 
     /// Reads OpenAI's merges (`bpe_simple_vocab_16e6.txt`, unpacked); ids are in the order of OpenAI's code: bytes,
     /// bytes that end a word, merges, start, end.
     /// - Parameter mergeLimit: the file has more merges than the model's vocabulary; 48,894 are used.
-    public init(
-        openAIMerges path: String, cleaning: CLIPCleaning = .openAI, mergeLimit: Int = 48_894
-    ) throws(TokenizerError) {
-        let merges = try TokenizerFiles.merges(lines: try TokenizerFiles.bytes(path), path: path, limit: mergeLimit)
+    /// - Throws: ``TokenizerError``, `FileError`.
+    public init(openAIMerges path: String, cleaning: CLIPCleaning = .openAI, mergeLimit: Int = 48_894) throws {
+        let merges = try BytePairFiles.openAIMerges(path, limit: mergeLimit)
         let bytes = ByteAlphabet.vocabularyOrder.map(ByteAlphabet.token)
-        var tokens = bytes + bytes.map { $0 + Array("</w>".utf8) }
-        tokens.append(contentsOf: merges.map { $0.left + $0.right })
-        let startID = tokens.count
-        let special = ["<|startoftext|>", "<|endoftext|>"].map { Array($0.utf8) }
-        tokens.append(contentsOf: special)
-        let encoder = try BytePairEncoder(
-            path: path, vocabulary: tokens.enumerated().map { ($1, $0) }, merges: merges, endOfWord: Array("</w>".utf8))
+        let tokens =
+            bytes + bytes.map { $0 + Array("</w>".utf8) } + merges.map { $0.left + $0.right }
+            + [Array(Self.startOfText.utf8), Array(Self.endOfText.utf8)]
+        let vocabulary = try BytePairVocabulary(
+            BytePairFiles(path: path, vocabulary: tokens.enumerated().map { ($1, $0) }, merges: merges),
+            TokenDeclarations(special: ["bos_token": Self.startOfText, "eos_token": Self.endOfText]), endOfWord: "</w>",
+            normalize: { $0 })
         self.init(
-            encoder: encoder, startID: startID, endID: startID + 1, paddingID: 0, cleaning: cleaning, contextLength: 77,
-            addedTokens: special.enumerated().map {
-                TokenizerFiles.AddedToken(content: $1, id: startID + $0, normalized: false, special: true)
-            })
+            vocabulary, start: tokens.count - 2, end: tokens.count - 1, padding: 0, cleaning: cleaning,
+            contextLength: 77, limit: nil)
     }
 
     private static let splitPattern =
         #"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"#
 
+    /// The text encoders read rows from their start and take no mask, so what stands on the left would be seen.
+    private static func checkSettings(_ files: TokenizerFiles) throws {
+        try files.refuseUnsupported()
+        for key in ["padding_side", "truncation_side"] where try files.side(key) == .left {
+            throw TokenizerError.unsupported(path: files.path, field: key, supported: "right", got: "left")
+        }
+    }
+
     /// `tokenizer.json` must describe exactly the pipeline that this type is.
-    private static func check(_ pipeline: JSONValue, of files: TokenizerFiles) throws(TokenizerError) {
-        let path = files.path
-        func require(_ condition: Bool, _ field: String, _ supported: String, _ got: JSONValue?) throws(TokenizerError)
-        {
-            guard condition else {
-                throw .unsupported(path: path, field: field, supported: supported, got: describe(got))
-            }
+    /// - Returns: what the file puts around a text; nil where CLIP's own class does it, whatever the file says.
+    private static func template(
+        _ pipeline: TokenizerPipeline, isGeneric: Bool
+    ) throws(TokenizerError) -> (start: ExactString, end: ExactString)? {
+        guard let normalizer = pipeline.part("normalizer") else {
+            throw pipeline.missing("normalizer", supported: "NFC, Replace, Lowercase in this order")
         }
-        let suffix = pipeline["model"]?["end_of_word_suffix"]
-        try require(suffix?.string == "</w>", "model.end_of_word_suffix", "'</w>'", suffix)
+        let steps = try normalizer.steps("normalizers", types: ["NFC", "Replace", "Lowercase"])
+        try steps[0].require([:])
+        try steps[1].require(["pattern": [.regex(#"\s+"#)], "content": [.string(" ")]])
+        try steps[2].require([:])
 
-        let normalizer = pipeline["normalizer"] ?? .null
-        try files.requireType(normalizer, "normalizer", ["Sequence"])
-        let steps = normalizer["normalizers"]?.array ?? []
-        for step in steps { try files.requireType(step, "normalizer step", ["NFC", "Replace", "Lowercase"]) }
-        try require(
-            steps.map { $0["type"]?.string } == ["NFC", "Replace", "Lowercase"], "normalizer",
-            "NFC, Replace, Lowercase in this order", normalizer)
-        try require(
-            steps[1]["pattern"]?["Regex"]?.string == #"\s+"# && steps[1]["content"]?.string == " ",
-            "normalizer Replace",
-            #"\s+ by one space"#, steps[1])
-
-        let splitter = pipeline["pre_tokenizer"] ?? .null
-        try files.requireType(splitter, "pre_tokenizer", ["Sequence"])
-        let parts = splitter["pretokenizers"]?.array ?? []
-        for part in parts { try files.requireType(part, "pre_tokenizer step", ["Split", "ByteLevel"]) }
-        try require(
-            parts.map { $0["type"]?.string } == ["Split", "ByteLevel"], "pre_tokenizer",
-            "Split, ByteLevel in this order", splitter)
-        try require(
-            parts[0]["pattern"]?["Regex"]?.string == splitPattern, "pre_tokenizer Split pattern", splitPattern,
-            parts[0]["pattern"]?["Regex"] ?? parts[0]["pattern"])
-        try require(
-            parts[0]["behavior"]?.string == "Removed" && parts[0]["invert"]?.bool == true, "pre_tokenizer Split",
-            "behavior Removed, inverted", parts[0])
-        try require(
-            parts[1]["add_prefix_space"]?.bool == false && parts[1]["use_regex"]?.bool != false,
-            "pre_tokenizer ByteLevel", "no prefix space, with its regular expression", parts[1])
-
-        if let processor = pipeline["post_processor"], processor != .null {
-            try files.requireType(processor, "post_processor", ["RobertaProcessing", "TemplateProcessing"])
+        guard let splitter = pipeline.part("pre_tokenizer") else {
+            throw pipeline.missing("pre_tokenizer", supported: "Split, ByteLevel in this order")
         }
-        if let decoder = pipeline["decoder"], decoder != .null {
-            try files.requireType(decoder, "decoder", ["ByteLevel"])
+        let parts = try splitter.steps("pretokenizers", types: ["Split", "ByteLevel"])
+        try parts[0].require([
+            "pattern": [.regex(splitPattern)], "behavior": [.string("Removed")], "invert": [.bool(true)],
+        ])
+        try parts[1].requireByteLevel()
+
+        let processor = pipeline.part("post_processor")
+        try processor?.requireType(["RobertaProcessing", "TemplateProcessing"])
+        let decoder = pipeline.part("decoder")
+        try decoder?.requireType(["ByteLevel"])
+        guard isGeneric else { return nil }
+        guard decoder != nil else { throw pipeline.missing("decoder", supported: "ByteLevel") }
+        guard let template = processor?.template, template.before.count == 1, template.after.count == 1 else {
+            throw .unsupported(
+                path: pipeline.path, field: "post_processor", supported: "one token before and one after a text",
+                got: processor?.template.map { "\($0.before) before and \($0.after) after" } ?? processor?.type
+                    ?? "none")
         }
+        return (ExactString(template.before[0]), ExactString(template.after[0]))
     }
+}
 
-    private static func describe(_ value: JSONValue?) -> String {
-        switch value {
-        case nil: "absent"
-        case .string(let text)?: "'\(text)'"
-        case let value?:
-            if let steps = (value["normalizers"] ?? value["pretokenizers"])?.array {
-                steps.map { $0["type"]?.string ?? $0.kind }.joined(separator: ", ")
-            } else {
-                "something else"
-            }
-        }
+extension JSONValue {
+    /// A pattern as `tokenizer.json` writes it.
+    fileprivate static func regex(_ pattern: String) -> JSONValue {
+        .object([JSONMember(key: "Regex", value: .string(pattern))])
     }
+}
+
+extension TokenizerFamily {
+    /// CLIP's byte-level BPE in a Hugging Face folder.
+    static let clip = TokenizerFamily(
+        name: "CLIP BPE", classes: ["CLIPTokenizer"],
+        recognises: { files in
+            if let model = files.whole?.value["model"] {
+                return model["type"]?.string == "BPE" && model["end_of_word_suffix"]?.string == "</w>"
+            }
+            // The vocabulary marks the ends of words: every byte has a second token.
+            return files.vocabulary?.value["!</w>"] != nil
+        }, open: { try CLIPTokenizer(files: $0, cleaning: .huggingFace, padding: .model) })
+
+    /// CLIP's in a folder of open_clip, whose own tokenizer cleans texts otherwise and takes no file but the vocabulary.
+    static let openCLIP = TokenizerFamily(
+        name: "CLIP BPE (open_clip)", classes: [],
+        recognises: { $0.folder.has("open_clip_config.json") && !$0.folder.has("config.json") },
+        open: { files in
+            let text = try files.folder.json("open_clip_config.json")?.object("model_cfg")?.object("text_cfg")
+            if let text, try text.string("hf_tokenizer_name")?.isEmpty == false {
+                throw text.unsupported("hf_tokenizer_name", "open_clip's own tokenizer alone is read")
+            }
+            if let settings = try text?.object("tokenizer_kwargs") {
+                for key in settings.keys where key != "clean" || settings.value[key]?.string != "lower" {
+                    throw settings.unsupported(key, "open_clip's tokenizer is read as it is by default")
+                }
+            }
+            return try CLIPTokenizer(
+                files: files, cleaning: .openAI, padding: .zero,
+                contextLength: text?.integer("context_length", in: 2...1_000_000))
+        })
 }

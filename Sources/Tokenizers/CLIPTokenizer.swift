@@ -8,114 +8,76 @@
 ///
 /// With ``CLIPCleaning/huggingFace`` the ids equal those of `transformers` 5, with ``CLIPCleaning/openAI`` those of
 /// open_clip with ftfy.
-public struct CLIPTokenizer: Sendable {
+public struct CLIPTokenizer: TextTokenizer {
     /// Id of the token that starts every text (49406 in the published vocabulary).
-    public let startID: Int
+    public let startID: Int?
     /// Id of the token that ends every text (49407).
     public let endID: Int
     /// Id that fills rows up: the model's pad token for Hugging Face folders, 0 in OpenAI's code.
-    public let paddingID: Int
+    public let paddingID: Int?
     public let cleaning: CLIPCleaning
     /// Tokens per row when none is asked for: `model_max_length` of the folder, else 77.
-    public let contextLength: Int
+    public let contextLength: Int?
 
-    let encoder: BytePairEncoder
-    private let rawTokens: AddedTokens
-    private let normalizedTokens: AddedTokens
+    private let vocabulary: BytePairVocabulary
+    private let rows: RowFormat
 
-    public var vocabularySize: Int { encoder.count }
+    public var vocabularySize: Int { vocabulary.size }
 
+    /// - Parameter limit: tokens that a row may have; nil for as many as are asked for.
     init(
-        encoder: BytePairEncoder, startID: Int, endID: Int, paddingID: Int, cleaning: CLIPCleaning, contextLength: Int,
-        addedTokens: [TokenizerFiles.AddedToken]
+        _ vocabulary: BytePairVocabulary, start: Int, end: Int, padding: Int, cleaning: CLIPCleaning,
+        contextLength: Int, limit: Int?
     ) {
-        self.encoder = encoder
-        self.startID = startID
-        self.endID = endID
-        self.paddingID = paddingID
+        self.vocabulary = vocabulary
+        startID = start
+        endID = end
+        paddingID = padding
         self.cleaning = cleaning
         self.contextLength = contextLength
-        let pairs = addedTokens.map { (token: $0, id: Int32($0.id)) }
+        rows = RowFormat(start: start, end: end, padding: padding, limit: limit)
+    }
+
+    public func encode(_ text: String) -> [Int32] {
+        vocabulary.encoder.withCache { encode(text, &$0) }
+    }
+
+    private func encode(_ text: String, _ cache: inout WordCache) -> [Int32] {
         switch cleaning {
         case .huggingFace:
-            rawTokens = AddedTokens(pairs.filter { !$0.token.normalized }.map { ($0.token.content, $0.id) })
-            normalizedTokens = AddedTokens(
-                pairs.filter { $0.token.normalized }.map { pair in
-                    (pair.token.content.withUnsafeBufferPointer { cleaning.clean($0) }, pair.id)
-                })
+            return vocabulary.encode(text, &cache, clean: cleaning.clean) { huggingFaceWords($0, &$1, &$2) }
         case .openAI:
-            rawTokens = AddedTokens([])
-            normalizedTokens = AddedTokens([])
-        }
-    }
-
-    /// Ids of a text, without start, end and padding.
-    public func tokens(_ text: String) -> [Int32] {
-        encoder.withCache { tokens(text, &$0) }
-    }
-
-    private func tokens(_ text: String, _ cache: inout WordCache) -> [Int32] {
-        var ids: [Int32] = []
-        var text = text
-        text.withUTF8 { utf8 in
-            switch cleaning {
-            case .openAI:
-                Self.separatingYpogegrammeni(cleaning.clean(utf8)).withUnsafeBufferPointer { words in
-                    openAIWords(words, &cache, &ids)
+            var ids: [Int32] = []
+            var text = text
+            text.withUTF8 { utf8 in
+                Self.separatingYpogegrammeni(cleaning.clean(utf8)).withUnsafeBufferPointer {
+                    openAIWords($0, &cache, &ids)
                 }
-            case .huggingFace:
-                rawTokens.split(
-                    utf8,
-                    piece: { piece in
-                        cleaning.clean(piece).withUnsafeBufferPointer { cleaned in
-                            normalizedTokens.split(
-                                cleaned, piece: { huggingFaceWords($0, &cache, &ids) }, token: { ids.append($0) })
-                        }
-                    }, token: { ids.append($0) })
             }
+            return ids
         }
-        return ids
     }
 
-    /// Texts as rows of equal length: start, tokens, end, padding.
-    /// - Parameters:
-    ///   - contextLength: tokens per row, start and end included; ``contextLength`` when nil.
-    ///   - truncation: what happens to longer texts; when cut, the end token stays last as in both references.
-    /// - Throws: ``TokenizerError/textTooLong(row:tokens:contextLength:text:)``,
-    ///   ``TokenizerError/contextTooShort(contextLength:minimum:)``.
+    /// Texts as rows of equal length: start, tokens, end, padding. A text that is cut keeps the end token last, as in both
+    /// references.
     public func encode(
-        _ texts: [String], contextLength: Int? = nil, truncation: Truncation
+        _ texts: [String], contextLength: Int?, truncation: Truncation
     ) throws(TokenizerError) -> TokenBatch {
-        let length = contextLength ?? self.contextLength
-        guard length >= 2 else { throw .contextTooShort(contextLength: length, minimum: 2) }
-        var builder = TokenBatchBuilder(rows: texts.count, contextLength: length, paddingID: paddingID)
-        let rows = encoder.withCache { cache in texts.map { tokens($0, &cache) } }
-        for (row, ids) in rows.enumerated() {
-            if ids.count + 2 > length {
-                guard truncation == .truncate else {
-                    throw .textTooLong(
-                        row: row, tokens: ids.count + 2, contextLength: length, text: excerpt(texts[row]))
-                }
-                builder.truncatedRows.append(row)
-            }
-            builder.append(start: startID, ids.prefix(length - 2), end: endID)
-        }
-        return builder.batch
+        let tokens = vocabulary.encoder.withCache { cache in texts.map { encode($0, &cache) } }
+        return try rows.batch(
+            tokens, texts: texts, contextLength: contextLength ?? self.contextLength, truncation: truncation)
     }
 
     /// The text of ids: `</w>` becomes a space, bytes that are no UTF-8 become U+FFFD.
-    /// - Parameter skippingSpecial: leave out start and end (and padding that equals them).
-    /// - Throws: ``TokenizerError/unknownID(id:vocabularySize:)``.
-    public func decode(_ ids: some Sequence<Int>, skippingSpecial: Bool = true) throws(TokenizerError) -> String {
-        var bytes: [UInt8] = []
-        for id in ids where !(skippingSpecial && (id == startID || id == endID)) {
-            bytes.append(contentsOf: try encoder.bytes(of: id))
-        }
-        let scalars = String(decoding: spacedWords(bytes), as: UTF8.self).unicodeScalars.map(\.value)
+    public func decode(_ ids: some Sequence<Int>, skippingSpecial: Bool) -> String {
+        let bytes = spacedWords(vocabulary.bytes(of: ids, skippingSpecial: skippingSpecial))
+        let scalars = String(decoding: bytes, as: UTF8.self).unicodeScalars.map(\.value)
         let kept = scalars.drop(while: PythonText.isSpace)
         let end = kept.lastIndex { !PythonText.isSpace($0) }.map { $0 + 1 } ?? kept.startIndex
         return String(decoding: utf8(Array(kept[..<end])), as: UTF8.self)
     }
+
+    public func bytes(of id: Int) -> [UInt8] { vocabulary.bytes(of: id) }
 
     /// `</w>` replaced by a space. On bytes: a `String` would not find it before a combining mark.
     private func spacedWords(_ bytes: [UInt8]) -> [UInt8] {
@@ -147,7 +109,7 @@ public struct CLIPTokenizer: Sendable {
         while i < text.count {
             if text[i] == UInt8(ascii: "<") {
                 if scanner.hasPrefix(Self.openAISpecials[0], at: i) {
-                    ids.append(Int32(startID))
+                    ids.append(Int32(startID!))
                     i += Self.openAISpecials[0].count
                     continue
                 }
@@ -184,7 +146,8 @@ public struct CLIPTokenizer: Sendable {
             {
                 let end = i + special.count
                 for range in [i..<i + 2, i + 2..<end - 2, end - 2..<end] {
-                    encoder.encode(word: UnsafeBufferPointer(rebasing: text[range]), cache: &cache, into: &ids)
+                    vocabulary.encoder.encode(
+                        word: UnsafeBufferPointer(rebasing: text[range]), cache: &cache, into: &ids)
                 }
                 i = end
                 continue
@@ -209,48 +172,7 @@ public struct CLIPTokenizer: Sendable {
             case .letter, .other: end = scanner.endOfRun(kind, from: i + length)
             }
         }
-        encoder.encode(word: UnsafeBufferPointer(rebasing: scanner.text[i..<end]), cache: &cache, into: &ids)
+        vocabulary.encoder.encode(word: UnsafeBufferPointer(rebasing: scanner.text[i..<end]), cache: &cache, into: &ids)
         return end
     }
-}
-
-/// Rows of a batch as they come.
-struct TokenBatchBuilder {
-    let contextLength: Int
-    let paddingID: Int
-    var truncatedRows: [Int] = []
-    private var ids: [Int64] = []
-    private var mask: [Int64] = []
-    private var rows = 0
-
-    init(rows: Int, contextLength: Int, paddingID: Int) {
-        self.contextLength = contextLength
-        self.paddingID = paddingID
-        ids.reserveCapacity(rows * contextLength)
-        mask.reserveCapacity(rows * contextLength)
-    }
-
-    mutating func append(start: Int?, _ tokens: ArraySlice<Int32>, end: Int?) {
-        let from = ids.count
-        if let start { ids.append(Int64(start)) }
-        for token in tokens { ids.append(Int64(token)) }
-        if let end { ids.append(Int64(end)) }
-        let used = ids.count - from
-        ids.append(contentsOf: repeatElement(Int64(paddingID), count: contextLength - used))
-        mask.append(contentsOf: repeatElement(1, count: used))
-        mask.append(contentsOf: repeatElement(0, count: contextLength - used))
-        rows += 1
-    }
-
-    var batch: TokenBatch {
-        TokenBatch(
-            ids: ids, attentionMask: mask, rowCount: rows, contextLength: contextLength, truncatedRows: truncatedRows)
-    }
-}
-
-/// The start of a text, for messages.
-func excerpt(_ text: String) -> String {
-    let scalars = text.unicodeScalars
-    guard scalars.count > 60 else { return text }
-    return String(String.UnicodeScalarView(scalars.prefix(57))) + "..."
 }

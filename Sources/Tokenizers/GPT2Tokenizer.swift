@@ -1,103 +1,72 @@
+import Files
+import ModelFolders
 import StrictJSON
 
 /// GPT-2's tokenizer: byte-level BPE on text as it stands, spaces part of the words after them (Radford et al. 2019).
 ///
-/// Ids equal those of `transformers` 5. `decode(encode(text))` is `text` for every text.
-public struct GPT2Tokenizer: Sendable {
+/// Ids equal those of `transformers` 5. `decode(encode(text))` is `text` for every text, where added tokens take no white
+/// space.
+public struct GPT2Tokenizer: TextTokenizer {
     /// Id of `<|endoftext|>` (50256), which starts, ends and separates texts.
     public let endID: Int
+    public let startID: Int?
     /// The folder's pad token; nil in the published files.
     public let paddingID: Int?
+    public let contextLength: Int?
 
-    private let encoder: BytePairEncoder
-    private let addedTokens: AddedTokens
-    private let specialIDs: Set<Int>
+    private let vocabulary: BytePairVocabulary
+    private let rows: RowFormat
 
-    public var vocabularySize: Int { encoder.count }
+    public var vocabularySize: Int { vocabulary.size }
 
-    /// Reads a Hugging Face folder: `tokenizer.json`, or `vocab.json` and `merges.txt`; special tokens from
-    /// `tokenizer_config.json` and `special_tokens_map.json` where they are.
-    /// - Throws: ``TokenizerError``. A pipeline in `tokenizer.json` that is not GPT-2's is refused by name.
-    public init(folder: String) throws(TokenizerError) {
-        let files = try TokenizerFiles(folder: folder)
-        if let pipeline = files.pipeline { try Self.check(pipeline, of: files) }
-        if files.flag("add_prefix_space") == true {
-            throw .unsupported(path: files.path, field: "add_prefix_space", supported: "false", got: "true")
-        }
-        let encoder = try BytePairEncoder(
-            path: files.path, vocabulary: files.vocabulary, merges: files.merges, endOfWord: [])
-        let named = try files.specialToken("eos_token") ?? (files.path, "<|endoftext|>")
-        guard let endID = encoder.id(of: Array(named.content.utf8)) else {
-            throw .unknownToken(path: named.path, role: "eos_token", token: named.content)
-        }
-        if let pad = try files.specialToken("pad_token") {
-            guard let id = encoder.id(of: Array(pad.content.utf8)) else {
-                throw .unknownToken(path: pad.path, role: "pad_token", token: pad.content)
-            }
-            paddingID = Int(id)
+    /// Reads a Hugging Face folder: `tokenizer.json`, or `vocab.json` and `merges.txt`; added and special tokens from every
+    /// file that may hold some.
+    /// - Throws: ``TokenizerError``, `JSONFileError`, `FileError`. A setting that is not GPT-2's is refused by name.
+    public init(folder: String) throws { try self.init(TokenizerFiles(ModelFolder(folder))) }
+
+    init(_ files: TokenizerFiles) throws {
+        try files.refuseUnsupported()
+        try files.refuse("add_prefix_space", "a text gets no space before it")
+        if let whole = files.whole {
+            try Self.check(TokenizerPipeline(whole, suffix: ""), isGeneric: files.isGeneric)
         } else {
-            paddingID = nil
+            for key in ["add_bos_token", "add_eos_token"] { try files.refuse(key, "a text gets no tokens around it") }
         }
-        var tokens = files.addedTokens.map { (content: $0.content, id: Int32($0.id)) }
-        let end = Array(named.content.utf8)
-        if !tokens.contains(where: { $0.content == end }) { tokens.append((end, endID)) }
-        self.encoder = encoder
-        self.endID = Int(endID)
-        addedTokens = AddedTokens(tokens)
-        specialIDs = Set(files.addedTokens.filter(\.special).map(\.id) + [Int(endID)] + (paddingID.map { [$0] } ?? []))
+        let endOfText = "<|endoftext|>"
+        vocabulary = try BytePairVocabulary(
+            BytePairFiles(files),
+            TokenDeclarations(
+                files, defaults: ["bos_token": endOfText, "eos_token": endOfText, "unk_token": endOfText]),
+            endOfWord: "", normalize: { $0 })
+        endID = try vocabulary.id("eos_token", default: endOfText)
+        startID = try vocabulary.id("bos_token", default: endOfText)
+        paddingID = try vocabulary.id("pad_token")
+        contextLength = try files.contextLength()
+        rows = RowFormat(
+            padding: paddingID ?? endID, limit: contextLength, padsBefore: try files.side("padding_side") == .left,
+            cutsFront: try files.side("truncation_side") == .left)
     }
 
-    /// Ids of a text; `<|endoftext|>` in it is the special token.
     public func encode(_ text: String) -> [Int32] {
-        encoder.withCache { encode(text, &$0) }
+        vocabulary.encoder.withCache { encode(text, &$0) }
     }
 
-    /// Texts as rows of equal length, padded at the end; nothing is added to them.
-    /// - Parameters:
-    ///   - contextLength: tokens per row; that of the longest text when nil.
-    ///   - paddingID: what fills up rows; the attention mask is 0 there.
-    /// - Throws: ``TokenizerError/textTooLong(row:tokens:contextLength:text:)``,
-    ///   ``TokenizerError/contextTooShort(contextLength:minimum:)``.
+    /// Texts as rows of equal length; nothing is added to them but padding, with the end token where there is no pad token.
     public func encode(
-        _ texts: [String], contextLength: Int? = nil, paddingID: Int, truncation: Truncation
+        _ texts: [String], contextLength: Int?, truncation: Truncation
     ) throws(TokenizerError) -> TokenBatch {
-        let rows = encoder.withCache { cache in texts.map { encode($0, &cache) } }
-        let length = contextLength ?? rows.map(\.count).max() ?? 0
-        guard contextLength == nil || length >= 1 else { throw .contextTooShort(contextLength: length, minimum: 1) }
-        var builder = TokenBatchBuilder(rows: rows.count, contextLength: length, paddingID: paddingID)
-        for (row, ids) in rows.enumerated() {
-            if ids.count > length {
-                guard truncation == .truncate else {
-                    throw .textTooLong(row: row, tokens: ids.count, contextLength: length, text: excerpt(texts[row]))
-                }
-                builder.truncatedRows.append(row)
-            }
-            builder.append(start: nil, ids.prefix(length), end: nil)
-        }
-        return builder.batch
+        let tokens = vocabulary.encoder.withCache { cache in texts.map { encode($0, &cache) } }
+        return try rows.batch(tokens, texts: texts, contextLength: contextLength, truncation: truncation)
     }
 
-    /// The text of ids; bytes that are no UTF-8 become U+FFFD.
-    /// - Throws: ``TokenizerError/unknownID(id:vocabularySize:)``.
-    public func decode(_ ids: some Sequence<Int>, skippingSpecial: Bool = false) throws(TokenizerError) -> String {
-        var bytes: [UInt8] = []
-        for id in ids where !(skippingSpecial && specialIDs.contains(id)) {
-            bytes.append(contentsOf: try encoder.bytes(of: id))
-        }
-        return String(decoding: bytes, as: UTF8.self)
+    public func decode(_ ids: some Sequence<Int>, skippingSpecial: Bool) -> String {
+        String(decoding: vocabulary.bytes(of: ids, skippingSpecial: skippingSpecial), as: UTF8.self)
     }
 
-    /// The bytes that a token stands for; of texts cut within a character they are no UTF-8 by themselves.
-    /// - Throws: ``TokenizerError/unknownID(id:vocabularySize:)``.
-    public func bytes(of id: Int) throws(TokenizerError) -> [UInt8] { try encoder.bytes(of: id) }
+    public func bytes(of id: Int) -> [UInt8] { vocabulary.bytes(of: id) }
 
     private func encode(_ text: String, _ cache: inout WordCache) -> [Int32] {
-        var ids: [Int32] = []
-        var text = text
-        text.withUTF8 { utf8 in
-            addedTokens.split(utf8, piece: { words($0, &cache, &ids) }, token: { ids.append($0) })
-        }
-        return ids
+        vocabulary.encode(text, &cache, clean: nil) { words($0, &$1, &$2) }
     }
 
     /// `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
@@ -106,7 +75,7 @@ public struct GPT2Tokenizer: Sendable {
         var i = 0
         while i < text.count {
             let end = scanner.endOfContraction(at: i) ?? endOfWord(scanner, from: i)
-            encoder.encode(word: UnsafeBufferPointer(rebasing: text[i..<end]), cache: &cache, into: &ids)
+            vocabulary.encoder.encode(word: UnsafeBufferPointer(rebasing: text[i..<end]), cache: &cache, into: &ids)
             i = end
         }
     }
@@ -133,35 +102,35 @@ public struct GPT2Tokenizer: Sendable {
     }
 
     /// `tokenizer.json` must describe exactly the pipeline that this type is.
-    private static func check(_ pipeline: JSONValue, of files: TokenizerFiles) throws(TokenizerError) {
-        if let suffix = pipeline["model"]?["end_of_word_suffix"]?.string, !suffix.isEmpty {
-            throw .unsupported(
-                path: files.path, field: "model.end_of_word_suffix", supported: "none", got: "'\(suffix)'")
+    private static func check(_ pipeline: TokenizerPipeline, isGeneric: Bool) throws(TokenizerError) {
+        try pipeline.part("normalizer")?.requireType(["none"])
+        guard let splitter = pipeline.part("pre_tokenizer") else {
+            throw pipeline.missing("pre_tokenizer", supported: "ByteLevel")
         }
-        if let normalizer = pipeline["normalizer"], normalizer != .null {
-            try files.requireType(normalizer, "normalizer", ["none"])
-        }
-        let splitter = pipeline["pre_tokenizer"] ?? .null
-        try files.requireType(splitter, "pre_tokenizer", ["ByteLevel"])
-        if splitter["add_prefix_space"]?.bool == true {
-            throw .unsupported(
-                path: files.path, field: "pre_tokenizer.add_prefix_space", supported: "false", got: "true")
-        }
-        if splitter["use_regex"]?.bool == false {
-            throw .unsupported(path: files.path, field: "pre_tokenizer.use_regex", supported: "true", got: "false")
-        }
-        if let processor = pipeline["post_processor"], processor != .null {
-            try files.requireType(processor, "post_processor", ["ByteLevel", "TemplateProcessing"])
+        try splitter.requireByteLevel()
+        if let processor = pipeline.part("post_processor") {
+            try processor.requireType(["ByteLevel", "TemplateProcessing"])
             // A template that adds tokens would change every id.
-            let pieces = processor["single"]?.array ?? []
-            if pieces.contains(where: { $0["SpecialToken"] != nil }) {
+            guard let template = processor.template, template.before.isEmpty, template.after.isEmpty else {
                 throw .unsupported(
-                    path: files.path, field: "post_processor", supported: "a template without added tokens",
+                    path: processor.file.path, field: "post_processor", supported: "a template without added tokens",
                     got: "one that adds special tokens")
             }
         }
-        if let decoder = pipeline["decoder"], decoder != .null {
-            try files.requireType(decoder, "decoder", ["ByteLevel"])
+        if let decoder = pipeline.part("decoder") {
+            try decoder.requireType(["ByteLevel"])
+        } else if isGeneric {
+            throw pipeline.missing("decoder", supported: "ByteLevel")
         }
     }
+}
+
+extension TokenizerFamily {
+    /// Byte-level BPE with GPT-2's pattern.
+    static let gpt2 = TokenizerFamily(
+        name: "byte-level BPE (GPT-2)", classes: ["GPT2Tokenizer"],
+        recognises: { files in
+            guard let model = files.whole?.value["model"] else { return files.vocabulary != nil }
+            return model["type"]?.string == "BPE" && files.whole?.value["pre_tokenizer"]?["type"]?.string == "ByteLevel"
+        }, open: { try GPT2Tokenizer($0) })
 }

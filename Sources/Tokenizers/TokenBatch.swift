@@ -11,6 +11,16 @@ public struct TokenBatch: Sendable, Equatable {
     /// Rows that were cut to fit, in ascending order; empty unless truncation was asked for.
     public let truncatedRows: [Int]
 
+    /// For tokenizers of a program's own.
+    public init(ids: [Int64], attentionMask: [Int64], rowCount: Int, contextLength: Int, truncatedRows: [Int]) {
+        precondition(ids.count == rowCount * contextLength && attentionMask.count == ids.count)
+        self.ids = ids
+        self.attentionMask = attentionMask
+        self.rowCount = rowCount
+        self.contextLength = contextLength
+        self.truncatedRows = truncatedRows
+    }
+
     /// The ids of one row, padding included.
     public func row(_ index: Int) -> ArraySlice<Int64> {
         ids[index * contextLength..<(index + 1) * contextLength]
@@ -23,4 +33,69 @@ public enum Truncation: Sendable, Equatable {
     case error
     /// The text is cut, the end token kept last, and the row listed in ``TokenBatch/truncatedRows``.
     case truncate
+}
+
+/// How a family makes rows of texts.
+struct RowFormat {
+    var start: Int?
+    var end: Int?
+    var padding: Int
+    /// What a folder allows a row to hold; nil for no limit.
+    var limit: Int?
+    var padsBefore = false
+    var cutsFront = false
+
+    /// - Parameters:
+    ///   - tokens: ids of each text.
+    ///   - texts: for messages.
+    ///   - contextLength: T; nil for the limit, and without one for the longest row.
+    /// - Throws: ``TokenizerError/textTooLong(row:tokens:contextLength:text:)``,
+    ///   ``TokenizerError/contextTooShort(contextLength:minimum:)``.
+    func batch(
+        _ tokens: [[Int32]], texts: [String], contextLength: Int?, truncation: Truncation
+    ) throws(TokenizerError) -> TokenBatch {
+        let around = (start == nil ? 0 : 1) + (end == nil ? 0 : 1)
+        let asked = contextLength ?? limit
+        let width = asked ?? (tokens.map(\.count).max() ?? 0) + around
+        let longest = min(width, limit ?? width)
+        guard asked == nil || longest >= max(1, around) else {
+            throw .contextTooShort(contextLength: longest, minimum: max(1, around))
+        }
+        let room = longest - around
+        var ids: [Int64] = []
+        var mask: [Int64] = []
+        var truncated: [Int] = []
+        ids.reserveCapacity(tokens.count * width)
+        mask.reserveCapacity(tokens.count * width)
+        for (row, own) in tokens.enumerated() {
+            if own.count > room {
+                guard truncation == .truncate else {
+                    throw .textTooLong(
+                        row: row, tokens: own.count + around, contextLength: room + around, text: excerpt(texts[row]))
+                }
+                truncated.append(row)
+            }
+            let kept = cutsFront ? own.suffix(room) : own.prefix(room)
+            let used = kept.count + around
+            func pad() {
+                ids.append(contentsOf: repeatElement(Int64(padding), count: width - used))
+                mask.append(contentsOf: repeatElement(0, count: width - used))
+            }
+            if padsBefore { pad() }
+            if let start { ids.append(Int64(start)) }
+            for id in kept { ids.append(Int64(id)) }
+            if let end { ids.append(Int64(end)) }
+            mask.append(contentsOf: repeatElement(1, count: used))
+            if !padsBefore { pad() }
+        }
+        return TokenBatch(
+            ids: ids, attentionMask: mask, rowCount: tokens.count, contextLength: width, truncatedRows: truncated)
+    }
+}
+
+/// The start of a text, for messages.
+func excerpt(_ text: String) -> String {
+    let scalars = text.unicodeScalars
+    guard scalars.count > 60 else { return text }
+    return String(String.UnicodeScalarView(scalars.prefix(57))) + "..."
 }

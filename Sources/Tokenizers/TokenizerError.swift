@@ -2,9 +2,7 @@ import Foundation
 
 /// What is wrong with a tokenizer's files, or with a text that does not fit.
 public enum TokenizerError: Error, Equatable, Sendable {
-    case cannotRead(path: String, reason: String)
     case noTokenizer(folder: String)
-    case notJSON(path: String, reason: String)
     case missing(path: String, field: String)
     case badField(path: String, field: String, expected: String, got: String)
     case unsupported(path: String, field: String, supported: String, got: String)
@@ -15,7 +13,10 @@ public enum TokenizerError: Error, Equatable, Sendable {
     case unknownToken(path: String, role: String, token: String)
     case contextTooShort(contextLength: Int, minimum: Int)
     case textTooLong(row: Int, tokens: Int, contextLength: Int, text: String)
-    case unknownID(id: Int, vocabularySize: Int)
+    /// Files of a tokenizer, of no family that is read here.
+    case unknownFamily(folder: String, got: String, known: [String])
+    /// Two added tokens that normalisation makes one.
+    case ambiguousTokens(path: String, first: String, second: String)
 }
 
 extension TokenizerError: CustomStringConvertible, LocalizedError {
@@ -23,12 +24,8 @@ extension TokenizerError: CustomStringConvertible, LocalizedError {
 
     public var description: String {
         switch self {
-        case .cannotRead(let path, let reason):
-            "cannot read '\(path)': \(reason)"
         case .noTokenizer(let folder):
             "'\(folder)' holds neither tokenizer.json nor vocab.json with merges.txt; copy them from the model's page"
-        case .notJSON(let path, let reason):
-            "'\(path)' is not valid JSON: \(reason)"
         case .missing(let path, let field):
             "'\(path)' has no '\(field)'"
         case .badField(let path, let field, let expected, let got):
@@ -50,8 +47,11 @@ extension TokenizerError: CustomStringConvertible, LocalizedError {
             "context length is \(contextLength), at least \(minimum) is needed"
         case .textTooLong(let row, let tokens, let contextLength, let text):
             "text \(row) has \(tokens) tokens, the context holds \(contextLength): '\(text)'; shorten it or ask for truncation"
-        case .unknownID(let id, let vocabularySize):
-            "token id \(id) is not in the vocabulary of \(vocabularySize) tokens"
+        case .unknownFamily(let folder, let got, let known):
+            "'\(folder)' holds \(got), which is no tokenizer that is read here; known are \(known.joined(separator: ", "))"
+        case .ambiguousTokens(let path, let first, let second):
+            "'\(path)': the added tokens '\(first)' and '\(second)' are one text once it is normalised, and nothing says"
+                + " which of them counts; remove one"
         }
     }
 }

@@ -7,6 +7,8 @@ public enum TrainingError: Error, Equatable, Sendable {
     case brokenRecipe(source: String, reason: String)
     case unknownRecipe(name: String, known: [String], nearest: String?)
     case unknownRecipeKey(source: String, key: String, nearest: String?)
+    /// A key that is for another kind of model than the recipe's.
+    case recipeKeyOfAnotherKind(source: String, key: String, kind: String)
     case recipeType(source: String, key: String, expected: String, got: String)
     case recipeValue(source: String, key: String, expected: String, got: String)
     case badOverride(text: String)
@@ -52,6 +54,8 @@ extension TrainingError: CustomStringConvertible, LocalizedError {
                 + (nearest.map { " Did you mean '\($0)'?" } ?? "") + " Shipped are \(known.joined(separator: ", "))"
         case .unknownRecipeKey(let source, let key, let nearest):
             "\(source): unknown recipe key '\(key)'." + (nearest.map { " Did you mean '\($0)'?" } ?? "")
+        case .recipeKeyOfAnotherKind(let source, let key, let kind):
+            "\(source): recipe key '\(key)' is for \(kind), which this recipe does not ask for; leave it out"
         case .recipeType(let source, let key, let expected, let got):
             "\(source): recipe key '\(key)' should be \(expected), got \(got)"
         case .recipeValue(let source, let key, let expected, let got):

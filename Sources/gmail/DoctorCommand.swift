@@ -1,6 +1,7 @@
 import ArgumentParser
 import Files
 import Foundation
+import Images
 import Terminal
 import Torch
 import TorchNN
@@ -24,6 +25,10 @@ struct DoctorCommand: ParsableCommand {
             "cpu features", features.flags.isEmpty ? "none of avx2, avx512, amx" : features.flags.joined(separator: " ")
         )
         try row("memory", String(format: "%.1f GiB", Double(ProcessInfo.processInfo.physicalMemory) / 1_073_741_824))
+        try row(
+            "image formats",
+            ImageFormat.allCases.filter { $0.missingDecoder == nil }.map(\.rawValue).joined(separator: " "))
+        for missing in ImageFormat.allCases.compactMap(\.missingDecoder) { try row("", missing) }
         do {
             try TorchRuntime.load()
             try row("libtorch", "\(TorchRuntime.version()), kernels for \(try TorchRuntime.cpuCapability())")

@@ -300,7 +300,7 @@ import Testing
         fails(try gmail(["caption", "--run", folder.path("none"), image]), "holds no run")
         fails(
             try gmail(["caption", "--run", run, "--language-model", folder.path("none"), image]),
-            "'\(folder.path("none"))' is no language model folder: config.json expected in it")
+            "'\(folder.path("none"))' is no model folder: there is nothing")
         fails(try gmail(["caption", "--run", run, "--model", folder.path("none"), image]), "is no model folder")
         try FileManager.default.copyItem(atPath: folder.path("model"), toPath: folder.path("other"))
         var weights = try Data(contentsOf: URL(fileURLWithPath: folder.path("other/model.safetensors")))

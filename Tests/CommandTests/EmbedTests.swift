@@ -119,7 +119,15 @@ import Testing
             message: "cannot read 'F/nowhere': No such file or directory"),
         Mistake(
             name: "no images in the folder", arguments: ["--images", "F/model"], status: 1,
-            message: "no image in 'F/model'"),
+            message: "no image (.jpg, .png, .webp, .gif, .bmp, .tif, .avif, .heic) in 'F/model'"),
+        Mistake(
+            name: "limit of nothing", arguments: ["--images", "F/photos", "--max-pixels", "0"], status: 2,
+            message: "--max-pixels is 0, expected 1 to 1000000000000"),
+        Mistake(
+            name: "unknown transparency", arguments: ["--images", "F/photos", "--transparency", "black"], status: 2,
+            message:
+                "The value 'black' is invalid for '--transparency <transparency>'. Please provide one of 'white', 'drop' or 'open_clip'."
+        ),
         Mistake(
             name: "nothing to embed", arguments: [], status: 2,
             message: "nothing to embed: give --images, --texts or both"),

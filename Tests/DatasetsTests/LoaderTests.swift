@@ -93,7 +93,7 @@ import Testing
             text.hasPrefix(
                 "2 of 6 samples cannot be read, more than the allowed share of 0.2 (maximumSkippedShare); the first: 'p0' ("
             ))
-        #expect(text.contains("expected a JPEG, PNG or WebP file, got 0 bytes"))
+        #expect(text.contains("got 0 bytes"))
     }
 
     @Test func samplesSkippedBeforeAResumeCountOnce() throws {

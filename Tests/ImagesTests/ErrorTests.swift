@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Images
@@ -26,19 +27,51 @@ import Testing
         var table = jpeg  // a Huffman table longer than a Huffman table may be
         let huffman = try #require((0..<jpeg.count).first { jpeg[$0] == 0xff && jpeg[$0 + 1] == 0xc4 })
         table[huffman + 5] = 0xff
-        let limit = "the limit is 100000000 pixels (ImageDecodingOptions.maximumPixels)"
-        let convert = "; expected JPEG, PNG or WebP. Convert it first"
+        let limit = "the limit is 100000000 pixels; raise it with --max-pixels if you trust the file"
+        let list = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
+        let convert = "; expected \(list). Convert it first"
+        let again = ". Fetch or copy the file again"
         return [
-            ([], "image 'x' is empty: expected a JPEG, PNG or WebP file, got 0 bytes"),
-            ([0xff], "image 'x' is truncated: only 1 bytes. Fetch or copy the file again"),
-            (Array("RIFF".utf8), "image 'x' is truncated: only 4 bytes. Fetch or copy the file again"),
-            (Array("GIF89a".utf8), "image 'x' is not supported: the bytes are GIF" + convert),
-            (Array("BM123456".utf8), "image 'x' is not supported: the bytes are BMP" + convert),
-            ([0x49, 0x49, 0x2a, 0, 8], "image 'x' is not supported: the bytes are TIFF" + convert),
-            ([0, 0, 0, 32] + Array("ftypavif".utf8), "image 'x' is not supported: the bytes are AVIF" + convert),
+            ([], "image 'x' is empty: expected a file of \(list), got 0 bytes"),
+            ([0xff], "image 'x' is truncated: only 1 bytes" + again),
+            (Array("RIFF".utf8), "image 'x' is truncated: only 4 bytes" + again),
+            (Array("GIF8".utf8), "image 'x' is truncated: only 4 bytes" + again),
+            (Array("GIF89a".utf8), "image 'x' is truncated: the GIF data ends early, after 6 bytes" + again),
+            (Array("BM123456".utf8), "image 'x' is truncated: only 8 bytes" + again),
+            (
+                Array("BMP was a letter head once".utf8),
+                "image 'x' is not supported: the bytes begin 42 4d 50 20 77 61 73 20 " + convert
+            ),
+            (
+                [0, 0, 0, 32] + Array("ftypisom\0\0\0\0isomiso2mp41....".utf8),
+                "image 'x' is not supported: the bytes are an ISO media file that is no AVIF or HEIC picture" + convert
+            ),
+            (Array("%PDF-1.7".utf8), "image 'x' is not supported: the bytes are PDF" + convert),
+            (Array("P6 2 2 255 ".utf8), "image 'x' is not supported: the bytes are PNM" + convert),
+            (Array("\u{0}\u{0}\u{1}\u{0}icon".utf8), "image 'x' is not supported: the bytes are an icon" + convert),
             (
                 Array("<html>not found".utf8),
-                "image 'x' is not supported: the bytes begin 3c 68 74 6d 6c 3e 6e 6f " + convert
+                "image 'x' is a web page, not the image itself; the download was answered with a page (a login, an "
+                    + "error); download the file again"
+            ),
+            (
+                Array("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n".utf8),
+                "image 'x' is a git-lfs pointer, not the image itself; fetch the file with `git lfs pull` in its "
+                    + "repository, or download it again"
+            ),
+            (
+                Array("plain text".utf8),
+                "image 'x' is not supported: the bytes begin 70 6c 61 69 6e 20 74 65 " + convert
+            ),
+            (try fixture("refused/two_bits.bmp"), "image 'x' is not supported: a BMP of 2 bits a pixel" + convert),
+            (try fixture("refused/jpeg_inside.bmp"), "image 'x' is not supported: BMP compression 4" + convert),
+            (
+                try fixture("refused/odd_masks.bmp"),
+                "image 'x' is not supported: a BMP of 32 bits with the masks 1 2 4 8" + convert
+            ),
+            (
+                try progressive(scans: 110),
+                "image 'x' is corrupt: it has 110 scans over 37 x 29 pixels, more than encoders write" + again
             ),
             (
                 Array(jpeg.prefix(jpeg.count / 2)),
@@ -69,6 +102,56 @@ import Testing
         ]
     }
 
+    /// A progressive JPEG with its last scan over and over.
+    private static func progressive(scans: Int) throws -> [UInt8] {
+        let bytes = try imageFixture("progressive_420.jpg")
+        let starts = (0..<bytes.count - 1).filter { bytes[$0] == 0xff && bytes[$0 + 1] == 0xda }
+        let last = try #require(starts.last), end = bytes.count - 2
+        return Array(bytes[..<end]) + (starts.count..<scans).flatMap { _ in bytes[last..<end] } + bytes[end...]
+    }
+
+    /// Scans are counted before anything is decoded: a hundred over a small image are taken.
+    @Test func scansAreBounded() throws {
+        #expect(try RGBImage(decoding: Self.progressive(scans: 100), name: "x").width == 37)
+        #expect(throws: ImageError.self) { try RGBImage(decoding: Self.progressive(scans: 101), name: "x") }
+        // The header alone says so, and the larger the image the fewer.
+        var large = try Self.progressive(scans: 21)
+        let frame = try #require((0..<large.count).first { large[$0] == 0xff && large[$0 + 1] == 0xc2 })
+        large.replaceSubrange(frame + 5..<frame + 9, with: [0x1f, 0x40, 0x1f, 0x40])
+        let text = message { _ = try large.withUnsafeBytes { try ImageHeader($0, name: "x") } }
+        #expect(text.contains("21 scans over 8000 x 8000 pixels"))
+        var fewer = try Self.progressive(scans: 20)
+        fewer.replaceSubrange(frame + 5..<frame + 9, with: [0x1f, 0x40, 0x1f, 0x40])
+        #expect(try fewer.withUnsafeBytes { try ImageHeader($0, name: "x") }.storedSize.width == 8000)
+    }
+
+    /// Layouts of TIFF that Pillow reads in its own way or not at all: refused, each by what it is.
+    @Test(
+        .enabled(if: ImageFormat.tiff.missingDecoder == nil),
+        arguments: [
+            ("lab.tif", "photometric interpretation 8 with 3 samples of 8 bits, sample format 1"),
+            ("ycbcr_plain.tif", "photometric interpretation 6 with 3 samples of 8 bits, sample format 1"),
+            ("grey12.tif", "photometric interpretation 1 with 1 samples of 12 bits, sample format 1"),
+            ("grey16_white.tif", "photometric interpretation 0 with 1 samples of 16 bits, sample format 1"),
+            ("float64.tif", "photometric interpretation 1 with 1 samples of 64 bits, sample format 3"),
+            ("alpha_in_colour.tif", "photometric interpretation 1 with 2 samples of 8 bits, sample format 1"),
+        ])
+    func refusedTIFF(file: String, words: String) throws {
+        let error = #expect(throws: ImageError.self) { try RGBImage(decoding: fixture("refused/" + file), name: "x") }
+        #expect(error == .unsupported(image: "x", detail: "a TIFF of \(words)"))
+    }
+
+    @Test(.enabled(if: ImageFormat.tiff.missingDecoder == nil))
+    func aTIFFThatIsTooLargeIsRefusedBeforeItsStripsAreLookedFor() throws {
+        let error = #expect(throws: ImageError.self) {
+            try RGBImage(decoding: fixture("refused/long_size.tif"), name: "x")
+        }
+        #expect(
+            error
+                == .tooLarge(
+                    image: "x", detail: "the header declares 100000 x 100000 pixels", maximumPixels: 100_000_000))
+    }
+
     @Test func messages() throws {
         for (bytes, text) in try Self.table() {
             let error = #expect(throws: ImageError.self) { try RGBImage(decoding: bytes, name: "x") }
@@ -79,31 +162,52 @@ import Testing
 
     @Test func pixelLimitIsASetting() throws {
         let bytes = try imageFixture("420.jpg")  // 37 x 29 = 1073
-        _ = try RGBImage(decoding: bytes, name: "x", options: .init(maximumPixels: 1073))
+        _ = try RGBImage(decoding: bytes, name: "x", options: .init(limits: ImageLimits(maximumPixels: 1073)))
         let error = #expect(throws: ImageError.self) {
-            try RGBImage(decoding: bytes, name: "x", options: .init(maximumPixels: 1072))
+            try RGBImage(decoding: bytes, name: "x", options: .init(limits: ImageLimits(maximumPixels: 1072)))
         }
         #expect(
             error
                 == .tooLarge(image: "x", detail: "the header declares 37 x 29 pixels", maximumPixels: 1072))
     }
 
+    @Test(arguments: [0, -1, .min, .max])
+    func limitsAreChecked(number: Int) {
+        #expect(
+            message { _ = try ImageLimits(maximumPixels: number) }
+                == "--max-pixels: expected a number from 1 to 1000000000000, got \(number)")
+    }
+
+    /// A header that lies about its size, with a limit that lets it pass: refused for want of data or memory, not the end
+    /// of the process.
+    @Test func aLimitThatLetsEverythingPass() throws {
+        var png = try imageFixture("rgb8.png")
+        png.replaceSubrange(16..<24, with: [0, 9, 0x86, 0xa0, 0, 9, 0x86, 0xa0])  // 624288 squared: 1.2 TB of pixels
+        let limits = try ImageLimits(maximumPixels: ImageLimits.range.upperBound)
+        #expect(throws: ImageError.self) { try RGBImage(decoding: png, name: "x", options: .init(limits: limits)) }
+        var settings = try ImagePreprocessing.clip(side: 8)
+        settings.limits = limits
+        #expect(throws: ImageError.self) { try settings.tensor(png, name: "x") }
+    }
+
     @Test func unreadableFiles() throws {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("images-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }  // a leftover folder harms nobody
-        let missing = folder.appendingPathComponent("missing.jpg").path,
-            pipe = folder.appendingPathComponent("pipe").path
-        #expect(mkfifo(pipe, 0o600) == 0)
+        let folder = try TemporaryFolder()
+        #expect(mkfifo(folder("pipe.jpg"), 0o600) == 0)
         for (path, reason) in [
-            (missing, "No such file or directory"), (folder.path, "not a regular file"), (pipe, "not a regular file"),
+            (folder("missing.jpg"), "No such file or directory"),
+            (folder.path, "it is a folder, expected a regular file"),
+            (folder("pipe.jpg"), "it is a named pipe, expected a regular file"),
+            ("/dev/zero", "it is a device, expected a regular file"),
         ] {
-            let error = #expect(throws: ImageError.self) { try RGBImage(contentsOfFile: path) }
-            #expect(error?.description == "image '\(path)' cannot be read: \(reason)")
+            #expect(
+                message { _ = try RGBImage(contentsOfFile: path) } == "image '\(path)' cannot be read: \(reason)")
         }
-        let path = folder.appendingPathComponent("misnamed.png").path
-        try Data(imageFixture("420.jpg")).write(to: URL(fileURLWithPath: path))
-        #expect(try RGBImage(contentsOfFile: path) == RGBImage(decoding: imageFixture("420.jpg"), name: "x"))
+        // A file that is all hole: as large as a disk, and not read.
+        let path = try folder.write([], to: "hole.png")
+        #expect(truncate(path, 1 << 40) == 0)
+        #expect(message { _ = try readImageFile(path) }.contains("image files above 1073741824 bytes are not read"))
+        let misnamed = try folder.write(imageFixture("420.jpg"), to: "misnamed.png")
+        #expect(try RGBImage(contentsOfFile: misnamed) == RGBImage(decoding: imageFixture("420.jpg"), name: "x"))
     }
 
     @Test func requests() throws {
@@ -136,79 +240,5 @@ import Testing
             let error = #expect(throws: ImageError.self) { try body() }
             #expect(error?.description == text)
         }
-    }
-
-    static let configurations: [(json: String, text: String)] = [
-        ("{", "'p.json': key '': expected valid JSON, got "),
-        ("[1]", "'p.json': key '': expected a JSON object, got [1]"),
-        (#"{"sise": 3}"#, "'p.json': key 'sise': expected a key of a CLIP image processor, got 3"),
-        (
-            #"{"image_processor_type": "ViTImageProcessor"}"#,
-            "'p.json': key 'image_processor_type': expected CLIPImageProcessor, CLIPImageProcessorFast, "
-                + #"CLIPImageProcessorPil, CLIPFeatureExtractor, got "ViTImageProcessor""#
-        ),
-        (#"{"do_resize": 1}"#, "'p.json': key 'do_resize': expected true or false, got 1"),
-        (#"{"do_pad": true}"#, "'p.json': key 'do_pad': expected false, got true"),
-        (
-            #"{"data_format": "channels_last"}"#,
-            #"'p.json': key 'data_format': expected "channels_first", got "channels_last""#
-        ),
-        (#"{"resample": 6}"#, "'p.json': key 'resample': expected one of Pillow's filters, 0...5, got 6"),
-        (#"{"resample": 2.5}"#, "'p.json': key 'resample': expected one of Pillow's filters, 0...5, got 2.5"),
-        (
-            #"{"size": {"longest_edge": 9}}"#,
-            #"'p.json': key 'size': expected a number, {shortest_edge} or {height, width}, got {"longest_edge": 9}"#
-        ),
-        (#"{"size": 0}"#, "'p.json': key 'size': expected a side of 1...16384, got 0"),
-        (
-            #"{"size": {"height": 4, "width": 99999}}"#,
-            "'p.json': key 'size': expected sides of 1...16384, got 99999x4"
-        ),
-        (
-            #"{"crop_size": {"height": 4}}"#,
-            #"'p.json': key 'crop_size': expected a number or {height, width}, got {"height": 4}"#
-        ),
-        (#"{"crop_size": -1}"#, "'p.json': key 'crop_size': expected sides of 1...16384, got -1x-1"),
-        (#"{"rescale_factor": 0}"#, "'p.json': key 'rescale_factor': expected a positive number, got 0.0"),
-        (#"{"rescale_factor": "a"}"#, #"'p.json': key 'rescale_factor': expected a number, got "a""#),
-        (#"{"image_mean": [1, 2]}"#, "'p.json': key 'image_mean': expected 3 numbers, got [1, 2]"),
-        (#"{"image_mean": [1, 2, null]}"#, "'p.json': key 'image_mean': expected 3 numbers, got [1, 2, null]"),
-        (#"{"image_std": [1, 0, 1]}"#, "'p.json': key 'image_std': expected 3 positive numbers, got [1.0, 0.0, 1.0]"),
-    ]
-
-    @Test func configurationMessages() {
-        for (json, text) in Self.configurations {
-            let error = #expect(throws: ImageError.self) {
-                try ImagePreprocessing(preprocessorConfig: Array(json.utf8), file: "p.json")
-            }
-            // The parser's own words follow "valid JSON".
-            if text.hasSuffix("got ") {
-                #expect(error?.description.hasPrefix(text) == true, "\(json)")
-            } else {
-                #expect(error?.description == text)
-            }
-        }
-    }
-
-    /// What openai/clip-vit-base-patch32 ships, and the same in the words of newer releases.
-    @Test(arguments: [
-        #"""
-        {"crop_size": 224, "do_center_crop": true, "do_normalize": true, "do_resize": true,
-         "feature_extractor_type": "CLIPFeatureExtractor", "image_mean": [0.48145466, 0.4578275, 0.40821073],
-         "image_std": [0.26862954, 0.26130258, 0.27577711], "resample": 3, "size": 224}
-        """#,
-        #"""
-        {"crop_size": {"height": 224, "width": 224}, "data_format": "channels_first", "device": null,
-         "do_center_crop": true, "do_convert_rgb": true, "do_normalize": true, "do_pad": null, "do_rescale": true,
-         "do_resize": true, "image_mean": [0.48145466, 0.4578275, 0.40821073], "image_processor_type":
-         "CLIPImageProcessorFast", "image_std": [0.26862954, 0.26130258, 0.27577711], "resample": 3,
-         "rescale_factor": 0.00392156862745098, "size": {"shortest_edge": 224}, "use_square_size": false}
-        """#,
-        "{}",
-    ])
-    func publishedConfigurations(json: String) throws {
-        let settings = try ImagePreprocessing(preprocessorConfig: Array(json.utf8), file: "p.json")
-        #expect(settings == (try ImagePreprocessing.clip()))
-        #expect(settings.outputSize == ImageSize(width: 224, height: 224))
     }
 }

@@ -13,9 +13,11 @@ struct Fixtures: Decodable {
         let uprightWidth: Int
         let uprightHeight: Int
         let upright: String
+        /// Digest of the upright pixels with transparency on white.
+        let white: String
 
         enum CodingKeys: String, CodingKey {
-            case file, width, height, pixels, stride, upright
+            case file, width, height, pixels, stride, upright, white
             case uprightWidth = "upright_width"
             case uprightHeight = "upright_height"
         }
@@ -64,7 +66,8 @@ struct Fixtures: Decodable {
     }
 
     struct Preprocess: Decodable {
-        let config: [String: ConfigValue]
+        /// JSON.
+        let config: String
         let width: Int
         let height: Int
         let shape: [Int]
@@ -92,16 +95,45 @@ struct Fixtures: Decodable {
         }
     }
 
+    struct Alpha: Decodable {
+        let file: String
+        let transparency: Transparency
+        let digest: String
+
+        init(from decoder: any Decoder) throws {
+            var list = try decoder.unkeyedContainer()
+            file = try list.decode(String.self)
+            transparency = try list.decode(Transparency.self)
+            digest = try list.decode(String.self)
+        }
+    }
+
+    struct OpenCLIPMode: Decodable {
+        let file: String
+        let side: Int
+        let pixels: String
+
+        init(from decoder: any Decoder) throws {
+            var list = try decoder.unkeyedContainer()
+            file = try list.decode(String.self)
+            side = try list.decode(Int.self)
+            pixels = try list.decode(String.self)
+        }
+    }
+
     let decode: [Decode]
     let prefix: [Prefix]
     let draft: [Draft]
     let resize: [Resize]
     let preprocess: [Preprocess]
     let openCLIP: [OpenCLIP]
+    let alpha: [Alpha]
+    let openCLIPModes: [OpenCLIPMode]
 
     enum CodingKeys: String, CodingKey {
-        case decode, prefix, draft, resize, preprocess
+        case decode, prefix, draft, resize, preprocess, alpha
         case openCLIP = "open_clip"
+        case openCLIPModes = "open_clip_modes"
     }
 
     static let all: Fixtures = {
@@ -115,39 +147,21 @@ struct Fixtures: Decodable {
     }()
 }
 
-/// JSON kept as it is, to be written out again as a configuration file.
-enum ConfigValue: Codable {
-    case bool(Bool), number(Double), list([Double]), object([String: Int])
-
-    init(from decoder: any Decoder) throws {
-        let value = try decoder.singleValueContainer()
-        if let bool = try? value.decode(Bool.self) {
-            self = .bool(bool)
-        } else if let number = try? value.decode(Double.self) {
-            self = .number(number)
-        } else if let list = try? value.decode([Double].self) {
-            self = .list(list)
-        } else {
-            self = .object(try value.decode([String: Int].self))
-        }
-    }
-
-    func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        switch self {
-        case .bool(let value): try container.encode(value)
-        case .number(let value): try container.encode(value)
-        case .list(let value): try container.encode(value)
-        case .object(let value): try container.encode(value)
-        }
-    }
-}
-
 func fixturePath(_ name: String) -> String {
     Bundle.module.resourceURL!.appendingPathComponent("Fixtures").appendingPathComponent(name).path
 }
 
 func fixture(_ name: String) throws -> [UInt8] { try readImageFile(fixturePath(name)) }
+
+/// Whether the library is there that the file's format needs.
+func isDecodable(_ name: String) -> Bool {
+    switch name.split(separator: ".").last {
+    case "tif": ImageFormat.tiff.missingDecoder == nil
+    case "avif": ImageFormat.avif.missingDecoder == nil
+    case "heic": ImageFormat.heif.missingDecoder == nil
+    default: true
+    }
+}
 
 func imageFixture(_ name: String) throws -> [UInt8] { try fixture("files/" + name) }
 
@@ -189,15 +203,4 @@ func synthetic(_ width: Int, _ height: Int, seed: UInt64 = 1) throws -> RGBImage
         return UInt8(state >> 56)
     }
     return try RGBImage(width: width, height: height, pixels: pixels)
-}
-
-/// The folder of larger data, or nil (with a line that says so) when it is not there.
-func sharedFolder(for test: String) -> URL? {
-    let given = ProcessInfo.processInfo.environment["GMAIL_SHARED"]
-    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent()
-    let folder = given.map { URL(fileURLWithPath: $0) } ?? root.appendingPathComponent("../shared").standardizedFileURL
-    if FileManager.default.fileExists(atPath: folder.appendingPathComponent("data").path) { return folder }
-    print("\(test) did not run: no data at \(folder.path) (set GMAIL_SHARED)")
-    return nil
 }

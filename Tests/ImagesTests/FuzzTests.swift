@@ -15,11 +15,11 @@ import Testing
         let folder = URL(fileURLWithPath: fixturePath("files"))
         let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
         let corpus = try names.map { try imageFixture($0) }
-        #expect(corpus.count > 70)
+        #expect(corpus.count > 240)
         let settings = try ImagePreprocessing.clip(side: 16)
         var output = [Float](repeating: 0, count: 3 * 16 * 16)
         // Small enough that a mutated header cannot make one case take seconds.
-        let options = ImageDecodingOptions(maximumPixels: 1_000_000)
+        let options = ImageDecodingOptions(limits: try ImageLimits(maximumPixels: 1_000_000))
 
         let clock = ContinuousClock()
         let start = clock.now
@@ -40,8 +40,9 @@ import Testing
                         .joined(separator: " "), default: 0] += 1
             }
             var limited = settings
-            limited.maximumPixels = options.maximumPixels
-            if cases.isMultiple(of: 3) { limited.decodeScale = .reduced(ratio: 1) }
+            limited.limits = options.limits
+            limited.transparency = Transparency.allCases[cases % 3]
+            if cases.isMultiple(of: 3) { limited.decodeScale = try .reduced(ratio: 1) }
             do {
                 try output.withUnsafeMutableBufferPointer { _ = try limited.preprocess(bytes, name: "fuzz", into: $0) }
                 let finite = output.allSatisfy { $0.isFinite }

@@ -1,10 +1,11 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Images
 
 /// Real photos, compared with Pillow's pixels and the 224 crop of transformers' Pillow-backed processor by digest.
-@Suite struct PhotoParityTests {
+@Suite(.enabled(if: SharedData.has("data/coco_open", "data/drawbench_sd21"))) struct PhotoParityTests {
     struct Photo: Decodable {
         let path: String
         let size: ImageSize
@@ -29,7 +30,7 @@ import Testing
     private static let tolerance = 1
 
     @Test func photosEqualPillow() async throws {
-        guard let shared = sharedFolder(for: "photosEqualPillow") else { return }
+        let shared = URL(fileURLWithPath: SharedData.folder)
         let decoder = JSONDecoder()
         decoder.dataDecodingStrategy = .base64
         let photos = try decoder.decode(File.self, from: Data(fixture("photos.json"))).photos
@@ -63,7 +64,7 @@ import Testing
         let image = try RGBImage(decoding: bytes, name: photo.path)
         #expect(image.size == photo.size)
         let floats = try settings.tensor(bytes, name: photo.path).values
-        let crop = try withPixelArray(count: floats.count) { buffer in
+        let crop = try withPixelArray(count: floats.count, image: photo.path) { buffer in
             for i in 0..<floats.count { buffer[i] = UInt8(floats[i]) }
         }
         let largest = photo.samples.enumerated().map { abs(Int($1) - Int(crop[$0 * 1568])) }.max() ?? 0
@@ -75,7 +76,7 @@ import Testing
 
     /// Crops of many places and sizes: leaving out the rest of the decode changes no pixel of real photos either.
     @Test func windowedDecodeOfPhotos() throws {
-        guard let shared = sharedFolder(for: "windowedDecodeOfPhotos") else { return }
+        let shared = URL(fileURLWithPath: SharedData.folder)
         let decoder = JSONDecoder()
         decoder.dataDecodingStrategy = .base64
         let photos = try decoder.decode(File.self, from: Data(fixture("photos.json"))).photos

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Images
@@ -23,7 +24,7 @@ import Testing
     func equalsTransformers(index: Int) throws {
         let expected = Fixtures.all.preprocess[index]
         let settings = try ImagePreprocessing(
-            preprocessorConfig: [UInt8](JSONEncoder().encode(expected.config)), file: "preprocessor_config.json")
+            preprocessorConfig: Array(expected.config.utf8), file: "preprocessor_config.json")
         let image = try synthetic(expected.width, expected.height, seed: 9)
         let size = settings.outputSize(for: image.size)
         #expect([3, size.height, size.width] == expected.shape)
@@ -107,7 +108,7 @@ import Testing
         var settings = try ImagePreprocessing.clip(side: 24)
         let bytes = try imageFixture("large.jpg")
         let full = try settings.tensor(bytes, name: "large.jpg").values
-        settings.decodeScale = .reduced(ratio: 2)
+        settings.decodeScale = try .reduced(ratio: 2)
         let reduced = try settings.tensor(bytes, name: "large.jpg").values
         #expect(full != reduced)
         let mean = zip(full, reduced).map { abs($0 - $1) }.reduce(0, +) / Float(full.count)
@@ -132,15 +133,16 @@ import Testing
             base.canonicalJSON
                 == #"{"crop":{"height":224,"width":224},"crop_rounding":"transformers","decode_scale":"full","#
                 + #""image_mean":[0.48145466,0.4578275,0.40821073],"image_std":[0.26862954,0.26130258,0.27577711],"#
-                + #""orientation":"apply","resample":3,"rescale_factor":0.00392156862745098,"#
-                + #""size":{"shortest_edge":224},"version":1}"#)
+                + #""orientation":"exif","resample":3,"rescale_factor":0.00392156862745098,"#
+                + #""size":{"shortest_edge":224},"transparency":"white","version":2}"#)
         var texts: Set<String> = [base.canonicalJSON]
         let changes: [(inout ImagePreprocessing) -> Void] = [
             { $0.resize = .none }, { $0.resize = .exact(ImageSize(width: 224, height: 225)) },
             { $0.filter = .bilinear },
             { $0.crop = nil }, { $0.crop = ImageSize(width: 224, height: 223) }, { $0.cropRounding = .torchvision },
             { $0.rescaleFactor = nil }, { $0.mean![2] = 0.5 }, { $0.std![0] = 0.5 }, { $0.orientation = .ignore },
-            { $0.decodeScale = .reduced(ratio: 2) },
+            { $0.transparency = .drop }, { $0.transparency = .openCLIP },
+            { $0.decodeScale = try! .reduced(ratio: 2) },  // a ratio of the test's own
         ]
         for change in changes {
             var changed = base
@@ -148,5 +150,29 @@ import Testing
             #expect(texts.insert(changed.canonicalJSON).inserted)
             #expect(try JSONDecoder().decode(ImagePreprocessing.self, from: JSONEncoder().encode(changed)) == changed)
         }
+        // A limit decides whether an image is read, not what comes out.
+        var wider = base
+        wider.limits = try ImageLimits(maximumPixels: 7)
+        #expect(wider.canonicalJSON == base.canonicalJSON && wider != base)
+        #expect(try JSONDecoder().decode(ImagePreprocessing.self, from: JSONEncoder().encode(wider)) == wider)
+    }
+
+    @Test(arguments: [Double.nan, .infinity, -.infinity, 0.999, 0, -2])
+    func aReducedDecodeHasARatioOfAtLeastOne(ratio: Double) throws {
+        let text = "ratio of a reduced decode: expected a finite number of at least 1, got \(ratio)"
+        #expect(message { _ = try ImagePreprocessing.DecodeScale.reduced(ratio: ratio) } == text)
+        if ratio.isFinite {
+            #expect(throws: ImageError.self) {
+                try JSONDecoder().decode(ImagePreprocessing.DecodeScale.self, from: Data("\(ratio)".utf8))
+            }
+        }
+    }
+
+    @Test func theLargestRatioDecodesEveryPixel() throws {
+        var settings = try ImagePreprocessing.clip(side: 24)
+        let bytes = try imageFixture("large.jpg")
+        let full = try settings.tensor(bytes, name: "large.jpg").values
+        settings.decodeScale = try .reduced(ratio: .greatestFiniteMagnitude)
+        #expect(try settings.tensor(bytes, name: "large.jpg").values == full)
     }
 }

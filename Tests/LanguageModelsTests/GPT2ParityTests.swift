@@ -218,7 +218,7 @@ private let tolerance = 1e-4
             layer.bias.fillInPlace(0)
         }
         let x = Tensor.randn([1, 5, 6], generator: generator)
-        let pattern = GPT2AttentionPattern(mask: nil, past: 0, newCount: 5, device: .cpu)
+        let pattern = AttentionPattern(mask: nil, past: 0, newCount: 5, device: .cpu)
         let plain = attention(x, pattern: pattern, cache: nil, layer: 0, dropout: nil)
         let many = attention(
             x.expanded(20000, 5, 6).contiguous(), pattern: pattern, cache: nil, layer: 0, dropout: generator)

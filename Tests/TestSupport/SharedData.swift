@@ -10,7 +10,9 @@ public enum SharedData {
     /// The path of a file below the folder.
     public static func path(_ name: String) -> String { "\(folder)/\(name)" }
 
-    public static func has(_ names: String...) -> Bool { names.allSatisfy { FileSystem.exists(path($0)) } }
+    public static func has(_ names: String...) -> Bool { has(names) }
+
+    public static func has(_ names: [String]) -> Bool { names.allSatisfy { FileSystem.exists(path($0)) } }
 }
 
 /// What a test must have before it can run, beside the shared data.

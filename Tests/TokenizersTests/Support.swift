@@ -1,4 +1,7 @@
+import Files
 import Foundation
+import StrictJSON
+import TestSupport
 
 @testable import Tokenizers
 
@@ -32,62 +35,75 @@ struct CRC32 {
     mutating func update(_ byte: UInt8) { state = Self.table[Int((state ^ UInt32(byte)) & 0xFF)] ^ (state >> 8) }
 }
 
-/// SplitMix64: the same numbers on every run.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-}
-
-/// Folders made once from the full vocabularies under `GMAIL_SHARED` (default `../shared` beside the repository).
+/// Folders made once from the full vocabularies under `GMAIL_SHARED`.
 enum FullVocabulary {
-    static let tokenizers: String? = {
-        let shared = ProcessInfo.processInfo.environment["GMAIL_SHARED"] ?? "../shared"
-        let folder = shared + "/data/tokenizers"
-        return FileManager.default.fileExists(atPath: folder) ? folder : nil
-    }()
+    private static let names = ["clip_bpe_simple_vocab_16e6.txt.gz", "gpt2_encoder.json", "gpt2_vocab.bpe"]
+    static let isThere = SharedData.has(names.map { "data/tokenizers/\($0)" })
 
-    /// OpenAI's merges, unpacked; nil with a message when the shared data is not there.
-    static func clipMerges(for test: String) throws -> String? {
-        guard let tokenizers else {
-            print("NOT RUN: \(test) needs GMAIL_SHARED/data/tokenizers")
-            return nil
-        }
+    /// Writes OpenAI's merges, unpacked, into the folder.
+    /// - Returns: their path.
+    static func clipMerges(into folder: TemporaryFolder) throws -> String {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        let target = NSTemporaryDirectory() + "/clip-merges-\(UUID().uuidString).txt"
         process.arguments = [
-            "-c", #"gzip -dc "$1" > "$2""#, "sh", tokenizers + "/clip_bpe_simple_vocab_16e6.txt.gz", target,
+            "-c", #"gzip -dc "$1" > "$2""#, "sh", SharedData.path("data/tokenizers/\(names[0])"), folder("bpe.txt"),
         ]
         try process.run()
         process.waitUntilExit()
         guard process.terminationStatus == 0 else { throw CocoaError(.fileReadUnknown) }
-        return target
+        return folder("bpe.txt")
     }
 
-    static func gpt2(for test: String) throws -> GPT2Tokenizer? {
-        guard let tokenizers else {
-            print("NOT RUN: \(test) needs GMAIL_SHARED/data/tokenizers")
-            return nil
+    /// Writes `vocab.json` and `merges.txt` of GPT-2 into the folder.
+    static func gpt2(into folder: TemporaryFolder) throws {
+        for (source, name) in [(names[1], "vocab.json"), (names[2], "merges.txt")] {
+            try folder.write(RegularFile.bytes(SharedData.path("data/tokenizers/\(source)")), to: name)
         }
-        let folder = try temporaryFolder([:])
-        for (source, name) in [("gpt2_encoder.json", "vocab.json"), ("gpt2_vocab.bpe", "merges.txt")] {
-            try FileManager.default.copyItem(atPath: tokenizers + "/" + source, toPath: folder + "/" + name)
+    }
+
+    /// Writes `vocab.json` and `merges.txt` of CLIP into the folder.
+    static func clip(into folder: TemporaryFolder) throws {
+        let merges = try BytePairFiles.openAIMerges(clipMerges(into: folder), limit: 48_894)
+        let bytes = ByteAlphabet.vocabularyOrder.map(ByteAlphabet.token)
+        let tokens =
+            bytes + bytes.map { $0 + Array("</w>".utf8) } + merges.map { $0.left + $0.right }
+            + ["<|startoftext|>", "<|endoftext|>"].map { Array($0.utf8) }
+        var vocabulary: [UInt8] = []
+        for (id, token) in tokens.enumerated() {
+            vocabulary += vocabulary.isEmpty ? [UInt8(ascii: "{")] : [UInt8(ascii: ",")]
+            StrictJSON.append(string: String(decoding: token, as: UTF8.self), to: &vocabulary)
+            vocabulary += ":\(id)".utf8
         }
-        return try GPT2Tokenizer(folder: folder)
+        try folder.write(vocabulary + [UInt8(ascii: "}")], to: "vocab.json")
+        let lines = merges.map { $0.left + [0x20] + $0.right }.joined(separator: [0x0A])
+        try folder.write(Array("#version: 0.2\n".utf8) + lines, to: "merges.txt")
     }
 }
 
-/// A fresh folder with these files.
-func temporaryFolder(_ files: [String: String]) throws -> String {
-    let folder = NSTemporaryDirectory() + "/tokenizer-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    for (name, text) in files { try Data(text.utf8).write(to: URL(fileURLWithPath: folder + "/" + name)) }
-    return folder
+/// The texts that the fixture scripts put together, by the same little generator.
+func generated(_ count: Int, _ pieces: [String], seed: UInt64) -> [String] {
+    var state = seed
+    func next(_ bound: Int) -> Int {
+        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        return Int(state >> 33) % bound
+    }
+    return (0..<count).map { _ in (0...next(12)).reduce(into: "") { text, _ in text += pieces[next(pieces.count)] } }
+}
+
+/// The texts whose ids have another check sum than the fixture says, 8 hexadecimal digits each.
+func differing(_ texts: [String], _ tokenizer: some TextTokenizer, _ sums: String) -> [String] {
+    let sums = Array(sums.utf8)
+    return texts.enumerated().filter { i, text in
+        var crc = CRC32()
+        crc.update(tokenizer.encode(text))
+        return crc.value != UInt32(String(decoding: sums[i * 8..<i * 8 + 8], as: UTF8.self), radix: 16)
+    }.map(\.element)
+}
+
+extension TemporaryFolder {
+    /// A fresh folder with these files.
+    convenience init(_ files: [String: String]) throws {
+        try self.init()
+        for (name, text) in files { try write(text, to: name) }
+    }
 }

@@ -57,7 +57,7 @@ func milliseconds(_ duration: Duration) -> Double {
 func run() throws {
     let arguments = Arguments(Array(CommandLine.arguments.dropFirst()))
     var settings = try ImagePreprocessing.clip()
-    if let ratio = arguments.reduced { settings.decodeScale = .reduced(ratio: ratio) }
+    if let ratio = arguments.reduced { settings.decodeScale = try .reduced(ratio: ratio) }
     let names = try FileManager.default.contentsOfDirectory(atPath: arguments.folder).filter { $0.hasSuffix(".jpg") }
     var files: [(name: String, bytes: [UInt8])] = []
     for name in names.sorted() {

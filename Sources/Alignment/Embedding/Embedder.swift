@@ -50,7 +50,7 @@ public struct Embedder {
         case .adapter(let adapter): aligned = try AlignedModel(adapter: adapter, encoder: encoder.image)
         }
         reader = ImageReader(encoder: encoder, aligned: aligned, dtype: dtype)
-        if let reducedDecode { reader.preprocessing.decodeScale = .reduced(ratio: reducedDecode) }
+        if let reducedDecode { reader.preprocessing.decodeScale = try .reduced(ratio: reducedDecode) }
         self.modality = modality
         self.batchSize = batchSize
         self.maximumSkippedShare = maximumSkippedShare

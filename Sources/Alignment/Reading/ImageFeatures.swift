@@ -24,6 +24,7 @@ public struct RoutedImage: Hashable, Sendable {
 /// when rows are read: so a captioner finds the features of `f_r` that an alignment has cached.
 public final class ImageFeatures {
     private let reader: ImageReader
+    private let input: ImageInput
     private let caches: [ImageRoute: FeatureCache]
     /// Content keys of files that could be read.
     private var keys: [RoutedImage: FeatureKey] = [:]
@@ -33,14 +34,24 @@ public final class ImageFeatures {
     /// - Parameters:
     ///   - model: the encoder's fingerprint.
     ///   - folder: the cache; several runs may share it.
-    public init(reader: ImageReader, model: ModelFingerprint, routes: Set<ImageRoute>, folder: String) throws {
+    ///   - input: what is read of each image.
+    public init(
+        reader: ImageReader, model: ModelFingerprint, routes: Set<ImageRoute>, input: ImageInput = .embedding,
+        folder: String
+    ) throws {
         self.reader = reader
+        self.input = input
+        let (name, dimension) =
+            switch input {
+            case .embedding: ("image", reader.towerSize)
+            case .states(let layer):
+                ("states \(layer)", reader.encoder.image.imageStateCount * reader.encoder.image.imageStateSize)
+            }
         caches = try Dictionary(
             uniqueKeysWithValues: routes.map { route in
                 let space = FeatureSpace(
-                    name: "image", model: reader.towerIdentity(route, model: model),
-                    input: reader.preprocessing.canonicalJSON, precision: "\(reader.dtype)", dimension: reader.towerSize
-                )
+                    name: name, model: reader.towerIdentity(route, model: model),
+                    input: reader.preprocessing.canonicalJSON, precision: "\(reader.dtype)", dimension: dimension)
                 return (route, try FeatureCache(path: folder, space: space))
             })
     }
@@ -55,13 +66,20 @@ public final class ImageFeatures {
     /// Whether an image that was prepared has features.
     public func contains(_ image: RoutedImage) -> Bool { keys[image] != nil }
 
-    /// What a downstream model sees of the images, in their order: `[images.count, d]` on the reader's device.
+    /// What a downstream model sees of the images, in their order: `[images.count, d]` on the reader's device, or
+    /// `[images.count, T, D]` for states.
     /// - Throws: `AlignmentError.missingInput` for an image that has none.
     public func callAsFunction(_ images: [RoutedImage]) throws -> Tensor {
-        try rows(images) { reader.project($0, $1) }
+        switch input {
+        case .embedding: try rows(images) { reader.project($0, $1) }
+        case .states:
+            try rows(images) { rows, _ in
+                rows.reshaped(rows.size(0), -1, reader.encoder.image.imageStateSize)  // [n, T, D]
+            }
+        }
     }
 
-    /// What the encoders give for the images, before any projection: `[images.count, E]`.
+    /// What the encoders give for the images, before any projection: `[images.count, E]`; of embeddings alone.
     public func towers(_ images: [RoutedImage]) throws -> Tensor { try rows(images) { features, _ in features } }
 
     private func rows(_ images: [RoutedImage], _ finish: (Tensor, ImageRoute) -> Tensor) throws -> Tensor {
@@ -102,7 +120,13 @@ public final class ImageFeatures {
                     done += count
                     try progress(done, distinct.count)
                 },
-                encode: { try reader.tower($0.to(reader.device), route) })
+                encode: { pixels in
+                    switch input {
+                    case .embedding: try reader.tower(pixels.to(reader.device), route)
+                    case .states(let layer):
+                        try reader.states(pixels, route, layer: layer).reshaped(pixels.size(0), -1)  // [n, T·D]
+                    }
+                })
             for (image, key) in zip(own, result) {
                 switch key {
                 case .success(let key): keys[image] = key

@@ -6,6 +6,15 @@ import ModelFolders
 import Torch
 import TorchNN
 
+/// What a downstream model wants of an image.
+public enum ImageInput: Sendable, Hashable {
+    /// The embedding `[d]`, through the alignment's projection where there is one.
+    case embedding
+    /// The states of all positions after a number of the image tower's layers, `[T, D]`.
+    /// - layer: numbered as `ImageEncoder.imageStates`.
+    case states(layer: Int)
+}
+
 /// What stands between an image and whoever uses its embedding: an encoder, the alignment where there is one, preprocessing,
 /// and the number format. The one place where an image is sent through `f_r` or `f_g`.
 public final class ImageReader {
@@ -75,6 +84,23 @@ public final class ImageReader {
         }
         try requireFinite(states, route)
         return states
+    }
+
+    /// What a downstream model wants of preprocessed images, through a route: `[n, d]` or `[n, T, D]`.
+    /// - Throws: `EncoderError.notFinite`.
+    public func read(_ pixels: Tensor, _ route: ImageRoute, _ input: ImageInput) throws -> Tensor {
+        switch input {
+        case .embedding: try features(pixels, route)
+        case .states(let layer): try states(pixels, route, layer: layer).to(.float32)
+        }
+    }
+
+    /// Length of the vectors that a downstream model sees.
+    public func featureSize(of input: ImageInput) -> Int {
+        switch input {
+        case .embedding: featureSize
+        case .states: encoder.image.imageStateSize
+        }
     }
 
     /// Weights in a narrow format compute in it by themselves.

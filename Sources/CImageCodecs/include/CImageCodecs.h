@@ -1,7 +1,10 @@
-// JPEG, PNG and WebP to and from interleaved 8-bit RGB, and Pillow's two-pass resampling, behind a plain C surface.
+// Image files to interleaved 8-bit pixels and back, and Pillow's two-pass resampling, behind a plain C surface.
 //
-// Every call returns a status; the message of a failure lies in the caller's `gic_message`. No call exits the process,
-// prints, or lets a longjmp cross this boundary. A decoder belongs to one thread at a time; there is no global state.
+// Every call returns a status; the message of a failure lies in the caller's `gic_message`. No call exits the process or
+// lets a longjmp cross this boundary, and nothing is printed (dav1d, which libavif may use, reports damaged AVIF data on
+// standard error). A decoder belongs to one thread at a time. libjpeg, libpng and libwebp
+// are linked; libtiff, libavif and libheif are loaded when the first file asks for them (library.h), so that a program
+// starts without them. Which of them are loaded is the only global state.
 #pragma once
 
 #include <stddef.h>
@@ -21,6 +24,7 @@ typedef enum gic_status {
     GIC_ZERO_DIMENSION = 6,  // the header declares no rows or no columns
     GIC_OUT_OF_MEMORY = 7,
     GIC_BAD_ARGUMENT = 8,
+    GIC_NO_DECODER = 9,  // the library that decodes this format is not there
 } gic_status;
 
 typedef enum gic_format {
@@ -28,10 +32,24 @@ typedef enum gic_format {
     GIC_FORMAT_JPEG = 1,
     GIC_FORMAT_PNG = 2,
     GIC_FORMAT_WEBP = 3,
+    GIC_FORMAT_GIF = 4,
+    GIC_FORMAT_BMP = 5,
+    GIC_FORMAT_TIFF = 6,
+    GIC_FORMAT_AVIF = 7,
+    GIC_FORMAT_HEIF = 8,
 } gic_format;
 
+// What a file stores, as far as a resize that comes before the conversion to RGB has to know (Pillow's modes).
+typedef enum gic_mode {
+    GIC_MODE_RGB = 0,      // grey or RGB, perhaps with one transparent colour
+    GIC_MODE_INDEXED = 1,  // a palette or two levels: resized by nearest neighbour
+    GIC_MODE_ALPHA = 2,    // an alpha channel: resized premultiplied
+    GIC_MODE_CMYK = 3,     // amounts of ink
+    GIC_MODE_OTHER = 4,    // grey of more than 8 bits, a palette with alpha: resized as such, which is not implemented
+} gic_mode;
+
 typedef struct gic_message {
-    char text[200];
+    char text[240];
 } gic_message;
 
 // What the header says. `width` and `height` are those of the pixels that `gic_decoder_read` writes (after a reduced
@@ -41,9 +59,15 @@ typedef struct gic_info {
     int32_t width, height;
     int32_t source_width, source_height;
     int32_t orientation;  // EXIF 1...8; 1 when the file has none, or one out of range
+    int32_t always_turned;  // nonzero where Pillow turns the image however it is opened (TIFF)
+    gic_mode mode;
+    int32_t channels;  // of the pixels that `gic_decoder_read` writes: 3 (RGB), 4 (RGB and alpha, or CMYK)
 } gic_info;
 
 typedef struct gic_decoder gic_decoder;
+
+// GIC_OK when files of the format can be decoded here; otherwise the message says what to install.
+gic_status gic_check_format(gic_format format, gic_message *message);
 
 // Reads the header of `bytes` (borrowed until `gic_decoder_close`). `maximum_pixels` is checked against the header
 // before anything of the image's size is allocated.
@@ -58,14 +82,34 @@ void gic_decoder_reduce(gic_decoder *decoder, int32_t least_width, int32_t least
 // may leave other pixels of the buffer unwritten. Pixels inside are the same as without a window.
 void gic_decoder_set_window(gic_decoder *decoder, int32_t left, int32_t top, int32_t right, int32_t bottom);
 
-// Decodes into `pixels`: `height` rows of `width` RGB triples, row after row, `width * height * 3` bytes. Once per
-// decoder. After a failure the content of `pixels` is unspecified.
+// Decodes into `pixels`: `height` rows of `width` pixels of `channels` bytes, row after row. Once per decoder. After a
+// failure the content of `pixels` is unspecified.
 gic_status gic_decoder_read(gic_decoder *decoder, uint8_t *pixels, size_t count, gic_message *message);
 
 void gic_decoder_close(gic_decoder *decoder);
 
-// EXIF orientation 2...8 applied to `source` (width x height); 5...8 swap the axes. Buffers do not overlap.
-void gic_orient(const uint8_t *source, int32_t width, int32_t height, int32_t orientation, uint8_t *target);
+// EXIF orientation 2...8 applied to `source` (width x height pixels of `channels` bytes, 3 or 4); 5...8 swap the axes.
+// Buffers do not overlap.
+void gic_orient(const uint8_t *source, int32_t width, int32_t height, int32_t channels, int32_t orientation,
+                uint8_t *target);
+
+// ---- Four channels to RGB -------------------------------------------------------------------------------------------
+// Pillow's integer arithmetic, checked against it for every pair of values.
+
+typedef enum gic_alpha {
+    GIC_ALPHA_DROP = 0,   // `convert("RGB")`
+    GIC_ALPHA_WHITE = 1,  // `alpha_composite` over opaque white, then `convert("RGB")`
+} gic_alpha;
+
+// `count` pixels of four channels, which `mode` explains, to RGB. `target` may be `source`.
+void gic_to_rgb(const uint8_t *source, size_t count, gic_mode mode, gic_alpha alpha, uint8_t *target);
+
+// Four channels to two images of three, so that each may be resized as RGB: `colour` gets the first three channels, of
+// GIC_MODE_ALPHA multiplied by alpha; `fourth` gets the last one three times.
+void gic_split(const uint8_t *source, size_t count, gic_mode mode, uint8_t *colour, uint8_t *fourth);
+
+// The way back: `count` pixels of both to RGB, alpha divided out and dropped, or inks converted. `target` may be `colour`.
+void gic_join(const uint8_t *colour, const uint8_t *fourth, size_t count, gic_mode mode, uint8_t *target);
 
 // ---- Resampling -----------------------------------------------------------------------------------------------------
 

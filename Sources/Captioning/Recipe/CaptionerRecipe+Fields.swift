@@ -2,7 +2,7 @@ import Training
 
 extension CaptionerRecipe: Recipe {
     /// In the order in which recipes are written.
-    public static let fields: [RecipeField<CaptionerRecipe>] =
+    public static var fields: [RecipeField<CaptionerRecipe>] {
         [
             RecipeField("name", \.name),
             RecipeField("description", \.description),
@@ -13,12 +13,8 @@ extension CaptionerRecipe: Recipe {
             RecipeField("captions.trim", \.captions.trim),
             RecipeField("captions.ignoreTokenZero", \.captions.ignoreTokenZero),
             RecipeField("captions.maximumTokens", \.captions.maximumTokens),
-            RecipeField(choice: "mapper.kind", \.mapper.kind),
-            RecipeField("mapper.prefixLength", \.mapper.prefixLength),
-            RecipeField("mapper.clipLength", \.mapper.clipLength),
-            RecipeField("mapper.layers", \.mapper.layers),
-            RecipeField("mapper.heads", \.mapper.heads),
-            RecipeField("mapper.normalizeFeatures", \.mapper.normalizeFeatures),
+            RecipeField("captioner.kind", \.captioner.kind),
+        ] + CaptionerFamily.all.flatMap(\.fields) + [
             RecipeField("languageModel.frozen", \.languageModel.frozen),
             RecipeField("languageModel.dropout", \.languageModel.dropout),
         ] + RecipeField.training(\.training, omitting: ["averageDecay"]) + [
@@ -27,6 +23,16 @@ extension CaptionerRecipe: Recipe {
             RecipeField("generation.maximumTokens", \.generation.maximumTokens),
             RecipeField("generation.lengthPenalty", \.generation.lengthPenalty),
         ]
+    }
+
+    /// Recipes are equal when they say the same.
+    public static func == (a: CaptionerRecipe, b: CaptionerRecipe) -> Bool { a.yaml == b.yaml }
+
+    public func foreignKind(of key: String) -> String? {
+        let owners = CaptionerFamily.all.filter { $0.fields.contains { $0.key == key } }.map(\.name)
+        guard !owners.isEmpty, !owners.contains(captioner.kind) else { return nil }
+        return "captioner.kind \(owners.joined(separator: " or "))"
+    }
 
     public var freeKeys: Set<String> {
         training.freeKeys.union([

@@ -4,13 +4,13 @@
 import Training
 
 /// A captioner's settings; the default value is the recipe `gmail`.
-public struct CaptionerRecipe: Sendable, Equatable {
+public struct CaptionerRecipe: Sendable {
     public var name = "unnamed"
     public var description = ""
     public var paper = PaperReference()
     public var data = DataSettings()
     public var captions = CaptionSettings()
-    public var mapper = MapperSettings()
+    public var captioner = CaptionerKind()
     public var languageModel = LanguageModelSettings()
     public var training = CaptionerRecipe.trainingDefaults
     public var generation = GenerationSettings()
@@ -39,17 +39,11 @@ public struct CaptionerRecipe: Sendable, Equatable {
         public init() {}
     }
 
-    public struct MapperSettings: Sendable, Equatable {
-        public var kind = ClipCapConfiguration.Mapper.mlp
-        public var prefixLength = 10
-        /// Of the transformer.
-        public var clipLength = 10
-        /// Of the transformer.
-        public var layers = 8
-        /// Of the transformer.
-        public var heads = 8
-        /// Alignment compares directions (cosines), so lengths may differ between the encoders; the authors' MLP does not (ours).
-        public var normalizeFeatures = true
+    /// Which family of captioners, with its own settings.
+    public struct CaptionerKind: Sendable {
+        public var kind = ClipCapConfiguration.family
+        /// By the name of their type.
+        fileprivate var settings: [String: any CaptionerSettings] = [:]
 
         public init() {}
     }
@@ -87,15 +81,41 @@ public struct CaptionerRecipe: Sendable, Equatable {
 }
 
 extension CaptionerRecipe {
+    /// The settings of a family; the defaults where the recipe says nothing.
+    public func settings<Settings: CaptionerSettings>(_ type: Settings.Type) -> Settings {
+        captioner.settings[String(reflecting: type)] as? Settings ?? Settings()
+    }
+
+    /// Changes the settings of a family.
+    public mutating func change<Settings: CaptionerSettings>(_ body: (inout Settings) -> Void) {
+        var settings = settings(Settings.self)
+        body(&settings)
+        captioner.settings[String(reflecting: Settings.self)] = settings
+    }
+
+    /// The family that the recipe names; one is found in every recipe that was validated.
+    /// - Throws: `SettingError`.
+    func family() throws(SettingError) -> CaptionerFamily {
+        guard let family = CaptionerFamily.named(captioner.kind) else {
+            throw SettingError(
+                "captioner.kind", expected: "one of " + CaptionerFamily.all.map(\.name).joined(separator: ", "),
+                got: captioner.kind)
+        }
+        return family
+    }
+
     public func validate(source: String) throws {
         let check = RecipeCheck(source: source)
         try check(
             (0...1).contains(data.maximumSkippedShare), "data.maximumSkippedShare", "0...1", data.maximumSkippedShare)
         try check.range("captions.maximumTokens", captions.maximumTokens ?? 1, 1...1_000_000)
-        try check.range("mapper.prefixLength", mapper.prefixLength, 1...100_000)
-        try check.range("mapper.clipLength", mapper.clipLength, 1...100_000)
-        try check.range("mapper.layers", mapper.layers, 1...1000)
-        try check.range("mapper.heads", mapper.heads, 1...10_000)
+        guard let family = CaptionerFamily.named(captioner.kind) else {
+            throw TrainingError.recipeValue(
+                source: source, key: "captioner.kind",
+                expected: "one of " + CaptionerFamily.all.map(\.name).sorted().joined(separator: ", "),
+                got: captioner.kind)
+        }
+        try family.validate(self, check)
         try training.validate(check)
         try check(training.precision != .float16, "training.precision", "auto, float32 or bfloat16", "float16")
         try check.range("generation.beams", generation.beams, 1...CaptionDecoding.mostBeams)

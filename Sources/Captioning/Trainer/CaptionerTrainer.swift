@@ -15,10 +15,10 @@ import Training
 /// Trains a captioner on a pairs manifest as a recipe says: what `gmail train captioner` runs.
 ///
 /// Owns the data's side (which images are read, by which encoder, which features are cached) and hands embeddings and
-/// captions to `ClipCapTask`, which owns the model's side. `Training.TrainingLoop` drives it.
+/// captions to `CaptionerTask`, which owns the model's side. `Training.TrainingLoop` drives it.
 public final class CaptionerTrainer {
     public let recipe: CaptionerRecipe
-    public let task: ClipCapTask
+    public let task: CaptionerTask
     public let manifest: PairsManifest
     public let validation: PairsManifest?
     /// Samples that the run draws from: one per pair and trained kind of image.
@@ -30,6 +30,7 @@ public final class CaptionerTrainer {
     private let tokenizer: CaptionTokenizer
     private let samples: CaptionSamples
     private let vocabularySize: Int
+    private let language: LanguageModelFolder
     private let fingerprint: ModelFingerprint
     private let note: (String) -> Void
     /// Samples of the run whose image cannot be read; known after `prepare()`.
@@ -88,12 +89,9 @@ public final class CaptionerTrainer {
                 got: "\(recipe.training.batchSize)")
         }
 
-        let languageConfiguration = try GPT2Configuration(folder: inputs.languageModel)
-        let words = try GPT2Tokenizer(folder: inputs.languageModel)
-        guard words.vocabularySize <= languageConfiguration.vocabularySize else {
-            throw LanguageModelError.vocabularyMismatch(
-                tokenizer: words.vocabularySize, model: languageConfiguration.vocabularySize)
-        }
+        let family = try recipe.family()
+        language = try LanguageModelFolder(inputs.languageModel)
+        let words = try language.tokenizer()
         vocabularySize = words.vocabularySize
         let dtype = try recipe.training.precision.dtype(on: inputs.device)
         let encoder = try EncoderFolder.open(inputs.model, dtype: .float32, device: inputs.device)
@@ -106,10 +104,13 @@ public final class CaptionerTrainer {
             aligned = try AlignedModel(adapter: adapter, encoder: encoder.image)
         }
         reader = ImageReader(encoder: encoder, aligned: aligned, dtype: dtype)
-        let configuration = ClipCapConfiguration(
-            recipe, featureSize: reader.featureSize, languageModel: languageConfiguration)
-        try ClipCapModel.check(
-            configuration, languageConfiguration, folder: inputs.languageModel, source: "the recipe")
+        let input = family.input(recipe)
+        let architecture = family.architecture(
+            recipe,
+            CaptionerSurroundings(
+                featureSize: reader.featureSize(of: input), languageModel: language.configuration,
+                ending: recipe.captions.ending))
+        try architecture.check(language.configuration, folder: inputs.languageModel, source: "the recipe")
 
         features = try ImageFeatures(
             reader: reader, model: fingerprint,
@@ -118,21 +119,20 @@ public final class CaptionerTrainer {
                     // Generated images of the validation set need an encoder only where the source has one.
                     modality == .generated && source == .real && !isAligned
                         ? nil : try source.route(of: modality, isAligned: isAligned)
-                }), folder: inputs.cache)
+                }), input: input, folder: inputs.cache)
         let (manifest, trim) = (self.manifest, recipe.captions)
         tokenizer = try CaptionTokenizer(
-            words, trim, room: languageConfiguration.contextLength - configuration.prefixLength + 1,
+            words, trim, room: language.contextLength - architecture.prefixLength + 1,
             count: manifest.count
         ) { try manifest.pair(at: $0).caption }
 
-        let mapper = PrefixMapper.make(configuration)
-        mapper.initialize(generator: Generator(seed: UInt64(recipe.training.seed)))
-        mapper.to(device: inputs.device)
         let memory: WeightMemory = recipe.languageModel.frozen ? .mapped : .owned
-        let languageModel = try GPT2LanguageModel(
-            folder: inputs.languageModel, dtype: .float32, device: inputs.device, memory: memory)
-        task = try ClipCapTask(
-            model: ClipCapModel(mapper: mapper, languageModel: languageModel, folder: inputs.languageModel),
+        let model = architecture.model(
+            try language.model(dtype: .float32, device: inputs.device, memory: memory))
+        model.initialize(generator: Generator(seed: UInt64(recipe.training.seed)))
+        for part in model.parts { part.module.to(device: inputs.device) }
+        task = try CaptionerTask(
+            model: model,
             recipe: recipe, dtype: dtype,
             totalSteps: recipe.training.totalSteps(sampleCount: samples.count))
         let lengths = tokenizer.statistics
@@ -150,11 +150,11 @@ public final class CaptionerTrainer {
                 count: reader.encoder.image.parameterCount().total),
             RunManifest.Source(
                 role: CaptionerRun.Role.languageModel, path: inputs.languageModel,
-                sha256: try LanguageModelFiles.hash(folder: inputs.languageModel, inputs.hashes.sha256),
+                sha256: try language.fingerprint(inputs.hashes).sha256,
                 count: task.model.languageModel.parameterCount().total),
             RunManifest.Source(
                 role: CaptionerRun.Role.tokenizer, path: inputs.languageModel,
-                sha256: try TokenizerFingerprint.hash(folder: inputs.languageModel), count: vocabularySize),
+                sha256: try language.tokenizerFingerprint(inputs.hashes).sha256, count: vocabularySize),
         ]
         if let aligned = reader.aligned {
             sources.append(
@@ -231,11 +231,11 @@ public final class CaptionerTrainer {
             id: { try self.samples[$0].id })
     }
 
-    private func batch(_ set: CaptionSamples, _ indices: [Int]) throws -> ClipCapTask.Batch {
+    private func batch(_ set: CaptionSamples, _ indices: [Int]) throws -> CaptionerTask.Batch {
         let rows = try indices.map { try set[$0] }
         let captions = rows.map(\.caption)
         let tokenizer = tokenizer
-        return ClipCapTask.Batch(
+        return CaptionerTask.Batch(
             ids: rows.map(\.id), features: try features(rows.map(\.image)),
             tokens: { tokenizer(Array(captions[$0])) })
     }
@@ -287,7 +287,7 @@ extension CaptionerTrainer: RunnableTrainer {
             }
             var failure: (any Error)?
             let loss = task.meanLoss(
-                batches.lazy.compactMap { indices -> ClipCapTask.Batch? in
+                batches.lazy.compactMap { indices -> CaptionerTask.Batch? in
                     do {
                         return try self.batch(set, indices)
                     } catch {
@@ -340,22 +340,5 @@ public final class CaptionBatches: BatchSource {
             return CaptionBatch(indices: indices, ids: try indices.map(id), next: batch.next)
         }
         return nil
-    }
-}
-
-extension ClipCapConfiguration {
-    /// The captioner that a recipe describes, for given encoders.
-    init(_ recipe: CaptionerRecipe, featureSize: Int, languageModel: GPT2Configuration) {
-        self.init()
-        mapper = recipe.mapper.kind
-        prefixLength = recipe.mapper.prefixLength
-        clipLength = recipe.mapper.clipLength
-        layerCount = recipe.mapper.layers
-        headCount = recipe.mapper.heads
-        self.featureSize = featureSize
-        embeddingSize = languageModel.hiddenSize
-        vocabularySize = languageModel.vocabularySize
-        normalizesFeatures = recipe.mapper.normalizeFeatures
-        ending = recipe.captions.ending
     }
 }

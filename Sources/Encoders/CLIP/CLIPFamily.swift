@@ -16,8 +16,7 @@ extension EncoderFamily {
             return try ["clip", "clip_vision_model", nil].contains(folder.modelType())
         },
         weights: { folder, variant in try CLIPCheckpoint.files(folder, variant) },
-        open: { folder, loading in
-            let files = try CLIPCheckpoint.files(folder, loading.variant)
+        open: { folder, files, loading in
             try TorchRuntime.load()
             if try folder.modelType() == "clip_vision_model" { return try openVision(folder, files, loading) }
             let configuration = try CLIPConfiguration(folder: folder.path)
@@ -31,7 +30,7 @@ extension EncoderFamily {
                 notes: dropoutNotes([
                     ("image", configuration.vision.attentionDropout), ("text", configuration.text.attentionDropout),
                 ]),
-                tokenizer: { try CLIPTextFiles.tokenizer(folder) },
+                tokenizer: { try TokenizerFolder.open(folder) },
                 writeConfiguration: { out in
                     try AtomicFile.write(configuration.huggingFaceJSON, to: "\(out)/config.json")
                     try AtomicFile.write(preprocessing.huggingFaceJSON, to: "\(out)/preprocessor_config.json")
@@ -39,7 +38,7 @@ extension EncoderFamily {
         })
 
     private static func openVision(
-        _ folder: ModelFolder, _ files: WeightFiles, _ loading: EncoderLoading
+        _ folder: ModelFolder, _ files: WeightFiles, _ loading: WeightLoading
     ) throws -> OpenEncoder {
         var weights = try Weights(files)
         CLIPVisionModel.nameAsBefore(&weights)
@@ -70,12 +69,10 @@ extension EncoderFamily {
 
 /// What stands before CLIP's image tower.
 package enum CLIPPreprocessing {
-    /// Hugging Face's `preprocessor_config.json` or `processor_config.json`, or `preprocess_cfg` of `open_clip_config.json`.
+    /// Hugging Face's `processor_config.json` or `preprocessor_config.json`, or `preprocess_cfg` of `open_clip_config.json`.
     /// - Parameter side: of the model's images, the default of open_clip's `size`.
     package static func read(_ folder: ModelFolder, side: Int) throws -> ImagePreprocessing {
-        for name in ["preprocessor_config.json", "processor_config.json"] where folder.has(name) {
-            return try ImagePreprocessing(preprocessorConfigFile: folder.file(name))
-        }
+        if let own = try ImagePreprocessing.inFolder(folder.path) { return own.settings }
         guard !folder.has("config.json"), let file = try folder.json("open_clip_config.json") else {
             throw ModelFolderError.missing(
                 path: folder.path, expected: "preprocessor_config.json (or processor_config.json)")
@@ -103,44 +100,17 @@ package enum CLIPPreprocessing {
 }
 
 extension ImagePreprocessing {
-    /// open_clip's image transform: the shorter side resized, the middle cut out.
+    /// open_clip's image transform: the shorter side resized in the file's own colours, the middle cut out.
+    ///
+    /// But images are turned upright by EXIF: open_clip leaves that to its caller, and a photo that lies on its side is
+    /// nobody's wish. `orientation: .ignore` gives open_clip's own pixels.
     static func openCLIP(
         side: Int, filter: ResampleFilter = .bicubic, mean: [Double]? = nil, std: [Double]? = nil
     ) throws -> ImagePreprocessing {
         let standard = try ImagePreprocessing.clip(side: side)
         return try ImagePreprocessing(
             resize: .shortestEdge(side), filter: filter, crop: ImageSize(width: side, height: side),
-            cropRounding: .torchvision, mean: mean ?? standard.mean, std: std ?? standard.std)
-    }
-}
-
-/// What stands before CLIP's text tower.
-package enum CLIPTextFiles {
-    /// The tokenizer of a folder: cleaned and padded as the folder's own library does it (transformers for Hugging Face's,
-    /// open_clip for its own).
-    package static func tokenizer(_ folder: ModelFolder) throws -> any EncoderTokenizer {
-        let isOpenCLIP = !folder.has("config.json")
-        if isOpenCLIP, let text = try folder.json("open_clip_config.json")?.object("model_cfg")?.object("text_cfg") {
-            for key in ["hf_tokenizer_name", "tokenizer_mode"] where text.has(key) {
-                throw text.unsupported(key, "texts need open_clip's own CLIP tokenizer; images can be embedded")
-            }
-        }
-        guard folder.has("tokenizer.json") || folder.has("vocab.json") else {
-            throw EncoderError.noTokenizer(
-                folder: folder.path, expected: "tokenizer.json, or vocab.json and merges.txt,")
-        }
-        return CLIPRows(
-            tokenizer: try CLIPTokenizer(
-                folder: folder.path, cleaning: isOpenCLIP ? .openAI : .huggingFace,
-                padding: isOpenCLIP ? .zero : .model))
-    }
-
-    private struct CLIPRows: EncoderTokenizer {
-        let tokenizer: CLIPTokenizer
-
-        func rows(_ texts: [String], contextLength: Int) throws -> (ids: [Int], truncatedRows: [Int]) {
-            let batch = try tokenizer.encode(texts, contextLength: contextLength, truncation: .truncate)
-            return (batch.ids.map(Int.init), batch.truncatedRows)
-        }
+            cropRounding: .torchvision, mean: mean ?? standard.mean, std: std ?? standard.std,
+            transparency: .openCLIP)
     }
 }

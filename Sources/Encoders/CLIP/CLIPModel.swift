@@ -50,6 +50,7 @@ public final class CLIPModel: Module, ImageEncoder, TextEncoder {
     public var imageSize: Int { configuration.vision.imageSize }
     public var imageLayerCount: Int { configuration.vision.layerCount }
     public var imageStateSize: Int { configuration.vision.hiddenSize }
+    public var imageStateCount: Int { configuration.vision.positionCount }
     public var imageModules: [String] { ["vision_model", "visual_projection"] }
     public var imageTower: String { "vision_model" }
     public var adapterTargets: [String] { Self.attentionLayers }

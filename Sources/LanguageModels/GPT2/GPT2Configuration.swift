@@ -1,11 +1,13 @@
-import Foundation
+import Files
+import ModelFolders
+import StrictJSON
 import TorchNN
 
 // The architecture of a GPT-2 model, read from the `config.json` beside its weights and from nowhere else.
 // Reference: transformers 5 `configuration_gpt2.py`, whose defaults hold for keys that a file leaves out.
 
 /// Sizes and choices of a GPT-2 (Radford et al. 2019); the defaults are those of GPT-2 small, 124 million parameters.
-public struct GPT2Configuration: Sendable, Hashable {
+public struct GPT2Configuration: LanguageModelConfiguration, Hashable {
     public var vocabularySize = 50257  // vocab_size
     public var contextLength = 1024  // n_positions
     public var hiddenSize = 768  // n_embd
@@ -30,6 +32,10 @@ public struct GPT2Configuration: Sendable, Hashable {
 
     public init() {}
 
+    public var embeddingSize: Int { hiddenSize }
+
+    public func makeModel() -> any CausalLanguageModel { GPT2LanguageModel(self) }
+
     /// Width of the feed-forward layers.
     public var feedForwardSize: Int { innerSize ?? 4 * hiddenSize }
 }
@@ -37,35 +43,31 @@ public struct GPT2Configuration: Sendable, Hashable {
 extension GPT2Configuration {
     /// Reads `config.json` in `folder`.
     ///
-    /// Values of the wrong kind or out of range, sizes that do not divide, unknown activations and cross-attention are
-    /// errors that name file and key.
-    /// - Throws: `LanguageModelError`.
-    public init(folder: String) throws(LanguageModelError) {
-        let path = "\(folder)/config.json"
-        guard FileManager.default.fileExists(atPath: path) else {
-            throw .notAModelFolder(path: folder, expected: "config.json")
+    /// Values of the wrong kind or out of range, sizes that do not divide, unknown activations, cross-attention and keys that
+    /// GPT-2 is not known to have are errors that name file and key.
+    /// - Throws: `ModelFolderError`, `JSONFileError`, `FileError`.
+    public init(folder: String) throws { try self.init(ModelFolder(folder)) }
+
+    init(_ folder: ModelFolder) throws {
+        guard let file = try folder.json("config.json") else {
+            throw ModelFolderError.missing(path: folder.path, expected: "config.json")
         }
-        try self.init(ConfigurationFile(path))
+        try self.init(file)
     }
 
-    init(_ file: ConfigurationFile) throws(LanguageModelError) {
+    init(_ file: JSONFile) throws(JSONFileError) {
         let type = try file.string("model_type") ?? "gpt2"
-        guard type == "gpt2" else {
-            throw .invalidValue(file: file.path, key: "model_type", expected: "\"gpt2\"", got: "\"\(type)\"")
-        }
+        guard type == "gpt2" else { throw file.invalid("model_type", expected: "\"gpt2\"") }
+        try Self.refuseUnknown(file)
         let size = 1...10_000_000
         vocabularySize = try file.integer("vocab_size", in: size) ?? vocabularySize
-        contextLength =
-            try file.integer("n_positions", "max_position_embeddings", "n_ctx", in: size) ?? contextLength
-        hiddenSize = try file.integer("n_embd", "hidden_size", in: size) ?? hiddenSize
-        layerCount = try file.integer("n_layer", "num_hidden_layers", in: 1...10_000) ?? layerCount
-        headCount = try file.integer("n_head", "num_attention_heads", in: size) ?? headCount
+        // Where a file has both names of a size, transformers takes the general one.
+        contextLength = try file.integer("max_position_embeddings", "n_positions", in: size) ?? contextLength
+        hiddenSize = try file.integer("hidden_size", "n_embd", in: size) ?? hiddenSize
+        layerCount = try file.integer("num_hidden_layers", "n_layer", in: 1...10_000) ?? layerCount
+        headCount = try file.integer("num_attention_heads", "n_head", in: size) ?? headCount
         innerSize = try file.integer("n_inner", in: size)
-        let known = Activation.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
-        activation =
-            try file.value("activation_function", "one of \(known)") { found in
-                found.string.flatMap(Activation.init(rawValue:))
-            } ?? activation
+        activation = try file.choice("activation_function") ?? activation
         residualDropout = try file.probability("resid_pdrop") ?? residualDropout
         embeddingDropout = try file.probability("embd_pdrop") ?? embeddingDropout
         attentionDropout = try file.probability("attn_pdrop") ?? attentionDropout
@@ -75,16 +77,43 @@ extension GPT2Configuration {
         scalesAttentionByLayer = try file.bool("scale_attn_by_inverse_layer_idx") ?? scalesAttentionByLayer
         tiesHead = try file.bool("tie_word_embeddings") ?? tiesHead
         // A file without the key has the default, one with `null` has none; both come out of range in small vocabularies.
-        beginID = try file.ids("bos_token_id")?.first ?? beginID
-        endIDs = try file.ids("eos_token_id") ?? endIDs
-        if try file.bool("add_cross_attention") == true {
-            throw .invalidValue(
-                file: file.path, key: "add_cross_attention", expected: "false (a decoder alone)", got: "true")
-        }
+        beginID = try file.tokenIDs("bos_token_id")?.first ?? beginID
+        endIDs = try file.tokenIDs("eos_token_id") ?? endIDs
         guard hiddenSize % headCount == 0 else {
-            throw .invalidValue(
-                file: file.path, key: "n_embd", expected: "a multiple of n_head (\(headCount))", got: "\(hiddenSize)")
+            let key = file.has("hidden_size") ? "hidden_size" : "n_embd"
+            throw file.invalid(key, expected: "a multiple of n_head (\(headCount))")
         }
+    }
+
+    /// What is read above.
+    private static let readKeys: Set<String> = [
+        "model_type", "vocab_size", "n_positions", "max_position_embeddings", "n_embd", "hidden_size", "n_layer",
+        "num_hidden_layers", "n_head", "num_attention_heads", "n_inner", "activation_function", "resid_pdrop",
+        "embd_pdrop",
+        "attn_pdrop", "layer_norm_epsilon", "initializer_range", "scale_attn_weights",
+        "scale_attn_by_inverse_layer_idx", "tie_word_embeddings", "bos_token_id", "eos_token_id",
+    ]
+
+    /// What GPT-2's language model never asks.
+    private static let harmlessKeys: Set<String> = [
+        // The context once more, in files of transformers before 4; n_positions counts.
+        "n_ctx",
+        // The same products, kept in float32 under mixed precision; transformers' usual attention does not ask it either.
+        "reorder_and_upcast_attn",
+        "use_cache", "gradient_checkpointing", "pad_token_id", "n_special", "predict_special_tokens",
+        // Switches that are refused when they are on, and parts of a sequence through the feed-forward layers.
+        "add_cross_attention", "is_decoder", "chunk_size_feed_forward",
+        // A head that sums texts up for choices between them.
+        "summary_type", "summary_use_proj", "summary_activation", "summary_proj_to_labels", "summary_first_dropout",
+    ]
+
+    private static func refuseUnknown(_ file: JSONFile) throws(JSONFileError) {
+        for (key, reason) in [
+            ("add_cross_attention", "a decoder alone is read"), ("is_encoder_decoder", "a decoder alone is read"),
+        ] where try file.bool(key) == true {
+            throw file.unsupported(key, reason)
+        }
+        try file.refuseUnknown(readKeys, harmless: TransformersSettings.harmless.union(harmlessKeys))
     }
 
     /// The Hugging Face `config.json` of this architecture, for models written by us.

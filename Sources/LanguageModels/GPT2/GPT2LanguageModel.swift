@@ -24,14 +24,13 @@ public final class GPT2Decoder: Module {
 /// GPT-2 with its language head, in Hugging Face's checkpoint keys.
 public final class GPT2LanguageModel: Module, CausalLanguageModel {
     @Child("transformer") public var decoder: GPT2Decoder
-    /// The output layer `[V, C]` of models whose head is not tied; nil when it is the token embedding.
+    /// The output layer `[V, C]` of models that have one of its own; nil when it is the token embedding.
     @OptionalParameter("lm_head.weight") public var head: Tensor?
 
     public let configuration: GPT2Configuration
-    /// Draws the dropout masks of training (`setTraining(true)`), on the model's device; without it nothing is dropped.
     public var dropoutGenerator: Generator?
 
-    /// A model whose weights are not set yet; `load` or `initialize` fills them.
+    /// A model whose weights are not set yet; `loadCheckpoint` or `initialize` fills them.
     public init(_ configuration: GPT2Configuration) {
         self.configuration = configuration
         super.init()
@@ -43,6 +42,7 @@ public final class GPT2LanguageModel: Module, CausalLanguageModel {
     public var contextLength: Int { configuration.contextLength }
     public var embeddingSize: Int { configuration.hiddenSize }
     public var device: Device { decoder.tokens.weight.device }
+    public var dtype: DType { decoder.finalNorm.weight.dtype }
 
     public override var sharedTensors: [String] { head == nil ? ["transformer.wte.weight"] : [] }
 
@@ -66,7 +66,7 @@ public final class GPT2LanguageModel: Module, CausalLanguageModel {
         if let dropout {
             states = Functional.dropout(states, p: configuration.embeddingDropout, generator: dropout)
         }
-        let pattern = GPT2AttentionPattern(
+        let pattern = AttentionPattern(
             mask: attentionMask, past: past, newCount: newCount, device: embeddings.device)
         for (layer, block) in decoder.blocks.enumerated() {
             states = block(states, pattern: pattern, cache: cache, layer: layer, dropout: dropout)

@@ -8,7 +8,7 @@ extension CausalLanguageModel {
     /// its batch.
     /// - Parameters:
     ///   - draws: the uniform numbers of `.sampling`, which needs them; other strategies use none.
-    ///   - tokenBytes: the bytes of a token (`GPT2Tokenizer.bytes(of:)`); needed for stop strings.
+    ///   - tokenBytes: the bytes of a token (`TextTokenizer.bytes(of:)`); needed for stop strings.
     ///   - onToken: gets every token once it is chosen, and may end the generation; not with beams.
     /// - Returns: for each prompt its sequences, best first for beams. A beam search may return fewer than asked for when
     ///   stop strings end every continuation.

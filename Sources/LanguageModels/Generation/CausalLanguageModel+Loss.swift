@@ -36,12 +36,4 @@ extension CausalLanguageModel {
         loss(
             embeddings: embeddings, targets: labels.slice(1, 1..<labels.size(1)), from: 0, attentionMask: attentionMask)
     }
-
-    /// Checks that every id of a tokenizer has an embedding; models may have more, as padding.
-    /// - Throws: `LanguageModelError.vocabularyMismatch`.
-    public func requireVocabulary(of tokenizerSize: Int) throws(LanguageModelError) {
-        guard tokenizerSize <= vocabularySize else {
-            throw .vocabularyMismatch(tokenizer: tokenizerSize, model: vocabularySize)
-        }
-    }
 }

@@ -1,11 +1,14 @@
 import Torch
+import TorchNN
 
 // What generation and captioning need of a language model, and no more. GPT-2 is the first; later families conform too.
 //
 // Shapes: B rows, T new positions, S = past + T positions, C embedding size, V vocabulary.
 
 /// A decoder that predicts the next token from everything before it.
-public protocol CausalLanguageModel: AnyObject {
+///
+/// As a `Module` it lists, freezes, trains and saves its parameters under the keys of its published checkpoints.
+public protocol CausalLanguageModel: Module {
     /// V.
     var vocabularySize: Int { get }
     /// Positions that a row may have, prompt and generated tokens together.
@@ -14,6 +17,22 @@ public protocol CausalLanguageModel: AnyObject {
     var embeddingSize: Int { get }
     /// Where the weights are.
     var device: Device { get }
+    /// Of the residual stream: embeddings from elsewhere (a prefix) are brought to it.
+    var dtype: DType { get }
+    /// Draws the dropout masks of training (`setTraining(true)`), on the model's device; without it nothing is dropped.
+    var dropoutGenerator: Generator? { get set }
+
+    /// Fills the weights from a checkpoint in any of the family's published layouts; `save(to:)` writes one of them.
+    /// - Parameters:
+    ///   - dtype: of the weights in memory; nil keeps the checkpoint's.
+    ///   - memory: `.mapped` shares the file's pages (inference), `.owned` copies them (training).
+    /// - Throws: `ModelFolderError.unknownLayout`, `StateMismatch`; the model is then unchanged.
+    func loadCheckpoint(_ weights: Weights, dtype: DType?, device: Device, memory: WeightMemory) throws
+
+    /// Takes the faster way of running linear layers for batches of rows at inference; does nothing off the CPU.
+    /// - Returns: what was chosen, for logs; nil when there was nothing to choose.
+    @discardableResult
+    func prepareForBatches() throws -> LinearKernel.Choice?
 
     /// Token embeddings without positions: int64 `[B, T]` on the model's device gives `[B, T, C]`.
     func embed(_ tokens: Tensor) -> Tensor

@@ -62,17 +62,34 @@ public final class KeyValueCache {
 
     /// Writes one new position per row, and attends to all of the row's positions.
     /// - Parameters:
-    ///   - joined: queries, keys and values `[B, 1, 3, heads, d]`.
+    ///   - query: `[B, 1, H, d]`; H is a multiple of the cache's heads, of which neighbouring queries share one.
+    ///   - new: keys and values `[B, 1, 2, heads, d]`.
     ///   - mask: bool `[B, S]`, true = may be attended to; nil is all.
-    /// - Returns: `[B, heads · d]`; nil, with nothing done, where there is no kernel for it.
-    func attend(_ joined: Tensor, mask: Tensor?, scale: Double, layer: Int) -> Tensor? {
-        guard length > 0, Functional.hasCachedAttention(joined) else { return nil }
-        write(joined.slice(2, 1..<3), layer: layer)
-        let query = joined.select(1, 0).select(1, 0)  // [B, heads, d]
+    /// - Returns: `[B, H · d]`; nil, with nothing done, where there is no kernel for it.
+    func attend(_ query: Tensor, _ new: Tensor, mask: Tensor?, scale: Double, layer: Int) -> Tensor? {
+        guard length > 0, Functional.hasCachedAttention(query) else { return nil }
+        write(new, layer: layer)
         let end = slots[0].count
-        return Functional.cachedAttention(
-            query, memory: segments.map { $0.layers[layer]! }, starts: segments.map(\.start), slots: table(end),
-            length: end, mask: mask, scale: scale)
+        func attention(_ query: Tensor, _ table: [Int32], _ mask: Tensor?) -> Tensor {
+            Functional.cachedAttention(
+                query, memory: segments.map { $0.layers[layer]! }, starts: segments.map(\.start), slots: table,
+                length: end, mask: mask, scale: scale)
+        }
+        let shape = query.shape  // [B, 1, H, d]
+        guard shape[2] != headCount else { return attention(query.select(1, 0), table(end), mask) }
+        // The kernel knows one query per head of keys: the others become rows of their own with the same slots.
+        let group = shape[2] / headCount
+        let rows = query.reshaped(rowCount, headCount, group, headSize).transposed(1, 2)
+            .reshaped(rowCount * group, headCount, headSize)
+        let flat = table(end)
+        let shared = (0..<rowCount).flatMap { row in
+            (0..<group).flatMap { _ in flat[row * end..<(row + 1) * end] }
+        }
+        let masks = mask.map { mask in
+            mask.size(0) == 1 ? mask : mask.unsqueezed(1).expanded(rowCount, group, end).reshaped(rowCount * group, end)
+        }
+        return attention(rows, shared, masks).reshaped(rowCount, group, headCount, headSize).transposed(1, 2)
+            .reshaped(rowCount, shape[2] * headSize)
     }
 
     /// The flat table of this step, the same for every layer.

@@ -3,6 +3,7 @@ import Foundation
 import Images
 import ModelFolders
 import Safetensors
+import Tokenizers
 import Torch
 import TorchNN
 import Training
@@ -56,7 +57,7 @@ public final class CLIPObjective: Objective {
         preprocessing = try CLIPPreprocessing.read(files, side: configuration.vision.imageSize)
         model = CLIPModel(configuration)
         model.initialize(generator: draws.weights)
-        let reader = TextReader(encoder: model, tokenizer: try CLIPTextFiles.tokenizer(files))
+        let reader = TextReader(encoder: model, tokenizer: try TokenizerFolder.open(files))
         self.train = try Texts(train, reader)
         self.validation = try Texts(validation, reader)
     }

@@ -5,6 +5,7 @@ import Foundation
 import Images
 import ModelFolders
 import Safetensors
+import Tokenizers
 import Torch
 import TorchNN
 import Training
@@ -72,7 +73,7 @@ public final class UNetObjective: Objective {
         // As Stable Diffusion 2: without the last layer.
         text = try DiffusionTextEncoder(of: encoder)
         text.setRequiresGrad(false)
-        let reader = TextReader(encoder: encoder, tokenizer: try CLIPTextFiles.tokenizer(ModelFolder(clip)))
+        let reader = TextReader(encoder: encoder, tokenizer: try TokenizerFolder.open(clip))
         let coder = try AutoencoderKL(folder: autoencoder)
         coder.to(dtype: .float32)
         scale = coder.configuration.scalingFactor

@@ -19,12 +19,18 @@ public protocol Recipe: Sendable, Equatable {
     /// allows it.
     var freeKeys: Set<String> { get }
 
+    /// What a key is for when this recipe has no use for it; nil for keys that count. Keys of no use are neither accepted
+    /// nor written.
+    func foreignKind(of key: String) -> String?
+
     /// Checks what single values cannot tell by themselves.
     /// - Throws: ``TrainingError``.
     func validate(source: String) throws
 }
 
 extension Recipe {
+    public func foreignKind(of key: String) -> String? { nil }
+
     /// Names of the recipes that come with the program, sorted.
     public static var shippedNames: [String] { shipped.keys.sorted() }
 
@@ -38,7 +44,10 @@ extension Recipe {
 
     /// Keys under which two recipes differ.
     public func differences(from other: Self) -> [String] {
-        Self.fields.filter { $0.write(self) != $0.write(other) }.map(\.key)
+        Self.fields.filter { field in
+            let counts = foreignKind(of: field.key) == nil || other.foreignKind(of: field.key) == nil
+            return counts && field.write(self) != field.write(other)
+        }.map(\.key)
     }
 }
 

@@ -31,6 +31,8 @@ struct CaptionCommand: ParsableCommand {
 
     @OptionGroup(title: "Decoding") var decoding: DecodingOptions
 
+    @OptionGroup(title: "Reading images") var reading: ImageOptions
+
     @OptionGroup var compute: ComputeOptions
 
     @Option(help: "Images per batch.")
@@ -47,11 +49,11 @@ struct CaptionCommand: ParsableCommand {
     }
 
     func run() throws {
-        let found = try ImageFiles.list(images)
+        let found = try ImageOptions.images(images)
         let paths = found.files
-        guard !paths.isEmpty else { throw ImageFiles.nothing(in: images, found) }
         for skipped in found.skipped { Terminal.note("error: \(skipped.reason)") }
         let open = try options.open(compute)
+        open.captioner.reader.preprocessing = try reading.applied(to: open.captioner.reader.preprocessing)
         let wanted = decoding.apply(to: open.captioner.decoding)
         let runner = CaptionRunner(
             captioner: open.captioner, modality: modality, decoding: wanted, batchSize: batchSize)

@@ -158,7 +158,7 @@ struct EvaluateCaptioning: ParsableCommand {
         } else if let weights = options.weights {
             tags["weights"] = weights
             tags["weights_sha256"] = try FileHashes.command.sha256(of: weights)
-            tags["normalize"] = "\(open.captioner.model.configuration.normalizesFeatures)"
+            tags["normalize"] = "\(options.normalize == .yes)"
         }
         return tags
     }

@@ -35,6 +35,8 @@ struct EmbedCommand: AsyncParsableCommand {
     )
     var modality: Modality?
 
+    @OptionGroup(title: "Reading images") var reading: ImageOptions
+
     @OptionGroup var compute: ComputeOptions
 
     @OptionGroup var batch: BatchOptions
@@ -73,12 +75,13 @@ struct EmbedCommand: AsyncParsableCommand {
     func run() async throws {
         let clock = ContinuousClock()
         let start = clock.now
-        let found = try ImageFiles.list(images)
-        if !images.isEmpty, found.files.isEmpty { throw ImageFiles.nothing(in: images, found) }
+        let found = try ImageOptions.images(images)
+        if !quiet { for skipped in found.skipped { Terminal.note("skipped \(skipped.reason)") } }
         let lines = try texts.map(Self.lines)
         let embedder = try encoder.embedder(
             compute, modality: modality ?? (encoder.adapter == nil ? .real : .generated), batchSize: batch.batchSize,
             reducedDecode: reducedDecode, maximumSkippedShare: maximumSkippedShare, quiet: quiet)
+        embedder.reader.preprocessing = try reading.applied(to: embedder.reader.preprocessing)
         let (sidecar, measured) = try await embedder.write(
             images: found.files, skipped: found.skipped, texts: lines, to: out)
         var summary = measured

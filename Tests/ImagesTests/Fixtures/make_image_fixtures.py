@@ -4,7 +4,7 @@
     python make_image_fixtures.py            # files/ and fixtures.json, from nothing but this script
     python make_image_fixtures.py SHARED     # also photos.json: digests of the photos under SHARED/data
 
-Deterministic for given library versions, which are recorded in the outputs. Digests are FNV-1a (64 bit) of the bytes.
+Needs Pillow, transformers and pillow-heif. Deterministic for given library versions, which are recorded in the outputs. Digests are FNV-1a (64 bit) of the bytes.
 """
 
 import base64
@@ -21,16 +21,26 @@ import PIL
 from PIL import Image, ImageOps, features
 
 sys.modules["torchvision"] = None  # the Pillow-backed processor needs none, and a mismatched one fails to import
+import pillow_heif
 import transformers
+from transformers.image_transforms import convert_to_rgb
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from format_files import (
+    avif_files, bmp_files, gif_files, heic_files, refused_files, tiff_files, transparent_png_files)
+
 warnings.simplefilter("ignore", DeprecationWarning)
+pillow_heif.register_heif_opener()
 here = pathlib.Path(__file__).parent
 files = here / "files"
 VERSIONS = {
     "pillow": PIL.__version__,
     "libjpeg_turbo": features.version("libjpeg_turbo"),
     "webp": features.version("webp"),
+    "libtiff": features.version("libtiff"),
+    "avif": features.version("avif"),
+    "pillow_heif": pillow_heif.__version__,
+    "libheif": pillow_heif.libheif_version(),
     "transformers": transformers.__version__,
     "numpy": np.__version__,
 }
@@ -235,6 +245,15 @@ def make_files():
         small, "WEBP", quality=80, xmp=b'<rdf:Description tiff:Orientation="6"/>')
     frames = [scene(21, 14), synthetic(21, 14, 5)]
     made["animated.webp"] = saved(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    clear_frames = [clear, clear.transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
+    made["animated_alpha.webp"] = saved(
+        clear_frames[0], "WEBP", save_all=True, append_images=clear_frames[1:], lossless=True, exact=True)
+    made.update(transparent_png_files(png, chunk, palette))
+    made.update(gif_files())
+    made.update(bmp_files())
+    made.update(tiff_files(scene))
+    made.update(avif_files(scene))
+    made.update(heic_files(scene))
     return made
 
 
@@ -242,8 +261,13 @@ def decoded(data):
     return Image.open(io.BytesIO(data)).convert("RGB")
 
 
+def on_white(image):
+    """What transformers' image processors make of it."""
+    return convert_to_rgb(image, return_numpy=True)
+
+
 def stride(image):
-    return 1 if image.width * image.height < 4096 else 131
+    return 1 if image.width * image.height < 1100 else 131
 
 
 def decode_cases():
@@ -251,13 +275,17 @@ def decode_cases():
     for name, data in make_files().items():
         (files / name).write_bytes(data)
         stored = decoded(data)
-        upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+        turned = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+        upright = turned.convert("RGB")
         cases.append({
             "file": name, "width": stored.width, "height": stored.height,
             # Small ones in full, so that a difference can be measured; of larger ones, every 131st byte.
             "pixels": base64.b64encode(stored.tobytes()[:: stride(stored)]).decode(), "stride": stride(stored),
             "upright_width": upright.width, "upright_height": upright.height, "upright": fnv(upright.tobytes()),
+            "white": fnv(on_white(turned).tobytes()),
         })
+    for name, data in refused_files().items():
+        (here / "refused" / name).write_bytes(data)
     return cases
 
 
@@ -266,13 +294,13 @@ def prefix_cases():
     cases = []
     for name in ["grey.jpg", "420.jpg", "444.jpg", "progressive_420.jpg", "restart.jpg", "cmyk.jpg", "rgb8.png",
                  "grey1_interlaced.png", "palette8.png", "lossy.webp", "lossless.webp", "lossy_alpha.webp",
-                 "animated.webp"]:
+                 "animated.webp", "palette4.gif", "part_clear.gif", "palette4.bmp", "rgb24.bmp", "rle8.bmp", "deflate.tif"]:
         data = (files / name).read_bytes()
         shortest = len(data)
         while shortest > 0:
             try:
                 decoded(data[: shortest - 1])
-            except (OSError, SyntaxError, EOFError):
+            except (OSError, SyntaxError, EOFError, ValueError, TypeError):
                 break
             shortest -= 1
         cases.append([name, len(data), shortest])
@@ -331,6 +359,15 @@ def preprocess_cases():
         {"size": {"shortest_edge": 24}, "crop_size": 24, "do_normalize": False},
         {"size": {"shortest_edge": 24}, "crop_size": 24, "do_rescale": False},
         {"size": {"shortest_edge": 24}, "crop_size": 24, "resample": 0},
+        {"size": 24, "default_to_square": True, "crop_size": 20},
+        {"size": {"shortest_edge": 30}, "use_square_size": True, "do_center_crop": False},
+        {"size": [20, 33], "crop_size": [18, 22], "resample": 5},
+        {"size": {"shortest_edge": 24}, "crop_size": 24, "do_center_crop": None, "image_mean": 0.5,
+         "image_std": 0.25},
+        {"do_resize": None, "resample": None, "size": None, "crop_size": 15, "do_normalize": None, "image_mean": None},
+        {"size": 24, "crop_size": 24, "do_rescale": None, "rescale_factor": None, "do_pad": True, "device": None},
+        {"size": 24, "crop_size": 24, "do_pad": True, "pad_size": {"height": 24, "width": 24}, "do_convert_rgb": False},
+        {"size": 24, "crop_size": 24, "do_pad": None, "pad_size": 99, "resample": 4},
     ]
     cases = []
     for config in configs:
@@ -341,10 +378,44 @@ def preprocess_cases():
             flat = values.reshape(-1)
             samples = flat[:: max(1, flat.size // 61)]
             cases.append({
-                "config": config, "width": width, "height": height, "shape": list(values.shape),
+                "config": json.dumps(config), "width": width, "height": height, "shape": list(values.shape),
                 "digest": fast_fnv(np.ascontiguousarray(values).tobytes()),
                 "sample_step": max(1, flat.size // 61), "samples": base64.b64encode(samples.tobytes()).decode(),
             })
+    return cases
+
+
+def alpha_cases():
+    """Pictures with transparency through transformers' processor as it is today, and with alpha dropped before it."""
+    processor = CLIPImageProcessorPil(size=12, crop_size=11)
+    cases = []
+    for name in ["rgba8.png", "grey_alpha8.png", "palette8_trns.png", "key_rgb.png", "lossless_alpha.webp",
+                 "animated_alpha.webp", "part_clear.gif", "rgb_extra_1.tif", "rgba.bmp", "alpha.avif"]:
+        image = ImageOps.exif_transpose(Image.open(files / name))
+        # As an array: an RGB image of Pillow's may still carry a transparent colour.
+        for rule, given in [("white", image), ("drop", np.asarray(image.convert("RGB")))]:
+            values = np.asarray(processor(given, return_tensors="np")["pixel_values"][0], dtype="<f4")
+            cases.append([name, rule, fast_fnv(np.ascontiguousarray(values).tobytes())])
+    return cases
+
+
+def open_clip_mode_cases():
+    """open_clip's transform: resized in the file's own mode, cropped, then converted. The same values as its
+    `image_transform(side, is_train=False)`, which needs a torchvision."""
+    cases = []
+    for name in ["rgba8.png", "grey_alpha8.png", "grey_alpha16.png", "palette8.png", "palette8_trns.png", "grey1.png",
+                 "grey4.png", "key_rgb.png", "key8_0.png", "cmyk.jpg", "420.jpg", "exif6.jpg", "lossless_alpha.webp",
+                 "animated_alpha.webp", "lossless.webp", "palette8_clear.gif", "no_palette.gif", "grey8.bmp",
+                 "palette8.bmp", "black_white.bmp", "rgba.bmp", "grey_extra2.tif", "rgb_extra_1.tif", "cmyk.tif",
+                 "palette8.tif", "grey1_black.tif", "orientation6.tif", "alpha.avif"]:
+        for side in (7, 24):
+            image = Image.open(files / name)
+            short, long = min(image.size), max(image.size)
+            other = int(side * long / short)
+            size = (side, other) if image.width <= image.height else (other, side)
+            image = image.resize(size, Image.Resampling.BICUBIC)
+            x, y = round((image.width - side) / 2.0), round((image.height - side) / 2.0)
+            cases.append([name, side, fnv(image.crop((x, y, x + side, y + side)).convert("RGB").tobytes())])
     return cases
 
 
@@ -398,9 +469,11 @@ def write(name, value):
 
 def main():
     files.mkdir(exist_ok=True)
+    (here / "refused").mkdir(exist_ok=True)
     write("fixtures.json", {
         "versions": VERSIONS, "decode": decode_cases(), "prefix": prefix_cases(), "draft": draft_cases(), "resize": resize_cases(),
         "preprocess": preprocess_cases(), "open_clip": open_clip_cases(),
+        "alpha": alpha_cases(), "open_clip_modes": open_clip_mode_cases(),
     })
     if len(sys.argv) > 1:
         write("photos.json", {"versions": VERSIONS, "photos": photo_cases(pathlib.Path(sys.argv[1]))})

@@ -1,4 +1,5 @@
 import Alignment
+import Files
 import Foundation
 import LanguageModels
 import Safetensors
@@ -11,8 +12,8 @@ import Training
 ///
 /// Knows nothing of files of images, loaders and logs. A frozen language model gets no gradient for its weights, only what
 /// flows through it into the prefix.
-public final class ClipCapTask {
-    public let model: ClipCapModel
+public final class CaptionerTask {
+    public let model: any CaptionModel
     public let optimizer: AdamW
     private let schedule: Schedule
     private let settings: TrainingSettings
@@ -24,7 +25,7 @@ public final class ClipCapTask {
     /// One batch.
     public struct Batch {
         public let ids: [String]
-        /// `[B, d]`, row i is the image of caption i.
+        /// `[B, d]`, or `[B, T, D]` for the states of a layer; row i is the image of caption i.
         public let features: Tensor
         /// Captions of a range of rows, so that parts of a batch are padded to their own longest.
         public let tokens: (Range<Int>) -> CaptionTokens
@@ -40,21 +41,23 @@ public final class ClipCapTask {
     ///   - model: weights set; a language model that is trained needs memory of its own (`WeightMemory.owned`).
     ///   - totalSteps: of the run, for the schedule.
     /// - Throws: `OptimizerError`.
-    public init(model: ClipCapModel, recipe: CaptionerRecipe, dtype: DType, totalSteps: Int) throws {
+    public init(model: any CaptionModel, recipe: CaptionerRecipe, dtype: DType, totalSteps: Int) throws {
         self.model = model
         self.dtype = dtype
         settings = recipe.training
         trainsLanguageModel = !recipe.languageModel.frozen
         schedule = recipe.training.schedule(totalSteps: totalSteps)
         dropoutGenerator = Generator(seed: UInt64(recipe.training.seed) &+ 0x5851_F42D, device: model.device)
-        model.mapper.setRequiresGrad(true)
+        for part in model.parts { part.module.setRequiresGrad(true) }
         model.languageModel.setRequiresGrad(trainsLanguageModel)
         if trainsLanguageModel, recipe.languageModel.dropout { model.languageModel.dropoutGenerator = dropoutGenerator }
-        var groups = [
-            ParameterGroup(
-                name: "mapper", parameters: model.mapper.namedParameters(prefix: ClipCapModel.mapperKey),
-                learningRate: settings.learningRate, weightDecay: settings.weightDecay)
-        ]
+        var groups = [ParameterGroup]()
+        for part in model.parts {
+            groups.append(
+                ParameterGroup(
+                    name: part.name, parameters: part.module.namedParameters(prefix: part.keyPrefix),
+                    learningRate: settings.learningRate, weightDecay: settings.weightDecay))
+        }
         if trainsLanguageModel {
             groups.append(
                 ParameterGroup(
@@ -127,7 +130,7 @@ public final class ClipCapTask {
     }
 
     private func setTraining(_ on: Bool) {
-        model.mapper.setTraining(on)
+        for part in model.parts { part.module.setTraining(on) }
         model.languageModel.setTraining(on && trainsLanguageModel)
     }
 }
@@ -135,22 +138,22 @@ public final class ClipCapTask {
 // MARK: State
 //
 //   captioner.json                sizes and conventions
-//   mapper.safetensors            clip_project.…, the authors' keys
+//   one file per part             ClipCap: mapper.safetensors, clip_project.…, the authors' keys
 //   language_model.safetensors    transformers' keys; absent when it is frozen
 //   optimizer.safetensors         AdamW's moments and counts
 
-extension ClipCapTask {
+extension CaptionerTask {
     public enum Files {
-        public static let mapper = "mapper.safetensors"
         public static let languageModel = "language_model.safetensors"
         public static let optimizer = "optimizer.safetensors"
     }
 
     /// Writes the state into `folder`; each file atomic, the set is the caller's to publish.
     public func save(to folder: String) throws {
-        try model.configuration.save(to: folder)
-        try model.mapper.save(
-            to: "\(folder)/\(Files.mapper)", metadata: ["format": "pt"], prefix: ClipCapModel.mapperKey)
+        try CaptionerFile.write(model.architecture, to: folder)
+        for part in model.parts {
+            try part.module.save(to: "\(folder)/\(part.file)", metadata: ["format": "pt"], prefix: part.keyPrefix)
+        }
         if trainsLanguageModel {
             try model.languageModel.save(to: "\(folder)/\(Files.languageModel)", metadata: ["format": "pt"])
         }
@@ -160,22 +163,22 @@ extension ClipCapTask {
     /// Takes over what `save(to:)` wrote, strictly.
     /// - Throws: `CaptioningError`, `StateMismatch`, `SafetensorsError`.
     public func load(from folder: String) throws {
-        let written = try ClipCapConfiguration(folder: folder)
-        guard written == model.configuration else {
+        let written = try CaptionerFile.read(folder)
+        guard model.architecture.isEqual(to: written) else {
             throw CaptioningError.badFile(
-                path: "\(folder)/\(ClipCapConfiguration.fileName)",
+                path: "\(folder)/\(CaptionerFile.name)",
                 reason: "describes another captioner than the recipe does; was one of them changed?")
         }
-        var files = [(Files.mapper, ClipCapModel.mapperKey, model.mapper as Module)]
+        var files = model.parts.map { ($0.file, $0.keyPrefix, $0.module) }
         if trainsLanguageModel { files.append((Files.languageModel, "", model.languageModel)) }
         for (name, prefix, module) in files {
-            guard FileManager.default.fileExists(atPath: "\(folder)/\(name)") else {
+            guard FileSystem.exists("\(folder)/\(name)") else {
                 throw CaptioningError.missingFile(folder: folder, name: name)
             }
             // Copied into place: the optimizer holds these tensors.
             try module.overwrite(from: Weights(path: "\(folder)/\(name)"), prefix: prefix)
         }
-        guard FileManager.default.fileExists(atPath: "\(folder)/\(Files.optimizer)") else {
+        guard FileSystem.exists("\(folder)/\(Files.optimizer)") else {
             throw CaptioningError.missingFile(folder: folder, name: Files.optimizer)
         }
         try optimizer.loadState(Weights(path: "\(folder)/\(Files.optimizer)"))
