@@ -43,7 +43,7 @@ public struct AdapterSummary: Sendable, Equatable {
 }
 
 extension AdapterSummary: CustomStringConvertible {
-    /// As in `LoRA of rank 4: 8 updates in vision_model, visual_projection whole`.
+    /// As in `LoRA of rank 4: 8 updates in vision_model, 1 whole module in visual_projection`.
     public var description: String {
         let ranks = ranks.count == 1 ? "rank \(ranks[0])" : "ranks \(ranks.first ?? 0) to \(ranks.last ?? 0)"
         let changes = parts.map { part in

@@ -43,7 +43,7 @@ struct AdapterView: Equatable {
         if names.isEmpty || names.contains(where: { children.contains(top($0)) || leavingOut.contains(top($0)) }) {
             // Without a word about the class, it knows the parts that its file has something for.
             let isWhole = modelClass.map { $0.lowercased() == "\(type(of: model))".lowercased() } ?? names.isEmpty
-            return AdapterView(root: "", parts: isWhole ? nil : made.map(Set.init) ?? tops)
+            return AdapterView(root: "", parts: made.map(Set.init) ?? (isWhole ? nil : tops))
         }
         if let only = made?.first {
             guard children.contains(only) else {

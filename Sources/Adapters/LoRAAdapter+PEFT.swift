@@ -147,7 +147,7 @@ extension LoRAAdapter {
     public func save(to folder: String, baseModel: String? = nil) throws {
         try FileSystem.createFolder(folder)
         let json = configuration.peftJSON(
-            baseModel: baseModel, modelClass: modelClass, hasInputFirst: layers.contains { $0.layer is LoRAConv1D })
+            baseModel: baseModel, modelClass: modelClass, hasInputFirst: hasInputFirst)
         try AtomicFile.write(json, to: "\(folder)/\(PEFTFiles.configuration)")
         // PEFT marks its files so; some readers refuse a file without it.
         try Weights.save(stateTensors, metadata: ["format": "pt"], to: "\(folder)/\(PEFTFiles.weights)")

@@ -25,6 +25,8 @@ public final class LoRAAdapter {
     let view: AdapterView
     /// What PEFT calls the class of the adapted model, for writing the adapter again.
     let modelClass: String?
+    /// Whether a weight that lies `[in, out]` is updated.
+    let hasInputFirst: Bool
     private let model: Module
 
     /// Replaces every targeted linear layer of `model` by one that shares its tensors, and freezes all else.
@@ -92,6 +94,7 @@ public final class LoRAAdapter {
         self.view = view
         self.modelClass = modelClass
         paths = plan.updates.map(\.path)
+        hasInputFirst = plan.updates.contains { $0.form == .inputFirst }
         layers = beside.compactMap { update in made[update.path].map { (update.path, $0) } }
         for (update, layer) in zip(beside, layers.map(\.layer)) where !tensors.isEmpty {
             let names = update.form.names

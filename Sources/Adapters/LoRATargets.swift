@@ -32,8 +32,8 @@ extension LoRAConfiguration {
         private let savedPatterns: [PythonPattern]
         private let layers: Set<Int>?
         private let layerPatterns: [PythonPattern]
-        private let ranks: [(pattern: PythonPattern, value: Int)]
-        private let alphas: [(pattern: PythonPattern, value: Double)]
+        private let ranks: [(pattern: EndingPattern, value: Int)]
+        private let alphas: [(pattern: EndingPattern, value: Double)]
         private let configuration: LoRAConfiguration
 
         /// - Throws: `AdapterError` for an empty list, or a pattern that is no regular expression.
@@ -52,10 +52,10 @@ extension LoRAConfiguration {
             }
             func keyed<Value>(
                 _ entries: [PatternValue<Value>]
-            ) throws(AdapterError) -> [(pattern: PythonPattern, value: Value)] {
-                var found: [(pattern: PythonPattern, value: Value)] = []
+            ) throws(AdapterError) -> [(pattern: EndingPattern, value: Value)] {
+                var found: [(pattern: EndingPattern, value: Value)] = []
                 for entry in entries {
-                    found.append((try PythonPattern(#"(.*\.)?("# + entry.pattern + ")$"), entry.value))
+                    found.append((try EndingPattern(entry.pattern), entry.value))
                 }
                 return found
             }
@@ -96,12 +96,14 @@ extension LoRAConfiguration {
         }
 
         func rank(_ path: String) -> Int {
-            ranks.first { $0.pattern.matchesWhole(path) }?.value ?? configuration.rank
+            let scalars = Array(path.unicodeScalars)
+            return ranks.first { $0.pattern.matches(scalars) }?.value ?? configuration.rank
         }
 
         /// Factor on the update of the module at `path`.
         func scale(_ path: String) -> Double {
-            let alpha = alphas.first { $0.pattern.matchesWhole(path) }?.value ?? configuration.alpha
+            let scalars = Array(path.unicodeScalars)
+            let alpha = alphas.first { $0.pattern.matches(scalars) }?.value ?? configuration.alpha
             let rank = Double(rank(path))
             return alpha / (configuration.isRankStabilized ? rank.squareRoot() : rank)
         }

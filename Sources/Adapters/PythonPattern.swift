@@ -41,6 +41,30 @@ struct PythonPattern: Sendable {
     }
 }
 
+/// A regular expression for the end of a path, from its start or from a dot on: a key of `rank_pattern` and `alpha_pattern`.
+struct EndingPattern: Sendable {
+    private let pattern: PythonPattern
+    /// The scalars of a key that is a path and no more, in which only dots match anything.
+    private let plain: [Unicode.Scalar]?
+
+    /// - Throws: `AdapterError.invalidPattern`.
+    init(_ source: String) throws(AdapterError) {
+        pattern = try PythonPattern(#"(.*\.)?("# + source + ")$")
+        let isPlain = source.unicodeScalars.allSatisfy {
+            $0 == "." || $0 == "-" || ($0.isASCII && PatternParser.isWord($0))
+        }
+        plain = isPlain ? Array(source.unicodeScalars) : nil
+    }
+
+    /// Adapters may name hundreds of layers one by one (EVA does), each asked about every module: plain keys are compared.
+    func matches(_ scalars: [Unicode.Scalar]) -> Bool {
+        guard let plain else { return pattern.ends(in: scalars, from: 0).contains(scalars.count) }
+        let start = scalars.count - plain.count
+        guard start == 0 || (start > 0 && scalars[start - 1] == ".") else { return false }
+        return zip(plain, scalars[start...]).allSatisfy { $0 == "." ? $1 != "\n" : $0 == $1 }
+    }
+}
+
 /// A part of a pattern; parts are named by their index.
 enum PatternNode: Sendable {
     case scalar(@Sendable (Unicode.Scalar) -> Bool)

@@ -137,6 +137,10 @@ import TorchNN
             let expected = try given("image_embeds", of: "peft-list")
             #expect(maximumDifference(model.projection(model.vision(try pixels())), expected) < 1e-5)
         }
+        #expect(
+            message { _ = try LoRAAdapter(loadingInto: ImageEncoder(baseModel()), folder: fixture("peft-text")) }
+                .contains(
+                    "does not fit the model"))
         let onlyText = message {
             _ = try LoRAAdapter(loadingInto: model, folder: fixture("peft-text"), leavingOut: ["text_model"])
         }

@@ -188,7 +188,80 @@ private let tolerance = 1e-5
         }
     }
 
+    @Test(arguments: [DType.float16, .bfloat16, .float64])
+    func adaptersOfOtherDtypes(dtype: DType) throws {
+        let copy = try AdapterCopy("peft-everything")
+        try copy.rewrite { $0 = $0.mapValues { $0.to(dtype) } }
+        let model = try baseModel()
+        let adapter = try LoRAAdapter(loadingInto: model, folder: copy.path)
+        #expect(model.namedParameters().allSatisfy { $0.tensor.dtype == .float32 })
+        #expect(adapter.namedParameters().isEmpty, "DoRA is part of the weights")
+        try withoutGradients {
+            let difference = maximumDifference(
+                model.imageFeatures(try pixels()), try given("image_embeds", of: "peft-everything"))
+            // float16 keeps 11 bits of an adapter's numbers, bfloat16 8.
+            #expect(difference < (dtype == .float64 ? tolerance : dtype == .float16 ? 0.02 : 0.15))
+        }
+    }
+
+    /// A module with a tensor that follows from its sizes (`position_ids`), which old files carry and new ones do not.
+    @Test(arguments: [false, true])
+    func aModuleStoredWholeWithDerivedTensors(hasDerived: Bool) throws {
+        let copy = try AdapterCopy("peft-list")
+        try copy.set("modules_to_save", #"["vision_model.embeddings"]"#)
+        let base = try baseModel()
+        try copy.rewrite { tensors in
+            for slot in base.vision.embeddings.namedTensors(prefix: "base_model.model.vision_model.embeddings") {
+                if slot.kind == .derived, !hasDerived { continue }
+                tensors[slot.key] = slot.kind == .derived ? slot.tensor.unsqueezed(0).squeezed(0) : slot.tensor * 2
+            }
+        }
+        let model = try baseModel()
+        let adapter = try LoRAAdapter(loadingInto: model, folder: copy.path)
+        #expect(adapter.summary.touches("vision_model"))
+        for (slot, old) in zip(model.vision.embeddings.namedTensors(), base.vision.embeddings.namedTensors()) {
+            #expect(bits(slot.tensor) == bits(slot.kind == .derived ? old.tensor : old.tensor * 2), "\(slot.key)")
+        }
+    }
+
+    @Test func aFileThatChangesLaterChangesNothing() throws {
+        let copy = try AdapterCopy("peft-bias-all")
+        let model = try baseModel()
+        _ = try LoRAAdapter(loadingInto: model, folder: copy.path)
+        let path = copy.folder("adapter_model.safetensors")
+        let file = try #require(FileHandle(forUpdatingAtPath: path))
+        let size = try file.seekToEnd()
+        try file.seek(toOffset: size / 2)
+        try file.write(contentsOf: Data(count: Int(size / 2)))
+        try file.close()
+        try withoutGradients {
+            let got = model.imageFeatures(try pixels())
+            #expect(maximumDifference(got, try given("image_embeds", of: "peft-bias-all")) < tolerance)
+        }
+    }
+
+    @Test func filesThatWereNeverFetched() throws {
+        let copy = try AdapterCopy("peft-list")
+        let pointer =
+            "version https://git-lfs.github.com/spec/v1\noid sha256:\(String(repeating: "a", count: 64))\nsize 9\n"
+        try copy.folder.write(pointer, to: "adapter_config.json")
+        let got = message { _ = try LoRAAdapter(loadingInto: baseModel(), folder: copy.path) }
+        #expect(got.contains("adapter_config.json") && got.contains("git"), "\(got)")
+    }
+
     // MARK: - Writing
+
+    @Test func layersThatLieInputFirstAreSaidToBe() throws {
+        for (model, folder, expected) in [
+            (try languageModel() as Module, "gpt2-list", true), (try languageModel(), "gpt2-dora", true),
+            (try baseModel(), "peft-dora", false),
+        ] {
+            let out = try TemporaryFolder()
+            try LoRAAdapter(loadingInto: model, folder: fixture(folder)).save(to: out.path)
+            let text = String(decoding: try RegularFile.bytes(out("adapter_config.json")), as: UTF8.self)
+            #expect(text.contains("\"fan_in_fan_out\": \(expected)"))
+        }
+    }
 
     @Test(arguments: [
         "peft-patterns", "peft-dora", "peft-layers", "peft-bias-all", "peft-bias-own", "peft-tables-dora",

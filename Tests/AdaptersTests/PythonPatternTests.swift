@@ -53,4 +53,35 @@ import Testing
         let deep = String(repeating: "(", count: 5000) + String(repeating: ")*", count: 5000)
         #expect(message { _ = try PythonPattern(deep) }.hasSuffix("groups nest too deep at position 100"))
     }
+
+    /// `(.*\.)?(KEY)$`, whichever way it is found.
+    @Test func endings() throws {
+        for key in ["q_proj", "attn.q_proj", "layers.1.q", "", "(?:q_proj)", "q_proj|fc1", "a.b", "^a.b", "x-1"] {
+            let pattern = try EndingPattern(key)
+            let slow = try PythonPattern(#"(.*\.)?("# + key + ")$")
+            for path in [
+                "q_proj", "self.attn.q_proj", "self_attn.q_proj", "self_attnxq_proj", "a.self.attnxq_proj",
+                "layers.1.q",
+                "m.layers.1.q", "layersx1.q", "m.layers.11.q", "", "a.", "a.b", "aab", "b.aab", "fc1", "a.fc1", "x-1",
+                "y.x-1",
+            ] {
+                #expect(
+                    pattern.matches(Array(path.unicodeScalars)) == slow.matchesWhole(path), "'\(key)' and '\(path)'")
+            }
+        }
+    }
+
+    /// As EVA writes ranks: every layer by name.
+    @Test func manyNamedLayersTakeNoTime() throws {
+        let paths = (0..<48).flatMap { layer in
+            ["q_proj", "k_proj", "v_proj", "out_proj"].map { "vision_model.encoder.layers.\(layer).self_attn.\($0)" }
+        }
+        var configuration = LoRAConfiguration(targets: .names(["q_proj"], prefix: nil))
+        configuration.rankPattern = paths.enumerated().map { .init($1, $0 + 1) }
+        let selection = try LoRAConfiguration.Selection(configuration)
+        var ranks: [Int] = []
+        let time = ContinuousClock().measure { ranks = paths.map { selection.rank($0) } }
+        #expect(ranks == Array(1...paths.count))
+        #expect(time < .seconds(5))
+    }
 }
