@@ -11,6 +11,16 @@ public struct TokenBatch: Sendable, Equatable {
     /// Rows that were cut to fit, in ascending order; empty unless truncation was asked for.
     public let truncatedRows: [Int]
 
+    /// For tokenizers of a program's own.
+    public init(ids: [Int64], attentionMask: [Int64], rowCount: Int, contextLength: Int, truncatedRows: [Int]) {
+        precondition(ids.count == rowCount * contextLength && attentionMask.count == ids.count)
+        self.ids = ids
+        self.attentionMask = attentionMask
+        self.rowCount = rowCount
+        self.contextLength = contextLength
+        self.truncatedRows = truncatedRows
+    }
+
     /// The ids of one row, padding included.
     public func row(_ index: Int) -> ArraySlice<Int64> {
         ids[index * contextLength..<(index + 1) * contextLength]

@@ -45,6 +45,10 @@ open class Module {
             }
     }
 
+    /// Keys, below this module, of tensors that it reads in a second place too: a token embedding that is the output layer
+    /// as well. Whoever replaces such a tensor changes both.
+    open var sharedTensors: [String] { [] }
+
     /// Switches this module and all below between training and inference behaviour.
     public final func setTraining(_ on: Bool) {
         for (_, module) in namedModules() { module.isTraining = on }

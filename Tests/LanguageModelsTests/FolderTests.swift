@@ -130,7 +130,8 @@ import TorchNN
         #expect(text.hasPrefix("F/config.json: '\(key)' is "))
         #expect(
             text.hasSuffix(
-                "no setting that GPT-2 is known to have, and it may change what is computed; remove it if it does not"))
+                "this setting is not known here, and it may change what the model computes; take it out only if it does not"
+            ))
     }
 
     @Test func settingsThatChangeNothing() throws {
@@ -238,7 +239,8 @@ import TorchNN
             ))
         try FileSystem.remove(folder("config.json"))
         #expect(
-            message { _ = try LanguageModelFolder(folder.path) }.contains("holds no config.json, which is no language"))
+            message { _ = try LanguageModelFolder(folder.path) }.contains(
+                "is no model folder: config.json expected in it"))
         #expect(
             message { _ = try GPT2LanguageModel(folder: folder.path) }.contains(
                 "is no model folder: config.json expected in it"))

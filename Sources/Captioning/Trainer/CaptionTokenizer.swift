@@ -2,7 +2,7 @@ import Tokenizers
 
 /// Captions to token ids as a recipe wants them.
 struct CaptionTokenizer {
-    private let tokenizer: GPT2Tokenizer
+    private let tokenizer: any TextTokenizer
     private let settings: CaptionerRecipe.CaptionSettings
     /// Tokens of a caption, the end token not counted; longer ones are cut and have no end.
     let limit: Int
@@ -11,7 +11,7 @@ struct CaptionTokenizer {
     /// Reads all training captions once, to know how long they are.
     /// - Parameter room: positions that the language model has for a caption with its end token, at least 1.
     init(
-        _ tokenizer: GPT2Tokenizer, _ settings: CaptionerRecipe.CaptionSettings, room: Int, count: Int,
+        _ tokenizer: any TextTokenizer, _ settings: CaptionerRecipe.CaptionSettings, room: Int, count: Int,
         caption: (_ index: Int) throws -> String
     ) throws {
         self.tokenizer = tokenizer

@@ -101,6 +101,8 @@ extension GPT2Configuration {
         // The same products, kept in float32 under mixed precision; transformers' usual attention does not ask it either.
         "reorder_and_upcast_attn",
         "use_cache", "gradient_checkpointing", "pad_token_id", "n_special", "predict_special_tokens",
+        // Switches that are refused when they are on, and parts of a sequence through the feed-forward layers.
+        "add_cross_attention", "is_decoder", "chunk_size_feed_forward",
         // A head that sums texts up for choices between them.
         "summary_type", "summary_use_proj", "summary_activation", "summary_proj_to_labels", "summary_first_dropout",
     ]
@@ -111,7 +113,7 @@ extension GPT2Configuration {
         ] where try file.bool(key) == true {
             throw file.unsupported(key, reason)
         }
-        try file.refuseKeys(except: readKeys.union(harmlessKeys), of: "GPT-2")
+        try file.refuseUnknown(readKeys, harmless: TransformersSettings.harmless.union(harmlessKeys))
     }
 
     /// The Hugging Face `config.json` of this architecture, for models written by us.

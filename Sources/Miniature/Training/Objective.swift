@@ -70,7 +70,7 @@ public final class ObjectiveTask: TrainingTask {
     public init(_ objective: any Objective, settings: TrainingSettings) throws {
         self.objective = objective
         self.settings = settings
-        schedule = settings.learningRateSchedule
+        schedule = settings.schedule(totalSteps: settings.steps ?? 0)
         let module = objective.module
         module.setRequiresGrad(true)
         module.setTraining(true)
@@ -98,7 +98,7 @@ public final class ObjectiveTask: TrainingTask {
             throw TrainingError.nonFiniteLoss(step: step + 1, value: "\(value)", samples: batch.ids)
         }
         loss.backward()
-        let norm = clipGradientNorm(optimizer.parameters, maximum: settings.clipNorm)
+        let norm = clipGradientNorm(optimizer.parameters, maximum: settings.clipNorm ?? .infinity)
         guard norm.isFinite else {
             throw TrainingError.nonFiniteLoss(
                 step: step + 1, value: "\(value), its gradient's norm \(norm)", samples: batch.ids)
