@@ -57,13 +57,12 @@ public final class CLIPModel: Module {
         image.normalized().matmul(text.normalized().transposed(0, 1)) * logitScale.exp()
     }
 
-    /// Measures which way linear layers run faster on this CPU and takes it; does nothing on other devices.
-    /// - Returns: the measurement, for logs; nil when there was nothing to choose.
+    /// Takes the way in which linear layers run faster on this kind of CPU; does nothing on other devices.
+    /// - Returns: the choice and its reason, for logs; nil when there was nothing to choose.
     @discardableResult
     public func prepareForInference() throws -> LinearKernel.Choice? {
         guard logitScale.device == .cpu else { return nil }
-        let choice = try LinearKernel.choose(
-            dtype: visualProjection.weight.dtype, width: configuration.vision.hiddenSize)
+        let choice = try LinearKernel.choose(dtype: visualProjection.weight.dtype)
         vision.kernel = choice.kernel
         text.kernel = choice.kernel
         return choice

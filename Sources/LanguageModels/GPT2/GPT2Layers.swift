@@ -30,10 +30,7 @@ public final class Conv1D: Module {
         guard kernel == .packed, PackedRows.areWorthIt(x), !x.requiresGrad, !weight.requiresGrad else {
             return Functional.fewRowsLinear(x, weight: weight, isInputFirst: true, bias: bias)
         }
-        let layer =
-            packed
-            ?? PackedLinear(
-                weight: weight.transposed(0, 1).contiguous(), bias: bias, rows: PackedRows.typical)
+        let layer = packed ?? PackedLinear(weight: weight.transposed(0, 1).contiguous(), bias: bias)
         packed = layer
         return layer(x)
     }
@@ -41,9 +38,6 @@ public final class Conv1D: Module {
 
 /// When oneDNN's packed weights are used: for batches, on the CPU. A few rows read the plain weight faster.
 enum PackedRows {
-    /// The rows that weights are laid out for: 64 images, 5 beams.
-    static let typical = 320
-
     static func areWorthIt(_ x: Tensor) -> Bool {
         let shape = x.shape
         return shape.dropLast().reduce(1, *) >= 32 && x.device == .cpu
