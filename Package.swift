@@ -60,7 +60,7 @@ let package = Package(
         .target(
             name: "Encoders",
             dependencies: ["Files", "Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers"]),
-        .target(name: "Adapters", dependencies: ["Files", "Torch", "TorchNN", "Safetensors", "StrictJSON"]),
+        .target(name: "Adapters", dependencies: ["Files", "ModelFolders", "Torch", "TorchNN", "StrictJSON"]),
         .target(
             name: "Diffusion",
             dependencies: [
@@ -68,25 +68,25 @@ let package = Package(
             ]),
         .target(
             name: "LanguageModels",
-            dependencies: ["Files", "Torch", "TorchNN", "Safetensors", "StrictJSON", "Tokenizers"]),
+            dependencies: ["Files", "ModelFolders", "Torch", "TorchNN", "Safetensors", "StrictJSON", "Tokenizers"]),
         // F4
         .target(name: "Datasets", dependencies: ["Files", "Randomness", "StrictJSON", "Safetensors", "Images"]),
         .target(
             name: "Training",
             dependencies: [
                 "Files", "Terminal",
-                "Torch", "TorchNN", "TorchOptim", "Safetensors", "StrictJSON", "Datasets",
+                "Torch", "TorchNN", "TorchOptim", "Safetensors", "StrictJSON", "Datasets", "Images",
                 .product(name: "Yams", package: "Yams"),
-            ],
-            resources: [.embedInCode("Recipes")]),
+            ]),
         // F5
         .target(
             name: "Alignment",
             dependencies: [
-                "Files",
-                "Torch", "TorchNN", "TorchOptim", "Safetensors", "Encoders", "Adapters", "Datasets", "Training",
-                "Images",
-            ]),
+                "Files", "Terminal",
+                "ModelFolders", "Torch", "TorchNN", "TorchOptim", "Safetensors", "Encoders", "Adapters", "Datasets",
+                "Training", "Images",
+            ],
+            resources: [.embedInCode("Recipes")]),
         .target(
             name: "Synthesis",
             dependencies: [
@@ -96,7 +96,7 @@ let package = Package(
         .target(
             name: "Miniature",
             dependencies: [
-                "Files", "Terminal",
+                "Files", "ModelFolders", "Terminal",
                 "Torch", "TorchNN", "TorchOptim", "Encoders", "Diffusion", "LanguageModels", "Images", "Tokenizers",
                 "Safetensors", "StrictJSON", "Datasets", "Training",
                 "Randomness",
@@ -106,13 +106,18 @@ let package = Package(
         .target(
             name: "Captioning",
             dependencies: [
-                "Files",
+                "Files", "Terminal", "ModelFolders",
                 "Torch", "TorchNN", "TorchOptim", "Safetensors", "StrictJSON", "Encoders", "Adapters", "LanguageModels",
                 "Datasets", "Training", "Alignment", "Tokenizers", "Images",
             ],
             resources: [.embedInCode("Recipes")]),
         // F7
-        .target(name: "Evaluation", dependencies: ["CScores", "Randomness", "Torch"]),
+        .target(
+            name: "Evaluation",
+            dependencies: [
+                "Files", "Terminal", "CScores", "Randomness", "Torch", "Images", "Encoders", "Datasets", "Training",
+                "Alignment",
+            ]),
         // F8
         .target(
             name: "Report",
@@ -146,21 +151,30 @@ let package = Package(
         .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON", "TestSupport"]),
         .testTarget(
             name: "SafetensorsTests", dependencies: ["Safetensors", "TestSupport"], resources: [.copy("Fixtures")]),
+        .testTarget(name: "ModelFoldersTests", dependencies: ["ModelFolders", "TestSupport"]),
         .testTarget(name: "TorchTests", dependencies: ["Torch"]),
         .testTarget(name: "TorchOptimTests", dependencies: ["TorchOptim"]),
         .testTarget(name: "EncodersTests", dependencies: ["Encoders"], resources: [.copy("Fixtures")]),
         .testTarget(
-            name: "AdaptersTests", dependencies: ["Adapters", "Encoders", "TorchOptim"], resources: [.copy("Fixtures")]),
+            name: "AdaptersTests", dependencies: ["Adapters", "Encoders", "LanguageModels", "TorchOptim", "TestSupport"],
+            resources: [.copy("Fixtures")]),
         .testTarget(name: "DiffusionTests", dependencies: ["Diffusion"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "LanguageModelsTests", dependencies: ["LanguageModels", "TorchOptim"],
             resources: [.copy("Fixtures")]),
         .testTarget(
-            name: "AlignmentTests", dependencies: ["Alignment"], resources: [.copy("Fixtures")]),
+            name: "AlignmentTests", dependencies: ["Alignment", "TestSupport"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "CaptioningTests", dependencies: ["Captioning", "CaptionMetrics"], resources: [.copy("Fixtures")]),
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ImagesTests", dependencies: ["Images"], resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "DoorTests",
+            dependencies: [
+                "TestSupport", "Files", "Terminal", "StrictJSON", "ModelFolders", "Torch", "TorchNN", "Images",
+                "Datasets",
+                "Encoders", "LanguageModels", "Training", "Alignment", "Captioning", "Evaluation",
+            ]),
         .testTarget(name: "SynthesisTests", dependencies: ["Synthesis"]),
         .testTarget(name: "MiniatureTests", dependencies: ["Miniature", "Evaluation"]),
         .testTarget(

@@ -1,88 +1,134 @@
 import Torch
 import TorchNN
 
-/// The low-rank updates that were put into a model: the one handle on all of them.
+/// The changes that an adapter made to a model: the one handle on all of them.
 ///
 ///     let adapter = try LoRAAdapter(injectingInto: model, LoRAConfiguration(rank: 4), generator: Generator(seed: 0))
 ///     print(adapter.paths)            // every adapted layer
 ///     optimizer = try AdamW([ParameterGroup(name: "adapter", parameters: adapter.namedParameters(), …)])
 ///     try adapter.save(to: folder)    // PEFT's layout
+///
+/// Linear layers get a layer that computes the update beside the product. Everything else that PEFT's adapters may hold
+/// (DoRA, updates of convolutions and embeddings, biases, whole modules) stands in the model's own tensors while the adapter
+/// is enabled; it is used and not trained. Tensors that the model shares with another are replaced, never written. Move a
+/// model to its device and dtype before it gets an adapter.
 public final class LoRAAdapter {
     public let configuration: LoRAConfiguration
-    /// Paths of the adapted layers below the model, in declaration order.
+    /// Paths of the modules whose weight has an update, in declaration order.
     public let paths: [String]
-    let layers: [LoRALinear]
+    /// What the adapter changes, in words and numbers.
+    public let summary: AdapterSummary
+    let layers: [(path: String, layer: any LowRankLayer)]
+    let replaced: [ReplacedTensor]
+    /// Tensors of the adapter's file that no layer of `layers` holds, for writing it again.
+    let fixedTensors: [(key: String, tensor: Tensor)]
+    let view: AdapterView
+    /// What PEFT calls the class of the adapted model, for writing the adapter again.
+    let modelClass: String?
     private let model: Module
 
-    /// Replaces every targeted linear layer of `model` by a `LoRALinear` that shares its tensors, and freezes all else.
+    /// Replaces every targeted linear layer of `model` by one that shares its tensors, and freezes all else.
     /// - Parameters:
     ///   - generator: draws the initial `A` (CPU).
     ///   - dropoutGenerator: draws dropout masks in training, on the model's device; needed when `configuration.dropout > 0`.
-    /// - Throws: `AdapterError`: settings that cannot be, targets that match nothing or something not linear, layers
-    ///   adapted before. The model is unchanged then.
+    /// - Throws: `AdapterError`: settings that cannot be or that are not trained here, targets that match nothing or something
+    ///   not linear, layers adapted before, a rank that is larger than every layer. The model is unchanged then.
     public convenience init(
         injectingInto model: Module, _ configuration: LoRAConfiguration, generator: Generator,
         dropoutGenerator: Generator? = nil
     ) throws {
+        try configuration.validate()
+        if let fixed = configuration.fixedPart {
+            throw AdapterError.invalidSetting(setting: "adapter", expected: "what is trained here", got: fixed)
+        }
+        guard configuration.alpha > 0 else {
+            throw AdapterError.invalidSetting(
+                setting: "alpha", expected: "a number above 0", got: "\(configuration.alpha)")
+        }
+        let plan = try AdapterPlan(model, configuration, view: .whole)
+        if let other = plan.updates.first(where: \.isFolded) {
+            throw AdapterError.notAdaptable(
+                path: other.path, got: "\(type(of: other.module))", expected: "linear layers")
+        }
+        try Self.boundRanks(plan)
         try self.init(
-            model, configuration, generator: generator, dropoutGenerator: dropoutGenerator, isTrainable: true)
+            model, configuration, plan, view: .whole, generator: generator, dropoutGenerator: dropoutGenerator,
+            isTrainable: true)
     }
 
-    /// - Parameter isTrainable: false needs no generator for dropout, since no mask is drawn.
+    /// - Parameters:
+    ///   - generator: nil leaves `A` zero for a file to fill.
+    ///   - isTrainable: false needs no generator for dropout, since no mask is drawn.
+    ///   - tensors: of the adapter's file, by key; they go into the layers and the model.
     init(
-        _ model: Module, _ configuration: LoRAConfiguration, generator: Generator?, dropoutGenerator: Generator?,
-        isTrainable: Bool
+        _ model: Module, _ configuration: LoRAConfiguration, _ plan: AdapterPlan, view: AdapterView,
+        modelClass: String? = nil, leftOut: [String] = [], tensors: [String: Tensor] = [:], generator: Generator? = nil,
+        dropoutGenerator: Generator?, isTrainable: Bool
     ) throws {
-        try configuration.validate()
         guard configuration.dropout == 0 || dropoutGenerator != nil || !isTrainable else {
             throw AdapterError.invalidSetting(
                 setting: "dropout", expected: "0, or a generator for its masks", got: "\(configuration.dropout)")
         }
-        let targeted = try Self.targets(of: configuration, in: model)
         model.setRequiresGrad(false)
-        let chosen = Set(targeted)
-        var layers: [LoRALinear] = []
+        let beside = plan.updates.filter { !$0.isFolded }
+        var made: [String: any LowRankLayer] = [:]
+        let chosen = Dictionary(uniqueKeysWithValues: beside.map { ($0.path, $0) })
         try model.replaceModules { path, module in
-            guard chosen.contains(path), let linear = module as? Linear else { return nil }
-            let layer = LoRALinear(
-                adapting: linear, configuration, generator: generator, dropoutGenerator: dropoutGenerator)
-            layers.append(layer)
+            guard let update = chosen[path] else { return nil }
+            let settings = UpdateSettings(
+                rank: update.rank, scale: update.scale, dropout: configuration.dropout,
+                dropoutGenerator: dropoutGenerator)
+            let layer: any LowRankLayer
+            switch module {
+            case let linear as Linear: layer = LoRALinear(adapting: linear, settings, generator: generator)
+            case let linear as Conv1D: layer = LoRAConv1D(adapting: linear, settings, generator: generator)
+            default: return nil
+            }
+            made[path] = layer
             return layer
         }
         self.configuration = configuration
         self.model = model
-        self.paths = targeted
-        self.layers = layers
+        self.view = view
+        self.modelClass = modelClass
+        paths = plan.updates.map(\.path)
+        layers = beside.compactMap { update in made[update.path].map { (update.path, $0) } }
+        for (update, layer) in zip(beside, layers.map(\.layer)) where !tensors.isEmpty {
+            let names = update.form.names
+            withoutGradients {
+                if let down = tensors[PEFTFiles.key(update.name, names.down)] { layer.down.copy(from: down) }
+                if let up = tensors[PEFTFiles.key(update.name, names.up)] { layer.up.copy(from: up) }
+            }
+        }
+        replaced = ReplacedTensor.all(plan, in: model, tensors)
+        let held = Set(
+            beside.flatMap { update in
+                [update.form.names.down, update.form.names.up].map { PEFTFiles.key(update.name, $0) }
+            })
+        fixedTensors = plan.expected.filter { !held.contains($0.key) }
+            .compactMap { expected in tensors[expected.key].map { (expected.key, $0) } }
+        summary = AdapterSummary(plan, configuration, leftOut: leftOut)
+        for tensor in replaced { tensor.setEnabled(true) }
         setTrainable(isTrainable)
+        model.weightsDidChange()
     }
 
-    /// Paths of the linear layers that the configuration names.
-    private static func targets(of configuration: LoRAConfiguration, in model: Module) throws -> [String] {
-        let matches = try configuration.targets.matcher()
-        var found: [String] = []
-        var present: [String] = []
-        for (path, module) in model.namedModules() {
-            if module is Linear {
-                let name = String(path.split(separator: ".").last ?? "")
-                if !present.contains(name) { present.append(name) }
-            }
-            guard !path.isEmpty, try matches(path) else { continue }
-            guard module is Linear else {
-                throw AdapterError.notLinear(path: path, got: "\(type(of: module))")
-            }
-            guard !(module is LoRALinear) else { throw AdapterError.alreadyAdapted(path: path) }
-            found.append(path)
+    /// A rank above the larger side of every layer is a slip, and would ask for memory without end.
+    private static func boundRanks(_ plan: AdapterPlan) throws {
+        let sides = plan.updates.map { update in
+            (update.module.namedTensors().first { $0.key == "weight" }?.tensor.shape ?? []).max() ?? 0
         }
-        guard !found.isEmpty else {
-            throw AdapterError.noTarget(
-                targets: configuration.targets.description, model: "\(type(of: model))", present: present.sorted())
+        let largest = sides.max() ?? 0
+        for update in plan.updates where update.rank > largest {
+            throw AdapterError.invalidSetting(
+                setting: "rank", expected: "at most \(largest), the larger side of the largest targeted layer",
+                got: "\(update.rank)")
         }
-        return found
     }
 
-    /// Every `A` and `B` with its path in the model (`….q_proj.lora_A.weight`): what an optimizer trains.
+    /// Every trained `A` and `B` with its path in the model (`….q_proj.lora_A.weight`): what an optimizer trains.
     public func namedParameters() -> [NamedTensor] {
-        zip(paths, layers).flatMap { path, layer in
+        layers.flatMap { path, layer in
             layer.namedParameters(prefix: path).filter { $0.key.contains(".lora_") }
         }
     }
@@ -92,42 +138,44 @@ public final class LoRAAdapter {
 
     /// Switches gradients of `A` and `B`; on after injection, as asked for after loading.
     public func setTrainable(_ on: Bool) {
-        for layer in layers {
+        for (_, layer) in layers {
             layer.down.requiresGrad = on
             layer.up.requiresGrad = on
         }
     }
 
-    /// Whether the updates take part; false makes every adapted layer its base layer, to the bit.
-    public var isEnabled: Bool {
-        get { layers.allSatisfy(\.isEnabled) }
-        set {
-            for layer in layers { layer.isEnabled = newValue }
+    /// Whether the adapter takes part; false makes the model what it was without it, to the bit.
+    public var isEnabled = true {
+        didSet {
+            for (_, layer) in layers { layer.setEnabled(isEnabled) }
+            for tensor in replaced { tensor.setEnabled(isEnabled) }
             model.weightsDidChange()
         }
     }
 
-    public var isMerged: Bool { layers.allSatisfy(\.isMerged) }
+    /// Whether no update is computed beside a product.
+    public var isMerged: Bool { layers.allSatisfy(\.layer.isMerged) }
 
     /// Folds every update into its layer's weight: one product per layer, nothing to train until `unmerge`.
     public func merge() {
-        for layer in layers { layer.merge() }
+        for (_, layer) in layers { layer.merge() }
         model.weightsDidChange()
     }
 
-    /// Puts every base weight back, bit for bit.
+    /// Computes the updates of linear layers beside their products again; their base weights are back, bit for bit.
     public func unmerge() {
-        for layer in layers { layer.unmerge() }
+        for (_, layer) in layers { layer.unmerge() }
         model.weightsDidChange()
     }
 
-    /// Takes the adapted layers out of the model: plain linear layers stand there again.
-    /// - Parameter keepingUpdates: true leaves merged weights, false the base weights.
+    /// Takes the adapter out of the model: plain layers stand there again, and this object does nothing more.
+    /// - Parameter keepingUpdates: true leaves merged weights and replaced tensors, false the base model.
     public func remove(keepingUpdates: Bool) throws {
+        isEnabled = keepingUpdates
         if keepingUpdates { merge() } else { unmerge() }
-        let mine = Set(layers.map(ObjectIdentifier.init))
+        let mine = Set(layers.map { ObjectIdentifier($0.layer) })
         try model.replaceModules { _, module in
-            guard let layer = module as? LoRALinear, mine.contains(ObjectIdentifier(layer)) else { return nil }
+            guard let layer = module as? any LowRankLayer, mine.contains(ObjectIdentifier(layer)) else { return nil }
             return layer.plain()
         }
     }

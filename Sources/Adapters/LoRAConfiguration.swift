@@ -1,6 +1,7 @@
 // LoRA: Low-Rank Adaptation of Large Language Models (Hu et al. 2021, arXiv 2106.09685).
+// DoRA: Weight-Decomposed Low-Rank Adaptation (Liu et al. 2024, arXiv 2402.09353).
 
-/// Which linear layers get a low-rank update, and how large it is.
+/// Which modules get a low-rank update, and how large it is.
 ///
 /// A layer `y = x·Wᵀ + bias` becomes `y = x·Wᵀ + bias + scale · dropout(x)·Aᵀ·Bᵀ` with `A` `[r, in]` and `B` `[out, r]`
 /// trained and `W` frozen.
@@ -15,6 +16,25 @@ public struct LoRAConfiguration: Sendable, Equatable {
     public var isRankStabilized: Bool
     public var targets: LoRATargets
 
+    /// Targeted modules that take no update all the same; `exclude_modules`.
+    public var exclusions: LoRATargets?
+    /// The blocks whose modules take an update; nil is all.
+    public var layers: LoRALayerChoice?
+    /// Other ranks and alphas of modules whose path ends in what a pattern matches; the first that matches counts.
+    public var rankPattern: [PatternValue<Int>] = []
+    public var alphaPattern: [PatternValue<Double>] = []
+
+    // What follows is read and computed, and not trained here.
+
+    /// Whether every output of an updated weight has a magnitude of its own; `use_dora`.
+    public var usesDoRA = false
+    /// Which biases of the model were trained too.
+    public var bias = LoRABias.none
+    /// Whether `B` adds a bias of its own; `lora_bias`.
+    public var hasUpdateBias = false
+    /// Modules that are stored whole; `modules_to_save`.
+    public var savedModules: [String] = []
+
     /// - Parameter alpha: nil is `rank`, a scale of 1.
     public init(
         rank: Int = 4, alpha: Double? = nil, dropout: Double = 0, isRankStabilized: Bool = false,
@@ -27,65 +47,63 @@ public struct LoRAConfiguration: Sendable, Equatable {
         self.targets = targets
     }
 
-    /// Factor on `B·A`.
+    /// Factor on `B·A` of modules that no pattern names.
     public var scale: Double {
         alpha / (isRankStabilized ? Double(rank).squareRoot() : Double(rank))
     }
 
-    /// - Throws: `AdapterError.invalidSetting` for numbers that no adapter can have.
+    /// - Throws: `AdapterError.invalidSetting`, `.invalidPattern` for settings that no adapter can have.
     public func validate() throws {
         func require(_ holds: Bool, _ setting: String, _ expected: String, _ got: String) throws {
             if !holds { throw AdapterError.invalidSetting(setting: setting, expected: expected, got: got) }
         }
-        try require(rank > 0, "rank", "a whole number above 0", "\(rank)")
-        try require(alpha.isFinite, "alpha", "a finite number", "\(alpha)")
+        for rank in [rank] + rankPattern.map(\.value) {
+            try require(rank > 0, "rank", "a whole number above 0", "\(rank)")
+        }
+        for alpha in [alpha] + alphaPattern.map(\.value) {
+            try require(alpha.isFinite && alpha >= 0, "alpha", "a number of at least 0", "\(alpha)")
+        }
         try require(dropout >= 0 && dropout < 1, "dropout", "a number in [0, 1)", "\(dropout)")
-        _ = try targets.matcher()
+        _ = try Selection(self)
+    }
+
+    /// What an adapter has that is used and not trained here; nil when there is nothing of the kind.
+    var fixedPart: String? {
+        if usesDoRA { return "DoRA's magnitudes (use_dora)" }
+        if bias != .none { return "biases of the model (bias)" }
+        if hasUpdateBias { return "biases of its updates (lora_bias)" }
+        return savedModules.isEmpty ? nil : "whole modules (modules_to_save)"
     }
 }
 
-/// The linear layers that an adapter changes, named as PEFT's `target_modules` names them.
-public enum LoRATargets: Sendable, Equatable {
-    /// Layers whose path is one of the names or ends in `.name`; with `prefix`, only those below that module.
-    case names([String], prefix: String?)
-    /// Layers whose whole path matches a regular expression.
-    case pattern(String)
+/// A value for the modules that a regular expression of Python's matches; entries of `rank_pattern` and `alpha_pattern`.
+public struct PatternValue<Value: Sendable & Equatable>: Sendable, Equatable {
+    public var pattern: String
+    public var value: Value
 
-    /// Query, key, value and output of every attention block of the image tower.
-    public static let attention = LoRATargets.names(["q_proj", "k_proj", "v_proj", "out_proj"], prefix: "vision_model")
-
-    /// A predicate on module paths.
-    /// - Throws: `AdapterError` for an empty list or a pattern that is no regular expression.
-    func matcher() throws -> (String) throws -> Bool {
-        switch self {
-        case .names(let names, let prefix):
-            guard !names.isEmpty, names.allSatisfy({ !$0.isEmpty }) else {
-                throw AdapterError.invalidSetting(
-                    setting: "target modules", expected: "at least one name, none of them empty", got: "\(names)")
-            }
-            let endings = names.map { ".\($0)" }
-            return { path in
-                if let prefix, !prefix.isEmpty, !path.hasPrefix(prefix + ".") { return false }
-                return names.contains(path) || endings.contains { path.hasSuffix($0) }
-            }
-        case .pattern(let pattern):
-            let regex: Regex<AnyRegexOutput>
-            do {
-                regex = try Regex(pattern)
-            } catch {
-                throw AdapterError.invalidPattern(pattern: pattern, reason: "\(error)")
-            }
-            return { path in try regex.wholeMatch(in: path) != nil }
-        }
+    public init(_ pattern: String, _ value: Value) {
+        self.pattern = pattern
+        self.value = value
     }
 }
 
-extension LoRATargets: CustomStringConvertible {
-    public var description: String {
-        switch self {
-        case .names(let names, nil): "[\(names.joined(separator: ", "))]"
-        case .names(let names, let prefix?): "[\(names.joined(separator: ", "))] below '\(prefix)'"
-        case .pattern(let pattern): "the pattern '\(pattern)'"
-        }
+/// Blocks of a stack, by index; `layers_to_transform` and `layers_pattern`.
+public struct LoRALayerChoice: Sendable, Equatable {
+    public var indices: [Int]
+    /// Names of the stacks, such as `layers` or `h`; empty is any.
+    public var stacks: [String]
+
+    public init(_ indices: [Int], stacks: [String] = []) {
+        self.indices = indices
+        self.stacks = stacks
     }
+}
+
+/// PEFT's `bias`: which biases of the model an adapter brings along.
+public enum LoRABias: String, Sendable, Equatable, CaseIterable {
+    case none
+    /// Those of every module.
+    case all
+    /// Those of the modules that take an update.
+    case updated = "lora_only"
 }

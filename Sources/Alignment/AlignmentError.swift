@@ -4,9 +4,11 @@ import Foundation
 public enum AlignmentError: Error, Equatable, Sendable {
     /// Images of one modality were given to the other's encoder.
     case wrongModality(expected: Modality, got: Modality, source: String)
-    case invalidSetting(setting: String, expected: String, got: String)
     /// Objective `none` and no text term.
     case nothingToTrain(objective: String)
+    /// Text terms, and an encoder of images alone.
+    case noText
+    case tooFewPairs(manifest: String, count: Int, batchSize: Int)
 
     // A batch
     case countMismatch(what: String, expected: Int, got: Int)
@@ -25,6 +27,7 @@ public enum AlignmentError: Error, Equatable, Sendable {
     // A run that is to be used
     case anotherBase(run: String, expected: String, got: String)
     case noCheckpoint(run: String)
+    case noAdapter(run: String, kind: String)
 }
 
 extension AlignmentError: CustomStringConvertible, LocalizedError {
@@ -35,11 +38,14 @@ extension AlignmentError: CustomStringConvertible, LocalizedError {
         case .wrongModality(let expected, let got, let source):
             "\(source): these are \(got) images, given to the encoder of \(expected) images; each modality is read by its"
                 + " own encoder, so pass them as \(got) or check where they come from"
-        case .invalidSetting(let setting, let expected, let got):
-            "setting '\(setting)' is \(got), expected \(expected)"
         case .nothingToTrain(let objective):
             "objective '\(objective)' without a weighted text term trains nothing; use the base model as it is, or give"
                 + " loss.generatedTextWeight or loss.realTextWeight a value above 0"
+        case .noText:
+            "the loss has text terms (loss.kind mixed, loss.generatedTextWeight or loss.realTextWeight), and the model has no "
+                + "text encoder; leave them out, or give a model with one"
+        case .tooFewPairs(let manifest, let count, let batchSize):
+            "training.batchSize is \(batchSize), but '\(manifest)' has \(count) pairs; a batch can have at most that many"
         case .countMismatch(let what, let expected, let got):
             "a batch of \(expected) pairs has \(got) \(what)"
         case .batchTooSmall(let step, let got):
@@ -62,6 +68,8 @@ extension AlignmentError: CustomStringConvertible, LocalizedError {
             "run '\(run)' was trained on \(expected); the model given has weights \(got). Give the model it was begun with"
         case .noCheckpoint(let run):
             "run '\(run)' has no complete checkpoint yet; train it further with gmail align --resume"
+        case .noAdapter(let run, let kind):
+            "'\(run)' has no adapter to export: it was trained with adapter.kind \(kind), and --adapter is for lora"
         }
     }
 

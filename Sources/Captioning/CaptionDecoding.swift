@@ -32,6 +32,9 @@ public struct CaptionDecoding: Sendable, Hashable, Codable {
     /// Of `sample`. A caption depends on the seed and the image's place in the list, not on how images are batched.
     public var seed: UInt64 = 0
 
+    /// Beams beyond which a search is refused: a slip of the keyboard should not fill the memory.
+    public static let mostBeams = 1000
+
     public init() {}
 
     /// What a recipe says.
@@ -64,57 +67,47 @@ public struct Caption: Sendable, Hashable {
     public let tokenCount: Int
 }
 
-extension ClipCapModel {
-    /// Captions of images.
+extension CausalLanguageModel {
+    /// What the model says after images.
     /// - Parameters:
-    ///   - features: `[B, d]`.
+    ///   - prefix: `[B, P, C]`, in the dtype of the weights.
     ///   - firstIndex: place of the first image in the list that sampling is reproducible over.
-    /// - Throws: `LanguageModelError`, `TokenizerError`, `CaptioningError.invalidSetting`.
+    /// - Throws: `LanguageModelError`, `TokenizerError`.
     public func captions(
-        _ features: Tensor, _ decoding: CaptionDecoding, tokenizer: GPT2Tokenizer, firstIndex: Int = 0
+        prefix: Tensor, _ decoding: CaptionDecoding, ending: CaptionEnding, tokenizer: GPT2Tokenizer,
+        firstIndex: Int = 0
     ) throws -> [Caption] {
-        guard features.size(1) == configuration.featureSize else {
-            throw CaptioningError.anotherFeatureSize(
-                expected: configuration.featureSize, got: features.size(1), source: "the captioner")
+        let stop = try ending.stopToken(tokenizer)
+        let limit = min(decoding.maximumTokens, contextLength - prefix.size(1) + 1)
+        func caption(_ tokens: [Int], _ score: Double?) throws -> Caption {
+            // The period belongs to the caption, the end-of-text token does not.
+            let content = ending == .endOfText && tokens.last == stop ? tokens.dropLast() : tokens[...]
+            let text = try tokenizer.decode(content, skippingSpecial: true)
+            // A caption is one line, whatever white space a model puts into it.
+            let words = text.split(whereSeparator: \.isWhitespace)
+            return Caption(text: words.joined(separator: " "), score: score, tokenCount: tokens.count)
         }
-        let prefix = inferenceMode {
-            self.prefix(features.to(.float32)).to(languageModel.decoder.finalNorm.weight.dtype)
-        }
-        let stop = try stopToken(tokenizer)
-        let room = languageModel.contextLength - configuration.prefixLength + 1
-        let limit = min(decoding.maximumTokens, room)
         if decoding.method == .clipcapBeam {
             let search = ClipCapBeamSearch(beamCount: decoding.beams, maximumTokens: limit, stopToken: stop)
-            return try search(languageModel, prefix: prefix).map { beams in
-                try caption(beams[0].tokens, score: beams[0].score, stop: stop, tokenizer)
-            }
+            return try search(self, prefix: prefix).map { beams in try caption(beams[0].tokens, beams[0].score) }
         }
         let settings = GenerationSettings(decoding.strategy, maximumNewTokens: limit, stopTokens: [stop])
-        let sequences = try languageModel.generate(
-            prefixes: prefix, settings, draws: decoding.draws(rows: features.size(0), tokens: limit, first: firstIndex))
-        return try sequences.map {
-            try caption($0[0].tokens, score: $0[0].score.map(Double.init), stop: stop, tokenizer)
-        }
+        let sequences = try generate(
+            prefixes: prefix, settings, draws: decoding.draws(rows: prefix.size(0), tokens: limit, first: firstIndex))
+        return try sequences.map { try caption($0[0].tokens, $0[0].score.map(Double.init)) }
     }
+}
 
+extension CaptionEnding {
     /// The token that ends a caption.
-    private func stopToken(_ tokenizer: GPT2Tokenizer) throws -> Int {
-        switch configuration.ending {
+    fileprivate func stopToken(_ tokenizer: GPT2Tokenizer) throws -> Int {
+        switch self {
         case .endOfText: return tokenizer.endID
         case .period:
             // Every byte has a token of its own, so there is always one.
             guard let period = tokenizer.encode(".").first else { return tokenizer.endID }
             return Int(period)
         }
-    }
-
-    private func caption(_ tokens: [Int], score: Double?, stop: Int, _ tokenizer: GPT2Tokenizer) throws -> Caption {
-        // The period belongs to the caption, the end-of-text token does not.
-        let content = configuration.ending == .endOfText && tokens.last == stop ? tokens.dropLast() : tokens[...]
-        let text = try tokenizer.decode(content, skippingSpecial: true)
-        // A caption is one line, whatever white space a model puts into it.
-        let words = text.split(whereSeparator: \.isWhitespace)
-        return Caption(text: words.joined(separator: " "), score: score, tokenCount: tokens.count)
     }
 }
 

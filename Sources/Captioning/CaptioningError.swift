@@ -3,8 +3,6 @@ import Foundation
 
 /// What stops a captioner from being trained or used.
 public enum CaptioningError: Error, Equatable, Sendable {
-    case invalidSetting(String, expected: String, got: String)
-
     // What belongs together and does not fit
     case anotherModel(role: String, expected: String, got: String, run: String)
     case anotherVocabulary(folder: String, expected: Int, got: Int, source: String)
@@ -35,8 +33,6 @@ extension CaptioningError: CustomStringConvertible, LocalizedError {
 
     public var description: String {
         switch self {
-        case .invalidSetting(let setting, let expected, let got):
-            "setting '\(setting)' is \(got), expected \(expected)"
         case .anotherModel(let role, let expected, let got, let run):
             "the captioner '\(run)' was trained with the \(role) \(expected); the one given is \(got). Give the one it was "
                 + "trained with"

@@ -1,13 +1,7 @@
 import Foundation
 
-/// A language model's folder or a request to generate that cannot be used.
+/// A request to a language model that cannot be met.
 public enum LanguageModelError: Error, Equatable, Sendable, CustomStringConvertible, LocalizedError {
-    /// The folder lacks a file that says what the model is, or holds it in a form that is not read.
-    case notAModelFolder(path: String, expected: String)
-    case unreadable(file: String, reason: String)
-    case invalidValue(file: String, key: String, expected: String, got: String)
-    /// Weights whose tensor names belong to no known layout.
-    case unknownLayout(file: String, expected: String)
     /// A tokenizer that gives ids which the model has no embedding for.
     case vocabularyMismatch(tokenizer: Int, model: Int)
     /// A prompt and the tokens asked for do not fit the context.
@@ -25,14 +19,6 @@ public enum LanguageModelError: Error, Equatable, Sendable, CustomStringConverti
 
     public var description: String {
         switch self {
-        case .notAModelFolder(let path, let expected):
-            "'\(path)' is no language model folder: \(expected) expected in it; give the folder that holds the weights and their configuration"
-        case .unreadable(let file, let reason):
-            "\(file): \(reason)"
-        case .invalidValue(let file, let key, let expected, let got):
-            "\(file): '\(key)' is \(got), expected \(expected)"
-        case .unknownLayout(let file, let expected):
-            "\(file): the tensor names are of no known layout; expected \(expected)"
         case .vocabularyMismatch(let tokenizer, let model):
             "the tokenizer has \(tokenizer) tokens, the language model embeds \(model); use the tokenizer files that belong to the model"
         case .contextExceeded(let prompt, let length, let newTokens, let contextLength):

@@ -17,10 +17,13 @@ public protocol ModelFamily: Sendable {
 public final class FamilyList<Family: ModelFamily>: Sendable {
     /// `encoder`, `language model`: the kind in messages.
     public let kind: String
+    /// The files that tell a family, as messages name them; a folder with none of them is no model folder.
+    public let expected: String
     private let list: Mutex<[Family]>
 
-    public init(kind: String, _ families: [Family]) {
+    public init(kind: String, expecting expected: String = "config.json", _ families: [Family]) {
         self.kind = kind
+        self.expected = expected
         list = Mutex(families)
     }
 
@@ -30,16 +33,18 @@ public final class FamilyList<Family: ModelFamily>: Sendable {
     public func add(_ family: Family) { list.withLock { $0.insert(family, at: 0) } }
 
     /// The family of a folder.
-    /// - Throws: ``ModelFolderError/unknownFamily(path:kind:got:known:)``, and what is wrong with the folder's files.
+    /// - Throws: ``ModelFolderError/unknownFamily(path:kind:got:known:)``, ``ModelFolderError/missing(path:expected:)``, and
+    ///   what is wrong with the folder's files.
     public func family(of folder: ModelFolder) throws -> Family {
         let families = all
         if let family = try families.first(where: { try $0.recognises(folder) }) { return family }
-        let got: String
-        if let type = try folder.modelType() {
-            got = "a model of type '\(printable(type))'"
-        } else {
-            got = folder.has("config.json") ? "a config.json without 'model_type'" : "no config.json"
+        guard folder.has("config.json") else {
+            throw ModelFolderError.missing(path: folder.path, expected: expected)
         }
+        let got =
+            if let type = try folder.modelType() { "a model of type '\(printable(type))'" } else {
+                "a config.json without 'model_type'"
+            }
         throw ModelFolderError.unknownFamily(
             path: folder.path, kind: kind, got: got, known: families.map(\.name).sorted())
     }

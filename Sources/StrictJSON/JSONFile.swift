@@ -52,6 +52,9 @@ package struct JSONFile: Sendable {
         return nil
     }
 
+    /// The key with those of the objects above: `text_config.hidden_size`.
+    func fullName(of key: String) -> String { prefix + key }
+
     /// The error for the value under `key`, which is not what was expected.
     package func invalid(_ key: String, expected: String) -> JSONFileError {
         .invalidValue(file: path, key: prefix + key, expected: expected, got: value[key]?.words ?? "absent")

@@ -78,6 +78,12 @@ public final class StopSignal: @unchecked Sendable {
         if .now - first.time >= Self.repeatInterval { _exit(128 + number) }
     }
 
+    /// Ends work that has no checkpoint of its own to write.
+    /// - Throws: ``Interruption`` once a signal was received.
+    public func check() throws(Interruption) {
+        if let signal = signalNumber { throw Interruption(signal: signal) }
+    }
+
     /// The signal received; nil when none was.
     public var signalNumber: Int32? {
         lock.withLock {
@@ -85,4 +91,11 @@ public final class StopSignal: @unchecked Sendable {
             return received?.number
         }
     }
+}
+
+/// Work that a signal ended between two of its steps.
+public struct Interruption: Error, Equatable, Sendable {
+    public let signal: Int32
+
+    public init(signal: Int32) { self.signal = signal }
 }

@@ -9,6 +9,20 @@ public enum WeightMemory: Sendable {
     case owned
 }
 
+/// How a model's weights are taken into memory.
+public struct WeightLoading: Sendable {
+    /// Of the weights in memory; nil keeps the file's.
+    public let dtype: DType?
+    public let device: Device
+    public let memory: WeightMemory
+
+    public init(dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped) {
+        self.dtype = dtype
+        self.device = device
+        self.memory = memory
+    }
+}
+
 extension Module {
     /// Fills every parameter and buffer from `weights`, strictly both ways.
     ///

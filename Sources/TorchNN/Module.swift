@@ -45,6 +45,10 @@ open class Module {
             }
     }
 
+    /// Keys, below this module, of tensors that it reads in a second place too: a token embedding that is the output layer
+    /// as well. Whoever replaces such a tensor changes both.
+    open var sharedTensors: [String] { [] }
+
     /// Switches this module and all below between training and inference behaviour.
     public final func setTraining(_ on: Bool) {
         for (_, module) in namedModules() { module.isTraining = on }
@@ -109,6 +113,20 @@ public struct NamedTensor {
     public let tensor: Tensor
     public let kind: Kind
     let assign: (Tensor) -> Void
+
+    init(key: String, tensor: Tensor, kind: Kind, assign: @escaping (Tensor) -> Void) {
+        self.key = key
+        self.tensor = tensor
+        self.kind = kind
+        self.assign = assign
+    }
+
+    /// A tensor that is kept beside a model (a moving average) and that no module's property holds.
+    public init(key: String, tensor: Tensor) {
+        self.init(key: key, tensor: tensor, kind: .parameter) { _ in
+            preconditionFailure("'\(key)' stands in no module, so its value cannot be replaced")
+        }
+    }
 
     /// Puts another tensor into the slot (the property then holds it).
     package func replace(_ tensor: Tensor) {

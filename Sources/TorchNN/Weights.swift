@@ -114,6 +114,7 @@ public enum WeightsError: Error, CustomStringConvertible, Equatable {
     /// A file of torch.save that holds other things than tensors, and no state dict where one is looked for.
     case noStateDict(source: String, key: String, kind: String, dictionaries: [String])
     case twoStateDicts(source: String, names: [String])
+    case notFinite(source: String, key: String)
 
     public var description: String {
         switch self {
@@ -128,6 +129,9 @@ public enum WeightsError: Error, CustomStringConvertible, Equatable {
                 + "or 'model'"
                 + (dictionaries.isEmpty
                     ? "" : " (dictionaries in the file: \(dictionaries.prefix(20).joined(separator: ", ")))")
+        case .notFinite(let source, let key):
+            "\(source): tensor '\(key)' holds a NaN or an infinity, so every result would be one; the file is damaged, or its "
+                + "training had diverged when it was saved"
         case .twoStateDicts(let source, let names):
             "\(source) holds state dicts under \(names.map { "'\($0)'" }.joined(separator: " and ")); save the one that is "
                 + "meant by itself"

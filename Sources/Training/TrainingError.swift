@@ -7,6 +7,8 @@ public enum TrainingError: Error, Equatable, Sendable {
     case brokenRecipe(source: String, reason: String)
     case unknownRecipe(name: String, known: [String], nearest: String?)
     case unknownRecipeKey(source: String, key: String, nearest: String?)
+    /// A key that is for another kind of model than the recipe's.
+    case recipeKeyOfAnotherKind(source: String, key: String, kind: String)
     case recipeType(source: String, key: String, expected: String, got: String)
     case recipeValue(source: String, key: String, expected: String, got: String)
     case badOverride(text: String)
@@ -29,6 +31,8 @@ public enum TrainingError: Error, Equatable, Sendable {
 
     // Loop
     case nonFiniteLoss(step: Int, value: String, samples: [String])
+    /// A task that did not look, so that the step was made.
+    case lossTurnedNonFinite(step: Int, value: String, samples: [String])
     case dataEnded(step: Int, expected: Int)
     case generatorMismatch(path: String, expected: [String], got: [String])
 
@@ -50,6 +54,8 @@ extension TrainingError: CustomStringConvertible, LocalizedError {
                 + (nearest.map { " Did you mean '\($0)'?" } ?? "") + " Shipped are \(known.joined(separator: ", "))"
         case .unknownRecipeKey(let source, let key, let nearest):
             "\(source): unknown recipe key '\(key)'." + (nearest.map { " Did you mean '\($0)'?" } ?? "")
+        case .recipeKeyOfAnotherKind(let source, let key, let kind):
+            "\(source): recipe key '\(key)' is for \(kind), which this recipe does not ask for; leave it out"
         case .recipeType(let source, let key, let expected, let got):
             "\(source): recipe key '\(key)' should be \(expected), got \(got)"
         case .recipeValue(let source, let key, let expected, let got):
@@ -85,13 +91,15 @@ extension TrainingError: CustomStringConvertible, LocalizedError {
         case .checkpointFailed(let step, let path, let reason, let latest):
             "the checkpoint of step \(step) could not be written to '\(path)': \(reason). "
                 + (latest.map {
-                    "The last complete one is step \($0); once the cause is mended, --resume goes on from it"
+                    "The last complete one is step \($0); once the cause is mended, resume from it (--resume)"
                 }
                     ?? "There is no earlier one")
         case .nonFiniteLoss(let step, let value, let samples):
-            "the loss of step \(step) is \(value); stopped before the optimizer step. Samples: "
-                + samples.prefix(10).joined(separator: ", ")
-                + (samples.count > 10 ? " and \(samples.count - 10) more" : "")
+            "the loss of step \(step) is \(value); stopped before the optimizer step, no weight was changed. Samples: "
+                + Self.list(samples) + ". Look at them, or lower the learning rate"
+        case .lossTurnedNonFinite(let step, let value, let samples):
+            "the loss of step \(step) is \(value), and the optimizer step was made with it; its weights are not kept, the "
+                + "last checkpoint is from before. Samples: " + Self.list(samples)
         case .dataEnded(let step, let expected):
             "the data ended at step \(step) of \(expected)"
         case .generatorMismatch(let path, let expected, let got):
@@ -104,5 +112,10 @@ extension TrainingError: CustomStringConvertible, LocalizedError {
         case .featureMissing(let space, let key):
             "feature cache '\(space)' has no features for '\(key)'; they must be computed and inserted first"
         }
+    }
+
+    private static func list(_ samples: [String]) -> String {
+        let shown = samples.prefix(10).joined(separator: ", ")
+        return samples.count > 10 ? "\(shown) and \(samples.count - 10) more" : shown
     }
 }

@@ -33,7 +33,7 @@ struct DoctorCommand: ParsableCommand {
             try row("cuda devices", devices == 0 ? "none (a CPU libtorch, or no driver)" : "\(devices)")
             let isNative = try TorchRuntime.cpuMultipliesBFloat16()
             let device: Device = devices > 0 ? .cuda(0) : .cpu
-            let dtype = try ComputeOptions.preferredDType(device)
+            let dtype = try Precision.auto.dtype(on: device)
             let why =
                 device != .cpu
                 ? "the GPU multiplies it natively"

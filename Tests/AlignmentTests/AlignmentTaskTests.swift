@@ -1,9 +1,12 @@
 import Adapters
 import Encoders
+import Files
 import Foundation
+import TestSupport
 import Testing
 import Torch
 import TorchNN
+import Training
 
 @testable import Alignment
 
@@ -76,14 +79,14 @@ import TorchNN
         let batches = try Batches()
         _ = try task.step(batches[0])
         let report = try task.step(batches[1])
-        #expect(report.step == 1 && task.step == 2)
-        #expect(report.terms.map(\.name) == ["align"])
+        #expect(task.step == 2)
         let factor = task.settings.schedule.factor(at: 1)
         #expect(
-            report.learningRates == [
-                .init(name: "adapter", value: 2e-3 * factor), .init(name: "projection", value: 1e-3 * factor),
+            report.metrics.map(\.name) == [
+                "gradient_norm", "paired_cosine", "learning_rate/adapter", "learning_rate/projection",
             ])
-        #expect(try #require(report.pairedCosine) > -1)
+        #expect(report["learning_rate/adapter"] == 2e-3 * factor && report["learning_rate/projection"] == 1e-3 * factor)
+        #expect(try #require(report["paired_cosine"]) > -1)
         #expect(try Case.full.task().optimizer.groups.map(\.name) == ["encoder"])
     }
 
@@ -91,21 +94,26 @@ import TorchNN
         let task = try Case.loraText.task()
         let batches = try Batches()
         _ = try task.step(batches[0])
-        let weights = task.fixtureTensors.filter { $0.tensor.requiresGrad }.map { bits($0.tensor) }
-        let state = task.optimizer.stateTensors.map { bits($0.tensor) }
         let good = batches[1]
+        // Read before the snapshot: a forward in training mode moves the running statistics.
+        let realText = realText(task, good)
+        // Running statistics of the batch normalisation are among them.
+        let weights = task.fixtureTensors.map { bits($0.tensor) }
+        let state = task.optimizer.stateTensors.map { bits($0.tensor) }
         let broken = good.generated.pixels.clone()
         broken[2].fillInPlace(.nan)
         let batch = AlignmentBatch(
             ids: good.ids, realIDs: good.realIDs, generated: ImageBatch(broken), real: good.real, text: good.text)
         #expect(
             message { _ = try task.step(batch) }
-                == "step 1: the loss is not finite (align nan, generated_text nan, real_text \(realText(task, good)));"
+                == "step 2: the loss is not finite (align nan, generated_text nan, real_text \(realText));"
                 + " no weight was changed. Samples: pair-1-0, pair-1-1, pair-1-2, pair-1-3, pair-1-4, pair-1-5. Look at"
                 + " their images, or lower the learning rate")
         #expect(task.step == 1)
-        #expect(task.fixtureTensors.filter { $0.tensor.requiresGrad }.map { bits($0.tensor) } == weights)
-        #expect(task.optimizer.stateTensors.map { bits($0.tensor) } == state)
+        let sameWeights = task.fixtureTensors.map { bits($0.tensor) } == weights
+        let sameState = task.optimizer.stateTensors.map { bits($0.tensor) } == state
+        #expect(sameWeights)
+        #expect(sameState)
         #expect(!task.optimizer.parameters.contains { $0.grad != nil })
     }
 
@@ -129,7 +137,7 @@ import TorchNN
         let got = message { _ = try task.step(try Batches()[0]) }
         #expect(
             got
-                == "step 0: the gradient is not finite (norm inf); no weight was changed. Samples: pair-0-0, pair-0-1,"
+                == "step 1: the gradient is not finite (norm inf); no weight was changed. Samples: pair-0-0, pair-0-1,"
                 + " pair-0-2, pair-0-3, pair-0-4, pair-0-5. Look at their images, or lower the learning rate")
         #expect(task.fixtureTensors.map { bits($0.tensor) } == before)
         #expect(task.step == 0 && task.optimizer.stateTensors.isEmpty)
@@ -143,7 +151,7 @@ import TorchNN
         // The same in one piece.
         var generated: [Tensor] = []
         var real: [Tensor] = []
-        var names: [String] = []
+        var names: [ExactString] = []
         var losses: [Double] = []
         try withoutGradients {
             for index in 0..<3 {
@@ -205,7 +213,7 @@ import TorchNN
     }
 
     @Test func settings() throws {
-        #expect(try make { _ in } == "no error")
+        #expect(try make { _ in } == "")
         #expect(
             try make { $0.loss.temperature = 0 } == "setting 'loss.temperature' is 0.0, expected a number above 0")
         #expect(
@@ -219,7 +227,7 @@ import TorchNN
             try make {
                 $0.loss.objective = .none
                 $0.loss.generatedTextWeight = 1
-            } == "no error")
+            } == "")
         #expect(
             try make { $0.loss.objective = .mixed }
                 == "setting 'loss.objective' is mixed, expected another one than mixed, or projection.isShared: mixed"
@@ -251,7 +259,7 @@ import TorchNN
         let task = try Case.loraText.task()
         let good = try Batches()[0]
         func step(
-            _ task: AlignmentTask, ids: [String]? = nil, realIDs: [String]? = nil,
+            _ task: AlignmentTask, ids: [String]? = nil, realIDs: [ExactString]? = nil,
             generated: ImageBatch<Generated>? = nil, real: AlignmentBatch.RealInput? = .none,
             text: AlignmentBatch.TextInput? = .none
         ) -> String {
@@ -262,7 +270,7 @@ import TorchNN
                         generated: generated ?? good.generated, real: real, text: text))
             }
         }
-        #expect(step(task, real: good.real, text: good.text) == "no error")
+        #expect(step(task, real: good.real, text: good.text) == "")
         #expect(step(task, text: good.text) == "the batch has no real images, which the loss compares with")
         #expect(step(task, real: good.real) == "the batch has no texts, which the loss compares with")
         #expect(step(task, realIDs: ["a"], real: good.real, text: good.text) == "a batch of 6 pairs has 1 real ids")

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Testing
 import Torch
@@ -115,7 +116,7 @@ private let rounding = 1e-6
         let generated = Embeddings<Generated>(random(4, seed: 1))
         let real = Embeddings<Real>(random(4, seed: 2))
         let text = random(4, seed: 3)
-        let ids = ["a", "b", "a", "c"]
+        let ids: [ExactString] = ["a", "b", "a", "c"]
         let mask = ContrastiveLoss.repeats(of: ids)
         let loss = AlignmentLoss(
             objective: .generatedToReal, temperature: 0.1, alignmentWeight: 2, generatedTextWeight: 0.5,

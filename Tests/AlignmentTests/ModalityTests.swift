@@ -1,5 +1,6 @@
 import Adapters
 import Encoders
+import TestSupport
 import Testing
 import Torch
 import TorchNN

@@ -1,6 +1,8 @@
 import Adapters
 import Encoders
+import Files
 import Foundation
+import TestSupport
 import Testing
 import Torch
 import TorchNN
@@ -21,15 +23,6 @@ func maximumDifference(_ a: Tensor, _ b: Tensor) -> Double {
 
 func bits(_ tensor: Tensor) -> [UInt8] {
     tensor.detached().contiguous().withUnsafeBytes { Array($0) }
-}
-
-func message(_ body: () throws -> Void) -> String {
-    do {
-        try body()
-        return "no error"
-    } catch {
-        return "\(error)"
-    }
 }
 
 /// A folder of its own for one test, removed when `body` returns.
@@ -59,7 +52,7 @@ struct Batches {
         let index = step % 3
         return AlignmentBatch(
             ids: (0..<6).map { "pair-\(index)-\($0)" },
-            realIDs: realIDs[index].array(of: Int.self).map { "real-\(index)-\($0)" },
+            realIDs: realIDs[index].array(of: Int.self).map { ExactString("real-\(index)-\($0)") },
             generated: ImageBatch(generated[index]), real: .images(ImageBatch(real[index])),
             text: .tokens(ids[index]))
     }
@@ -127,6 +120,11 @@ enum Case: String, CaseIterable, Sendable {
 }
 
 extension AlignmentTask {
+    /// On a CLIP, whose text embeddings have the images' dimension.
+    convenience init(trunk: CLIPModel, settings: AlignmentSettings) throws {
+        try self.init(trunk: trunk, textDimension: trunk.textEmbeddingDimension, settings: settings)
+    }
+
     /// Everything that changes in training, under the fixtures' keys.
     var fixtureTensors: [(key: String, tensor: Tensor)] {
         let encoder = towers.adapter.map { $0.stateTensors } ?? towers.trainedParameters.map { ($0.key, $0.tensor) }

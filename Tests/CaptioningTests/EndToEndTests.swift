@@ -1,3 +1,4 @@
+import Alignment
 import CaptionMetrics
 import Encoders
 import Files
@@ -141,12 +142,13 @@ import Training
         #expect(run.source(CaptionerRun.Role.model)?.path == world.model)
         #expect(
             run.source(CaptionerRun.Role.languageModel)?.sha256
-                == (try ContentHash.sha256(ofFile: "\(world.languageModel)/model.safetensors")))
+                == (try LanguageModelFolder.fingerprint(world.languageModel).sha256))
         #expect(run.source(CaptionerRun.Role.alignment) == nil)
         #expect(run.manifest.parameterGroups.map(\.name) == ["mapper", "language_model"])
-        #expect(run.configuration.featureSize == 10 && run.configuration.embeddingSize == 16)
-        #expect(run.configuration.normalizesFeatures)
-        #expect(try ClipCapConfiguration(folder: run.checkpoint.folder) == run.configuration)
+        let architecture = try #require(run.architecture as? ClipCapConfiguration)
+        #expect(architecture.featureSize == 10 && architecture.embeddingSize == 16)
+        #expect(architecture.normalizesFeatures)
+        #expect(try CaptionerFile.read(run.checkpoint.folder).isEqual(to: run.architecture))
     }
 
     // MARK: What does not fit
@@ -265,24 +267,32 @@ import Training
         let folder = try TemporaryFolder()
         var configuration = ClipCapConfiguration()
         configuration.mapper = .transformer
-        try configuration.save(to: folder.path)
-        #expect(try ClipCapConfiguration(folder: folder.path) == configuration)
-        let file = folder(ClipCapConfiguration.fileName)
+        try CaptionerFile.write(configuration, to: folder.path)
+        #expect(try CaptionerFile.read(folder.path).isEqual(to: configuration))
+        let file = folder(CaptionerFile.name)
         let text = try String(contentsOfFile: file, encoding: .utf8)
         func reason(_ change: (String) -> String) throws -> String {
             try AtomicFile.write(change(text), to: file)
-            return message { _ = try ClipCapConfiguration(folder: folder.path) }
+            return message { _ = try CaptionerFile.read(folder.path) }
         }
         #expect(
-            try reason { $0.replacingOccurrences(of: "\"normalize_prefix\"", with: "\"normalise\"") }.hasPrefix(
-                "'\(file)': unknown key 'normalise'; known are "))
+            try reason { $0.replacingOccurrences(of: "\"normalize_prefix\"", with: "\"normalise\"") }
+                == "'\(file)': 'normalize_prefix' is missing")
+        #expect(
+            try reason { $0.replacingOccurrences(of: "{", with: "{\"normalise\": true,") }.hasPrefix(
+                "'\(file)': unknown key 'normalise'; known are clip_length, "))
+        #expect(
+            try reason { $0.replacingOccurrences(of: "\"clipcap\"", with: "\"clip\"") }
+                .hasPrefix("'\(file)': is of a captioner of kind 'clip'; known are "))
+        // Files from before there were several kinds name none.
+        #expect(try reason { $0.replacingOccurrences(of: "\"captioner\" : \"clipcap\",", with: "") } == "no error")
         #expect(
             try reason { $0.replacingOccurrences(of: "\"num_heads\" : 8", with: "\"num_heads\" : \"8\"") }
                 == "'\(file)': 'num_heads' should be Int")
         #expect(
             try reason { $0.replacingOccurrences(of: "\"format_version\" : 1", with: "\"format_version\" : 9") }
                 == "'\(file)': format version 9, this program reads 1")
-        #expect(try reason { _ in "{" }.hasPrefix("'\(file)': is no JSON: "))
+        #expect(try reason { _ in "{" }.hasPrefix("'\(file)': is no JSON object: "))
     }
 
     private func flipLastByte(of path: String) throws {

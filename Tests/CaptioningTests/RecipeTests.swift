@@ -57,15 +57,15 @@ import Training
         #expect(mlp.training.batchSize == 40 && mlp.training.epochs == 10 && mlp.training.steps == nil)
         #expect(mlp.training.learningRate == 2e-5 && mlp.training.epsilon == 1e-6 && mlp.training.weightDecay == 0)
         #expect(mlp.training.warmupSteps == 5000 && mlp.training.schedule == .linear && mlp.training.clipNorm == nil)
-        #expect(mlp.mapper.kind == .mlp && mlp.mapper.prefixLength == 10 && !mlp.mapper.normalizeFeatures)
+        #expect(mlp.clipcap.mapper == .mlp && mlp.clipcap.prefixLength == 10 && !mlp.clipcap.normalizeFeatures)
         #expect(mlp.captions.ending == .period && mlp.captions.ignoreTokenZero && !mlp.captions.trim)
         #expect(mlp.generation.method == .clipcapBeam && mlp.generation.maximumTokens == 67)
         #expect(!mlp.languageModel.frozen)
         let transformer = try CaptionerRecipe("clipcap-original-transformer")
-        #expect(transformer.mapper.prefixLength == 40 && transformer.mapper.clipLength == 40)
-        #expect(transformer.mapper.layers == 8 && transformer.mapper.heads == 8 && transformer.languageModel.frozen)
+        #expect(transformer.clipcap.prefixLength == 40 && transformer.clipcap.clipLength == 40)
+        #expect(transformer.clipcap.layers == 8 && transformer.clipcap.heads == 8 && transformer.languageModel.frozen)
         // 566,435 captions of COCO's Karpathy training split.
-        #expect(mlp.totalSteps(sampleCount: 566_435) == 141_600)
+        #expect(mlp.training.totalSteps(sampleCount: 566_435) == 141_600)
     }
 
     @Test(arguments: [
@@ -80,7 +80,7 @@ import Training
         ),
         (
             "mapper.prefixLength=0",
-            "recipe 'gmail' with --set: recipe key 'mapper.prefixLength': expected at least 1, got 0"
+            "recipe 'gmail' with --set: recipe key 'mapper.prefixLength': expected 1 to 100000, got 0"
         ),
         (
             "training.microBatchSize=7",
@@ -120,7 +120,7 @@ import Training
         #expect(recipe.training.clipNorm == nil)
         #expect(recipe.captions.maximumTokens == 30)
         #expect(recipe.languageModel.frozen)
-        #expect(recipe.mapper.kind == .transformer)
+        #expect(recipe.clipcap.mapper == .transformer)
         #expect(try CaptionerRecipe(yaml: recipe.yaml, source: "x") == recipe)
     }
 }

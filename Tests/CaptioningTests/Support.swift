@@ -125,9 +125,7 @@ final class World {
     func inputs(alignment: String? = nil, validation: String? = nil) throws -> CaptionerTrainer.Inputs {
         CaptionerTrainer.Inputs(
             model: model, alignment: alignment, languageModel: languageModel, pairs: pairs, validation: validation,
-            cache: folder("cache"), modelHash: try ContentHash.sha256(ofFile: CLIPCheckpoint.path(folder: model)),
-            languageModelHash: try LanguageModelFiles.hash(folder: languageModel, ContentHash.sha256(ofFile:)),
-            device: .cpu)
+            cache: folder("cache"), hashes: FileHashes(memory: nil), device: .cpu)
     }
 
     /// Trains from the beginning or from where the run in `name` stands.
@@ -144,7 +142,7 @@ final class World {
         try trainer.prepare()
         let stop = StopSignal()
         let loop = TrainingLoop(
-            task: trainer, run: run, settings: LoopSettings(recipe, sampleCount: trainer.sampleCount), stop: stop
+            task: trainer, run: run, settings: trainer.loopSettings, stop: stop
         ) { position, _ in
             StoppingBatches(try trainer.batches(from: position), after: stopAfter) { stop.request() }
         }
@@ -153,7 +151,7 @@ final class World {
 
     func captioner(_ name: String, _ paths: CaptionerRun.Paths = .init()) throws -> Captioner {
         try CaptionerRun(folder(name)).captioner(
-            paths, dtype: .float32, device: .cpu, hash: ContentHash.sha256(ofFile:))
+            paths, dtype: .float32, device: .cpu, hashes: FileHashes(memory: nil))
     }
 
     /// Captions of all real images.

@@ -19,16 +19,16 @@ private let tolerance = 1e-5
 
         var recipe: CaptionerRecipe {
             var recipe = CaptionerRecipe()
-            recipe.mapper.prefixLength = 5
-            recipe.mapper.clipLength = 3
-            recipe.mapper.layers = 2
+            recipe.clipcap.prefixLength = 5
+            recipe.clipcap.clipLength = 3
+            recipe.clipcap.layers = 2
             recipe.languageModel.dropout = false
             recipe.training.learningRate = 2e-3
             recipe.training.schedule = .constant
             recipe.training.warmupSteps = 0
             if self == .transformer {
-                recipe.mapper.kind = .transformer
-                recipe.mapper.normalizeFeatures = false
+                recipe.clipcap.mapper = .transformer
+                recipe.clipcap.normalizeFeatures = false
                 recipe.languageModel.frozen = true
                 recipe.captions.ignoreTokenZero = true
                 recipe.training.epsilon = 1e-6
@@ -38,28 +38,32 @@ private let tolerance = 1e-5
         }
 
         /// The fixture's start.
-        func task(_ change: (inout CaptionerRecipe) -> Void = { _ in }) throws -> ClipCapTask {
+        func task(_ change: (inout CaptionerRecipe) -> Void = { _ in }) throws -> CaptionerTask {
             var recipe = recipe
             change(&recipe)
             let language = try GPT2LanguageModel(folder: fixture("gpt2"), memory: .owned)
-            let mapper = PrefixMapper.make(
-                ClipCapConfiguration(recipe, featureSize: 10, languageModel: language.configuration))
+            let mapper = try PrefixMapper.make(
+                ClipCapConfiguration(
+                    recipe.clipcap,
+                    CaptionerSurroundings(
+                        featureSize: 10, languageModel: LanguageModelFolder.describe(fixture("gpt2")),
+                        ending: recipe.captions.ending)))
             let expected = try expected()
             try mapper.load(expected.below("start."), memory: .owned)
-            return try ClipCapTask(
-                model: ClipCapModel(mapper: mapper, languageModel: language, folder: "gpt2"), recipe: recipe,
-                precision: .float32, totalSteps: 3)
+            return try CaptionerTask(
+                model: ClipCapModel(mapper: mapper, languageModel: language), recipe: recipe,
+                dtype: .float32, totalSteps: 3)
         }
 
         func expected() throws -> Weights { try Weights(path: fixture("\(rawValue)/expected.safetensors")) }
 
-        func batch(_ step: Int) throws -> ClipCapTask.Batch {
+        func batch(_ step: Int) throws -> CaptionerTask.Batch {
             let expected = try expected()
             let tokens = try #require(expected["tokens.\(step)"]).tensor()
             let lengths = try #require(expected["lengths.\(step)"]).tensor().array(of: Int.self)
             let rows = lengths.enumerated().map { row, length in Array(tokens[row].array(of: Int.self).prefix(length)) }
             let ignored = recipe.captions.ignoreTokenZero ? 0 : nil
-            return ClipCapTask.Batch(
+            return CaptionerTask.Batch(
                 ids: rows.indices.map { "caption-\($0)" },
                 features: try #require(expected["features.\(step)"]).tensor(),
                 tokens: { CaptionTokens(Array(rows[$0]), ignoring: ignored) })
@@ -162,11 +166,12 @@ private let tolerance = 1e-5
         let task = try Case.mlp.task()
         let batch = try Case.mlp.batch(0)
         let before = task.optimizer.parameters.map { $0.detached().clone() }
-        let broken = ClipCapTask.Batch(
+        let broken = CaptionerTask.Batch(
             ids: batch.ids, features: Tensor.full([4, 10], .nan), tokens: batch.tokens)
         #expect(
             message { _ = try task.step(broken, step: 4) }
-                == "the loss of step 5 is nan; stopped before the optimizer step. Samples: caption-0, caption-1, caption-2, caption-3"
+                == "the loss of step 5 is nan; stopped before the optimizer step, no weight was changed. Samples: caption-0, caption-1, "
+                + "caption-2, caption-3. Look at them, or lower the learning rate"
         )
         for (a, b) in zip(before, task.optimizer.parameters) { #expect(maximumDifference(a, b) == 0) }
     }
@@ -176,8 +181,8 @@ private let tolerance = 1e-5
     func bfloat16IsNear(of example: Case) throws {
         let recipe = example.recipe
         let reference = try example.task()
-        let task = try ClipCapTask(
-            model: example.task().model, recipe: recipe, precision: .bfloat16, totalSteps: 3)
+        let task = try CaptionerTask(
+            model: example.task().model, recipe: recipe, dtype: .bfloat16, totalSteps: 3)
         for step in 0..<3 {
             let near = try task.step(example.batch(step), step: step).loss
             let exact = try reference.step(example.batch(step), step: step).loss

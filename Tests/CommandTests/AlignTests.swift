@@ -1,3 +1,4 @@
+import Encoders
 import Files
 import Foundation
 import Images
@@ -96,12 +97,14 @@ import Testing
         }
         func hash(_ path: String) throws -> Substring { try ContentHash.sha256(ofFile: path).prefix(12) }
         let (model, pairs) = (folder.path("model"), folder.path("pairs.jsonl"))
-        let modelHash = try hash("\(model)/model.safetensors")
+        // Of every file that decides the model's outputs.
+        func identity(_ path: String) throws -> Substring { try EncoderFolder.fingerprint(path).sha256.prefix(12) }
+        let modelHash = try identity(model)
         let other = try otherModel()
         try refuses(
             ["--model", other],
             "'\(folder.path("run"))' was begun with the model '\(model)' (\(modelHash)); '\(other)' "
-                + "(\(try hash("\(other)/model.safetensors"))) was given")
+                + "(\(try identity(other))) was given")
         let pairsHash = try hash(pairs)
         let text = try String(contentsOfFile: pairs, encoding: .utf8)
         let changed = try folder.write(

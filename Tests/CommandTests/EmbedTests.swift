@@ -116,34 +116,34 @@ import Testing
     static let mistakes = [
         Mistake(
             name: "no such images", arguments: ["--images", "F/nowhere"], status: 1,
-            message: "--images: 'F/nowhere' does not exist"),
+            message: "cannot read 'F/nowhere': No such file or directory"),
         Mistake(
             name: "no images in the folder", arguments: ["--images", "F/model"], status: 1,
-            message: "--images: no .jpg, .jpeg, .png or .webp file in 'F/model'"),
+            message: "no image in 'F/model'"),
         Mistake(
             name: "nothing to embed", arguments: [], status: 2,
             message: "nothing to embed: give --images, --texts or both"),
         Mistake(
             name: "no such texts", arguments: ["--texts", "F/nowhere.txt"], status: 1,
-            message: "--texts: 'F/nowhere.txt' cannot be read"),
+            message: "cannot read 'F/nowhere.txt': No such file or directory"),
         Mistake(
             name: "texts not UTF-8", arguments: ["--texts", "F/photos/a.png"], status: 1,
-            message: "--texts: 'F/photos/a.png' is not UTF-8"),
+            message: "'F/photos/a.png' line 1 is not UTF-8; save the file in that encoding"),
         Mistake(
             name: "unknown dtype", arguments: ["--images", "F/photos", "--dtype", "float16"], status: 2,
             message:
-                "The value 'float16' is invalid for '--dtype <dtype>'. Please provide one of 'auto', 'float32' or 'bfloat16'."
+                "--dtype is float16, expected auto, float32 or bfloat16: float16 is for gmail generate"
         ),
         Mistake(
             name: "unknown device", arguments: ["--images", "F/photos", "--device", "gpu"], status: 1,
             message: "'gpu'"),
         Mistake(
             name: "batch of nothing", arguments: ["--images", "F/photos", "--batch-size", "0"], status: 2,
-            message: "--batch-size is 0, expected 1 or more"),
+            message: "--batch-size is 0, expected 1 to 65536"),
         Mistake(
             name: "output in no folder", arguments: ["--images", "F/photos"], status: 1,
             message:
-                "cannot write beside 'F/no/folder/features.safetensors': does its folder exist, and may you write there?",
+                "cannot write beside 'F/no/folder/features.safetensors': No such file or directory; does its folder exist, and may you write there?",
             out: "no/folder/features.safetensors"),
     ]
 

@@ -1,7 +1,9 @@
 import Files
 import Foundation
 import Images
+import ModelFolders
 import Safetensors
+import StrictJSON
 import Testing
 import Torch
 import TorchNN
@@ -116,7 +118,7 @@ struct TemporaryModel {
         let model = try TemporaryModel()
         defer { model.remove() }
         try model.edit("config.json", old, new)
-        let error = #expect(throws: ModelFileError.self) { try CLIPModel(folder: model.folder) }
+        let error = #expect(throws: JSONFileError.self) { try CLIPModel(folder: model.folder) }
         #expect(error?.description.hasPrefix("\(model.folder)/config.json") == true)
         #expect(error?.description.contains(message) == true, "\(error?.description ?? "none")")
     }
@@ -125,7 +127,7 @@ struct TemporaryModel {
         let folder = NSTemporaryDirectory() + "empty-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let error = #expect(throws: ModelFileError.self) { try CLIPModel(folder: folder) }
+        let error = #expect(throws: ModelFolderError.self) { try CLIPModel(folder: folder) }
         #expect(
             error?.description
                 == "'\(folder)' is no model folder: config.json or open_clip_config.json expected in it; "
@@ -134,7 +136,7 @@ struct TemporaryModel {
 
     @Test func unknownLayoutsAreNamed() throws {
         var weights = Weights(source: "weights.safetensors", entries: ["encoder.0.weight": .init(.zeros([2]))])
-        let error = #expect(throws: ModelFileError.self) { try CLIPCheckpoint.convert(&weights) }
+        let error = #expect(throws: ModelFolderError.self) { try CLIPCheckpoint.convert(&weights) }
         #expect(error?.description.hasPrefix("weights.safetensors: the tensor names are of no known layout") == true)
     }
 

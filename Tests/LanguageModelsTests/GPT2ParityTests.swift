@@ -21,6 +21,50 @@ private let tolerance = 1e-4
         }
     }
 
+    /// Heads that files hold in unusual ways, and weights in pickles: see Fixtures/make_head_fixtures.py.
+    @Test(arguments: ["own", "alone", "pickled"])
+    func headsAreTransformers(name: String) throws {
+        let model = try LanguageModelFolder.open(fixture("heads/\(name)"))
+        let reference = try Weights(path: fixture("heads/expected.safetensors"))
+        let logits = inferenceMode { model(reference["ids"]!.tensor()) }
+        #expect(maximumDifference(logits, reference["\(name).logits"]!.tensor()) < tolerance)
+        // A separate head is written down as one.
+        try withTemporaryFolder { folder in
+            try #require(model as? GPT2LanguageModel).saveFolder(folder)
+            #expect(try GPT2Configuration(folder: folder).tiesHead == (name != "own"))
+            let again = try LanguageModelFolder.open(folder)
+            #expect(maximumDifference(inferenceMode { again(reference["ids"]!.tensor()) }, logits) == 0)
+        }
+    }
+
+    @Test func sizesAreKnownBeforeTheWeights() throws {
+        #expect(
+            try LanguageModelFolder.describe(fixture("tiny"))
+                == LanguageModelDescription(vocabularySize: 101, contextLength: 64, embeddingSize: 30))
+    }
+
+    /// Each file that decides the outputs is in the identity; without weights, the rest of it.
+    @Test func identityCoversEveryFile() throws {
+        try withTemporaryFolder { folder in
+            let copy = "\(folder)/model"
+            try FileManager.default.copyItem(atPath: fixture("odd-sharded"), toPath: copy)
+            try FileManager.default.copyItem(atPath: fixture("tiny/vocab.json"), toPath: "\(copy)/vocab.json")
+            let (whole, words) = (
+                try LanguageModelFolder.fingerprint(copy), try LanguageModelFolder.vocabularyFingerprint(copy)
+            )
+            for name in try FileManager.default.contentsOfDirectory(atPath: copy).sorted() {
+                let path = "\(copy)/\(name)"
+                let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+                try (bytes + Data(" ".utf8)).write(to: URL(fileURLWithPath: path))
+                #expect(try LanguageModelFolder.fingerprint(copy) != whole, "\(name)")
+                let isWeights = name.contains("safetensors")
+                #expect(try (LanguageModelFolder.vocabularyFingerprint(copy) == words) == isWeights, "\(name)")
+                try bytes.write(to: URL(fileURLWithPath: path))
+            }
+            #expect(try LanguageModelFolder.fingerprint(copy) == whole)
+        }
+    }
+
     @Test func paddingOnTheLeftChangesNothing() throws {
         let model = try GPT2LanguageModel(folder: fixture("tiny"))
         let reference = try expected()

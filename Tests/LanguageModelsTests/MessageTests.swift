@@ -34,13 +34,17 @@ import TorchNN
         ("layer_norm_epsilon", "0", "FOLDER/config.json: 'layer_norm_epsilon' is 0, expected a number above 0"),
         ("model_type", "\"llama\"", "FOLDER/config.json: 'model_type' is \"llama\", expected \"gpt2\""),
         (
+            "position_embedding_type", "\"rotary\"",
+            "FOLDER/config.json: 'position_embedding_type' is \"rotary\": this setting is not known here, and it may change what the model computes; take it out only if it does not"
+        ),
+        (
             "eos_token_id", "[1, \"2\"]",
             "FOLDER/config.json: 'eos_token_id' is an array, expected a token id or an array of them"
         ),
         ("tie_word_embeddings", "1", "FOLDER/config.json: 'tie_word_embeddings' is 1, expected true or false"),
         (
             "add_cross_attention", "true",
-            "FOLDER/config.json: 'add_cross_attention' is true, expected false (a decoder alone)"
+            "FOLDER/config.json: 'add_cross_attention' is true: only false is implemented"
         ),
     ])
     func configurations(key: String, value: String, expected: String) throws {
@@ -55,24 +59,28 @@ import TorchNN
 
     @Test func folders() throws {
         try withTemporaryFolder { folder in
+            func failure() -> String { message(folder) { _ = try LanguageModelFolder.open(folder) } }
+            let text =
+                "'FOLDER' is no model folder: %@ expected in it; give the folder that holds the weights and their configuration"
+            #expect(failure() == String(format: text, "config.json"))
             #expect(
-                message(folder) { _ = try GPT2LanguageModel(folder: folder) }
-                    == "'FOLDER' is no language model folder: config.json expected in it; give the folder that holds the weights and their configuration"
+                message(folder) { _ = try LanguageModelFolder.open("\(folder)/none") }
+                    == "'FOLDER/none' is no model folder: there is nothing; give the folder that holds the weights and their configuration"
             )
             try write("[]", to: "\(folder)/config.json")
-            #expect(
-                message(folder) { _ = try GPT2LanguageModel(folder: folder) }
-                    == "FOLDER/config.json: is no JSON object but an array")
+            #expect(failure() == "FOLDER/config.json: is no JSON object but an array")
             try write("{\"n_layer\": 1,}", to: "\(folder)/config.json")
+            #expect(failure().hasPrefix("FOLDER/config.json: is no JSON: "))
+            try write("{\"model_type\": \"opt\"}", to: "\(folder)/config.json")
             #expect(
-                message(folder) { _ = try GPT2LanguageModel(folder: folder) }.hasPrefix(
-                    "FOLDER/config.json: is no JSON: "))
-            try write("{}", to: "\(folder)/config.json")
-            try write("", to: "\(folder)/pytorch_model.bin")
-            #expect(
-                message(folder) { _ = try GPT2LanguageModel(folder: folder) }
-                    == "'FOLDER' is no language model folder: model.safetensors or model.safetensors.index.json (it has pytorch_model.bin, which transformers' save_pretrained turns into one) expected in it; give the folder that holds the weights and their configuration"
+                failure()
+                    == "'FOLDER' holds a model of type 'opt', which is no language model that is read here; known are GPT-2"
             )
+            // As before model types were written.
+            try write("{\"n_embd\": 24}", to: "\(folder)/config.json")
+            #expect(
+                failure()
+                    == String(format: text, "model.safetensors or pytorch_model.bin, or an index of its shards"))
         }
     }
 
@@ -107,7 +115,7 @@ import TorchNN
         // A tied head is a copy of the embedding and left aside; one of another shape is not.
         #expect(
             try failure { $0["lm_head.weight"] = $0["transformer.wte.weight"] } == "nothing was thrown")
-        #expect(try failure { $0["lm_head.weight"] = other }.contains("    lm_head.weight\n"))
+        #expect(try failure { $0["lm_head.weight"] = other }.contains("    lm_head.weight"))
         #expect(
             try failure { $0 = ["model.embed_tokens.weight": other] }
                 == "FILE: the tensor names are of no known layout; expected GPT-2's (transformer.wte.weight, transformer.h.0.attn.c_attn.weight, … or the same without 'transformer.')"

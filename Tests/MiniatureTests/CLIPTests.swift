@@ -56,6 +56,6 @@ private func temporaryFolder() throws -> String {
         }
         // A frequent word is one token.
         #expect(tokenizer.tokens("table").count == 1)
-        #expect(try CLIPProcessor(folder: folder, configuration: CLIPConfiguration(folder: folder)).contextLength == 48)
+        #expect(try CLIPConfiguration(folder: folder).text.contextLength == 48)
     }
 }

@@ -107,7 +107,7 @@ public final class LinearRegressionTask: TrainingTask {
         afterEachBatch: @escaping (Int) -> Void = { _ in }
     ) throws -> LoopOutcome {
         let run =
-            RunFolder.exists(path) ? try RunFolder.resume(path) : try RunFolder.create(path, recipe: AlignmentRecipe())
+            RunFolder.exists(path) ? try RunFolder.resume(path) : try RunFolder.create(path, recipe: ToyRecipe())
         let loop = try TrainingLoop(
             task: LinearRegressionTask(), run: run,
             settings: LoopSettings(

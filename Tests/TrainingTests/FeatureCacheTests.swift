@@ -9,7 +9,7 @@ import Torch
 @Suite struct FeatureCacheTests {
     let folder = try! TemporaryFolder()
     let space = FeatureSpace(
-        name: "real image", weightsHash: "w", preprocessingHash: "p", precision: "float32", dimension: 3)
+        name: "real image", model: "w", input: "p", precision: "float32", dimension: 3)
 
     private func keys(_ texts: [String]) -> [FeatureKey] { texts.map(FeatureCache.key(ofText:)) }
 
@@ -38,7 +38,7 @@ import Torch
         let cache = try FeatureCache(path: folder.path, space: space)
         try cache.insert(keys(["a"]), rows([1]))
         try cache.flush()
-        for change in [\FeatureSpace.name, \.weightsHash, \.preprocessingHash, \.precision] {
+        for change in [\FeatureSpace.name, \.model, \.input, \.precision] {
             var other = space
             other[keyPath: change] += "x"
             #expect(try FeatureCache(path: folder.path, space: other).count == 0)
@@ -126,7 +126,7 @@ import Torch
         #expect(try FeatureCache(path: folder.path, space: space).key(ofFile: file) == key)
         #expect(try String(contentsOfFile: index, encoding: .utf8) == whole)
         let other = FeatureSpace(
-            name: "b", weightsHash: "w", preprocessingHash: "p", precision: "float32", dimension: 2)
+            name: "b", model: "w", input: "p", precision: "float32", dimension: 2)
         let wrong = try FeatureCache(path: folder.path, space: other)
         let shard = try #require(try FileSystem.entries(cache.folder).first { $0.hasPrefix("features-") })
         try FileManager.default.copyItem(atPath: "\(cache.folder)/\(shard)", toPath: "\(wrong.folder)/\(shard)")

@@ -84,7 +84,7 @@ private struct Result: Equatable {
         struct Crash: Error {}
         let expected = try uninterrupted()
         let path = folder.file("crashed")
-        let run = try RunFolder.create(path, recipe: AlignmentRecipe())
+        let run = try RunFolder.create(path, recipe: ToyRecipe())
         let task = try LinearRegressionTask()
         task.poisonedStep = crashAfter
         let loop = TrainingLoop(

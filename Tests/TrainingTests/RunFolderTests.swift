@@ -23,7 +23,7 @@ import TrainingTestSupport
     }
 
     @Test func aResumedRunKeepsItsSources() throws {
-        let run = try RunFolder.create(folder.file("run"), recipe: AlignmentRecipe())
+        let run = try RunFolder.create(folder.file("run"), recipe: ToyRecipe())
         let (a, b) = (String(repeating: "a", count: 64), String(repeating: "b", count: 64))
         let begun = [("pairs", "p.jsonl", a), ("model", "clip", b), ("validation", "v.jsonl", a)]
         func check(_ sources: [(String, String, String)]) -> String {
@@ -52,11 +52,11 @@ import TrainingTestSupport
 
     @Test func aRunThatNeverBeganIsForgotten() throws {
         let path = folder.file("run")
-        let run = try RunFolder.create(path, recipe: AlignmentRecipe())
+        let run = try RunFolder.create(path, recipe: ToyRecipe())
         try run.write(manifest([]))
         try run.removeUnlessBegun()
         #expect(!RunFolder.exists(path) && !FileManager.default.fileExists(atPath: run.manifestPath))
-        _ = try RunFolder.create(path, recipe: AlignmentRecipe())
+        _ = try RunFolder.create(path, recipe: ToyRecipe())
         try AtomicFile.write("", to: run.metricsPath)
         try run.removeUnlessBegun()
         #expect(RunFolder.exists(path))
@@ -67,18 +67,18 @@ import TrainingTestSupport
     }
 
     @Test func theRecipeIsKeptResolved() throws {
-        let recipe = try AlignmentRecipe("lora-rank-2", overrides: ["training.seed=9"])
+        let recipe = try ToyRecipe("toy", overrides: ["training.seed=9"])
         let run = try RunFolder.create(folder.file("run"), recipe: recipe)
-        #expect(try run.recipe() == recipe)
+        #expect(try run.recipe(of: ToyRecipe.self) == recipe)
         #expect(
             message { _ = try RunFolder.create(run.path, recipe: recipe) }
                 == "'\(run.path)' already holds a run; continue it with --resume, or choose another folder")
         var longer = recipe
         longer.training.steps = 99
         _ = try RunFolder.resume(run.path, recipe: longer)
-        #expect(try run.recipe().training.steps == 99)
+        #expect(try run.recipe(of: ToyRecipe.self).training.steps == 99)
         var other = longer
-        other.adapter.rank = 3
+        other.rank = 3
         other.training.seed = 1
         #expect(
             message { _ = try RunFolder.resume(run.path, recipe: other) }
@@ -90,7 +90,7 @@ import TrainingTestSupport
     }
 
     @Test func theManifestReadsBack() throws {
-        let run = try RunFolder.create(folder.file("run"), recipe: AlignmentRecipe())
+        let run = try RunFolder.create(folder.file("run"), recipe: ToyRecipe())
         var manifest = RunManifest(
             sources: [.init(role: "pairs", path: "a.jsonl", sha256: "00", count: 3)],
             parameterGroups: [.init(name: "lora", tensors: 2, elements: 10, learningRate: 1e-4, weightDecay: 0.01)],
@@ -139,7 +139,7 @@ import TrainingTestSupport
     }
 
     @Test func noSpaceForACheckpointIsNamedAndLeavesTheLastOne() throws {
-        let run = try RunFolder.create(folder.file("run"), recipe: AlignmentRecipe())
+        let run = try RunFolder.create(folder.file("run"), recipe: ToyRecipe())
         let task = try LinearRegressionTask()
         let settings = LoopSettings(totalSteps: 6, logEvery: 1, validationEvery: 0, checkpointEvery: 2)
         let loop = TrainingLoop(task: task, run: run, settings: settings) { position, skipped in
@@ -151,7 +151,7 @@ import TrainingTestSupport
             message { try loop.run() }
                 == "the checkpoint of step 4 could not be written to '\(run.path)/checkpoints/step-000004': no space left "
                 + "to write 'model.safetensors' (123 bytes); free some and run the command again. The last "
-                + "complete one is step 2; once the cause is mended, --resume goes on from it")
+                + "complete one is step 2; once the cause is mended, resume from it (--resume)")
         #expect(try FileSystem.entries(run.checkpoints.folder) == ["step-000002"])
     }
 
@@ -164,14 +164,17 @@ import TrainingTestSupport
     }
 
     @Test func aNonFiniteLossNamesStepAndSamples() throws {
-        let run = try RunFolder.create(folder.file("run"), recipe: AlignmentRecipe())
+        let run = try RunFolder.create(folder.file("run"), recipe: ToyRecipe())
         let task = try LinearRegressionTask()
         task.poisonedStep = 1
         let loop = TrainingLoop(
             task: task, run: run, settings: LoopSettings(totalSteps: 3, validationEvery: 0)
         ) { position, _ in try IndexSource(position: position) }
         let text = message { try loop.run() }
-        #expect(text.hasPrefix("the loss of step 2 is inf; stopped before the optimizer step. Samples: sample-"))
+        #expect(
+            text.hasPrefix(
+                "the loss of step 2 is inf; stopped before the optimizer step, no weight was changed. Samples: sample-")
+        )
     }
 
     @Test func shortenedMetricsAreNoticed() throws {

@@ -57,23 +57,23 @@ func operations(_ model: GPT2LanguageModel, _ mapper: PrefixMapper, batch: Int, 
 try TorchRuntime.load()
 try TorchRuntime.keepFreedMemory()
 var recipe = CaptionerRecipe()
-recipe.mapper.kind = arguments[2] == "mlp" ? .mlp : .transformer
+recipe.clipcap.mapper = arguments[2] == "mlp" ? .mlp : .transformer
 recipe.languageModel.frozen = arguments[3] == "frozen"
 recipe.training.clipNorm = nil
 let model = GPT2LanguageModel(GPT2Configuration())
 model.initialize(generator: Generator(seed: 0))
 var configuration = ClipCapConfiguration()
-configuration.mapper = recipe.mapper.kind
+configuration.mapper = recipe.clipcap.mapper
 configuration.normalizesFeatures = false
 let mapper = PrefixMapper.make(configuration)
 mapper.initialize(generator: Generator(seed: 1))
-let task = try ClipCapTask(
-    model: ClipCapModel(mapper: mapper, languageModel: model, folder: "random"), recipe: recipe,
-    precision: arguments[4] == "bfloat16" ? .bfloat16 : .float32, totalSteps: 1_000_000)
+let task = try CaptionerTask(
+    model: ClipCapModel(mapper: mapper, languageModel: model), recipe: recipe,
+    dtype: arguments[4] == "bfloat16" ? .bfloat16 : .float32, totalSteps: 1_000_000)
 let ids = Tensor.rand([batch * length], generator: Generator(seed: 2)).array(of: Float.self).map { 1 + Int($0 * 50000) }
 let rows = (0..<batch).map { Array(ids[$0 * length..<($0 + 1) * length]) }
 let features = Tensor.randn([batch, 512], generator: Generator(seed: 3))
-let input = ClipCapTask.Batch(
+let input = CaptionerTask.Batch(
     ids: rows.indices.map { "\($0)" }, features: features, tokens: { CaptionTokens(Array(rows[$0])) })
 let peak = productRate(arguments[4] == "bfloat16" ? .bfloat16 : .float32)
 var times = try (0...repeats).map { step in

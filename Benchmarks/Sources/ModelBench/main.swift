@@ -73,10 +73,12 @@ case "align":
     let ids = (0..<batch).map(String.init)
     let cached = inferenceMode { model.imageFeatures(real) }.clone()
     func step() throws {
+        // One piece, as without gradient caching; the cached features stand where f_r would be asked.
+        let features = isCached ? cached : inferenceMode { model.imageFeatures(real) }
         let report = try task.step(
-            AlignmentBatch(
-                ids: ids, realIDs: ids, generated: .init(generated),
-                real: isCached ? .features(.init(cached)) : .images(.init(real))))
+            AlignmentPieces(
+                generated: { $0 == 0 ? .init(generated) : nil },
+                pairs: { .init(ids: ids, realIDs: ids.map { .init($0) }, real: .init(features), text: nil) }))
         precondition(report.loss.isFinite)
     }
     try step()

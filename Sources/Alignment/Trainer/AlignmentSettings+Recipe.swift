@@ -1,33 +1,36 @@
 import Adapters
+import Encoders
+import Torch
 import TorchOptim
 import Training
 
 extension AlignmentSettings {
     /// The settings that a recipe names.
-    /// - Parameter precision: what `auto` means on the device at hand.
-    public init(_ recipe: AlignmentRecipe, precision: Precision) {
+    /// - Parameters:
+    ///   - encoder: names the layers that adapters go to unless the recipe does.
+    ///   - dtype: what `auto` means on the device at hand.
+    public init(_ recipe: AlignmentRecipe, encoder: any ImageEncoder, dtype: DType) {
         let training = recipe.training
         self.init(
-            tuning: Tuning(recipe.adapter), projection: ProjectionConfiguration(recipe.projection),
+            tuning: Tuning(recipe.adapter, encoder: encoder), projection: ProjectionConfiguration(recipe.projection),
             loss: AlignmentLoss(recipe.loss), learningRate: training.learningRate,
             projectionLearningRate: recipe.projection.learningRate, weightDecay: training.weightDecay,
-            schedule: .cosineWarmRestarts(
-                firstPeriod: training.restartPeriod, multiplier: training.restartMultiplier,
-                warmup: training.warmupSteps,
-                minimum: 0),
-            clipNorm: training.clipNorm, chunkSize: training.microBatchSize, precision: precision,
-            seed: UInt64(training.seed))
+            // Only schedules that end with the run need to know its length, which the trainer sets.
+            schedule: training.schedule(totalSteps: training.steps ?? 0), clipNorm: training.clipNorm,
+            chunkSize: training.microBatchSize, dtype: dtype, seed: UInt64(training.seed))
+        beta2 = training.beta2
+        epsilon = training.epsilon
     }
 }
 
 extension Tuning {
-    init(_ adapter: AlignmentRecipe.AdapterSettings) {
+    init(_ adapter: AlignmentRecipe.AdapterSettings, encoder: any ImageEncoder) {
         switch adapter.kind {
         case .lora:
             self = .lora(
                 LoRAConfiguration(
                     rank: adapter.rank, alpha: adapter.alpha, dropout: adapter.dropout,
-                    targets: .names(adapter.targets, prefix: "vision_model")))
+                    targets: .names(adapter.targets ?? encoder.adapterTargets, prefix: encoder.imageTower)))
         case .full: self = .full
         case .none: self = .frozen
         }

@@ -1,8 +1,10 @@
 import Datasets
 import Encoders
+import Files
 import Foundation
 import Images
-import Safetensors
+import ModelFolders
+import Terminal
 import Torch
 import TorchNN
 import Training
@@ -17,33 +19,32 @@ public final class AlignmentTrainer {
     public let manifest: PairsManifest
     public let validation: PairsManifest?
 
-    private let modelFolder: String
-    private let clip: CLIPModel
-    private let processor: CLIPProcessor
+    private let encoder: OpenEncoder
+    private let text: TextReader?
     private let frozen: FrozenFeatures
     private let frozenValidation: FrozenFeatures?
-    private let weightsHash: String
+    private let fingerprint: ModelFingerprint
     private let note: (String) -> Void
 
-    /// Where the data stands and how much of it a run may see.
+    /// Where model and data stand.
     public struct Inputs {
         public var model: String
         public var pairs: String
         public var validation: String?
         /// Features of the frozen side; shared by runs.
         public var cache: String
-        /// SHA-256 of the model's weights.
-        public var weightsHash: String
+        public var hashes: FileHashes
         public var device: Device
 
         public init(
-            model: String, pairs: String, validation: String?, cache: String, weightsHash: String, device: Device
+            model: String, pairs: String, validation: String?, cache: String, hashes: FileHashes = FileHashes(),
+            device: Device
         ) {
             self.model = model
             self.pairs = pairs
             self.validation = validation
             self.cache = cache
-            self.weightsHash = weightsHash
+            self.hashes = hashes
             self.device = device
         }
     }
@@ -54,104 +55,98 @@ public final class AlignmentTrainer {
     public init(_ recipe: AlignmentRecipe, _ inputs: Inputs, note: @escaping (String) -> Void = { _ in }) throws {
         self.recipe = recipe
         self.note = note
-        modelFolder = inputs.model
-        weightsHash = inputs.weightsHash
         manifest = try PairsManifest(path: inputs.pairs)
         validation = try inputs.validation.map { try PairsManifest(path: $0) }
+        guard manifest.count >= recipe.training.batchSize else {
+            throw AlignmentError.tooFewPairs(
+                manifest: manifest.path, count: manifest.count, batchSize: recipe.training.batchSize)
+        }
         // Trained weights need memory of their own; a frozen trunk may stay where the file is mapped.
-        let memory: WeightMemory = recipe.adapter.kind == .full ? .owned : .mapped
-        clip = try CLIPModel(folder: inputs.model, dtype: .float32, device: inputs.device, memory: memory)
-        processor = try CLIPProcessor(folder: inputs.model, configuration: clip.configuration)
-        let precision = try Precision(recipe.training.precision, on: inputs.device)
-        task = try AlignmentTask(trunk: clip, settings: AlignmentSettings(recipe, precision: precision))
-        let (preprocessing, dimension, hash) = (
-            processor.preprocessing, clip.configuration.projectionDimension, inputs.weightsHash
-        )
+        encoder = try EncoderFolder.open(
+            inputs.model, dtype: .float32, device: inputs.device,
+            memory: recipe.adapter.kind == .full ? .owned : .mapped)
+        fingerprint = try encoder.fingerprint(inputs.hashes)
+        encoder.notes.forEach(note)
+        let dtype = try recipe.training.precision.dtype(on: inputs.device)
+        var settings = AlignmentSettings(recipe, encoder: encoder.image, dtype: dtype)
+        settings.schedule = recipe.training.schedule(
+            totalSteps: recipe.training.totalSteps(sampleCount: manifest.count))
+        task = try AlignmentTask(
+            trunk: encoder.image, textDimension: encoder.text?.textEmbeddingDimension, settings: settings)
+        text = settings.loss.needsText ? try encoder.textReader() : nil
+        let reader = ImageReader(encoder: encoder, aligned: nil, dtype: dtype)
+        let (model, textDimension) = (fingerprint, text?.encoder.textEmbeddingDimension)
         func features(_ manifest: PairsManifest) throws -> FrozenFeatures {
             try FrozenFeatures(
-                manifest: manifest, folder: inputs.cache, weightsHash: hash, preprocessing: preprocessing,
-                precision: precision,
-                dimension: dimension)
+                manifest: manifest, reader: reader, model: model, folder: inputs.cache, textDimension: textDimension)
         }
         frozen = try features(manifest)
         frozenValidation = try validation.map(features)
-        guard manifest.count >= recipe.training.batchSize else {
-            throw AlignmentError.invalidSetting(
-                setting: "training.batchSize",
-                expected: "at most \(manifest.count), the number of pairs in \(manifest.path)",
-                got: "\(recipe.training.batchSize)")
-        }
     }
 
     /// What the run folder's manifest records.
     public func runManifest(versions: [String: String]) throws -> RunManifest {
         var sources = [
-            RunManifest.Source(role: "pairs", path: manifest.path, sha256: manifest.contentHash, count: manifest.count),
             RunManifest.Source(
-                role: "model", path: modelFolder, sha256: weightsHash, count: clip.parameterCount().total),
+                role: AlignmentRole.pairs, path: manifest.path, sha256: manifest.contentHash, count: manifest.count),
+            RunManifest.Source(
+                role: AlignmentRole.model, path: encoder.folder.path, sha256: fingerprint.sha256,
+                count: encoder.image.parameterCount().total),
         ]
         if let validation {
             sources.append(
                 .init(
-                    role: "validation", path: validation.path, sha256: validation.contentHash, count: validation.count))
+                    role: AlignmentRole.validation, path: validation.path, sha256: validation.contentHash,
+                    count: validation.count))
         }
         let trained = task.optimizer.parameters.reduce(0) { $0 + $1.count }
         return RunManifest(
             sources: sources,
-            parameterGroups: task.optimizer.groups.map {
-                .init(
-                    name: $0.name, tensors: $0.parameters.count, elements: $0.elementCount,
-                    learningRate: $0.learningRate,
-                    weightDecay: $0.weightDecay)
-            },
-            frozenElements: clip.parameterCount().total - (task.settings.tuning == .full ? trained : 0),
-            seed: recipe.training.seed, device: "\(task.device)", dtype: task.settings.precision.rawValue,
-            versions: versions, steps: recipe.totalSteps(pairCount: manifest.count))
+            parameterGroups: task.optimizer.groups.map(RunManifest.ParameterGroup.init),
+            frozenElements: encoder.image.parameterCount().total - (task.settings.tuning == .full ? trained : 0),
+            seed: recipe.training.seed, device: "\(task.device)", dtype: "\(task.settings.dtype)",
+            versions: versions, steps: totalSteps)
     }
 
+    private var totalSteps: Int { recipe.training.totalSteps(sampleCount: manifest.count) }
+
     /// Computes the frozen side's features for every pair that the run will see.
-    public func prepare() throws {
-        let total = recipe.totalSteps(pairCount: manifest.count)
+    public func prepare(stop: StopSignal = StopSignal()) throws {
         var indices = Set<Int>()
         var sampler = try sampler(SamplerPosition())
         // An epoch leaves out its incomplete batch, so a pair may first be met in a later one.
-        for _ in 0..<total {
+        for _ in 0..<totalSteps {
             guard indices.count < manifest.count, let batch = sampler.next() else { break }
             indices.formUnion(batch.indices)
         }
-        try fill(frozen, indices.sorted())
+        try fill(frozen, indices.sorted(), stop)
         if let frozenValidation, let validation {
-            try fill(frozenValidation, Array(0..<validation.count))
+            try fill(frozenValidation, Array(0..<validation.count), stop)
         }
     }
 
-    private func fill(_ features: FrozenFeatures, _ indices: [Int]) throws {
+    private func fill(_ features: FrozenFeatures, _ indices: [Int], _ stop: StopSignal) throws {
         let loss = task.settings.loss
         if loss.needsReal && !loss.needsRealPixels {
-            var lastShown = ContinuousClock.now
-            try features.fillReal(
-                indices, preprocessing: processor.preprocessing,
-                progress: { done, total in
-                    let now = ContinuousClock.now
-                    guard done < total, now - lastShown > .seconds(2) else { return }
-                    lastShown = now
-                    note("features of real images (f_r): \(done)/\(total)")
-                },
-                encode: { pixels in
-                    inferenceMode {
-                        task.computing { clip.imageFeatures(pixels.to(task.device)) }.to(.float32)
-                    }
-                })
-        }
-        if loss.needsText {
-            try features.fillText(indices) { captions in
-                let (ids, truncated) = try processor.tokens(captions, folder: modelFolder)
-                if !truncated.isEmpty {
-                    note("\(truncated.count) of \(captions.count) captions cut to the context of the text encoder")
-                }
-                return inferenceMode { task.computing { clip.textFeatures(ids.to(task.device)) }.to(.float32) }
+            let progress = SlowNotes { [note] in note("features of real images (f_r): \($0)/\($1)") }
+            try features.fillReal(indices) { done, total in
+                try stop.check()
+                progress.update(done, total)
             }
         }
+        guard let text else { return }
+        var truncatedCount = 0
+        try features.fillText(indices) { captions in
+            try stop.check()
+            return try inferenceMode {
+                let (features, truncated) = try computing(in: task.settings.dtype, on: task.device) {
+                    try text.features(captions)
+                }
+                truncatedCount += truncated.count
+                return features.to(.float32)
+            }
+        }
+        if truncatedCount > 0 { note("\(truncatedCount) captions were cut to the context of the text encoder") }
     }
 
     private func sampler(_ position: SamplerPosition) throws -> ShuffledSampler {
@@ -172,17 +167,17 @@ public final class AlignmentTrainer {
         let needsReal = task.settings.loss.needsReal
         let trainsOnReal = recipe.data.images == .real
         // Who lacks features of the real image is asked for its pixels, so that the loader finds and counts what is broken.
-        let unreadable = needsReal ? features.unreadable : []
+        let unreadable = needsReal ? features.unreadableImages : []
         return try PiecewiseLoader(
             batches, batchSize: size, pieceSize: recipe.training.microBatchSize, sampleCount: manifest.count,
             streams: 2,
-            usedStreams: needsRealPixels ? 2 : 1, preprocessing: processor.preprocessing,
+            usedStreams: needsRealPixels ? 2 : 1, preprocessing: encoder.preprocessing,
             maximumSkippedShare: recipe.data.maximumSkippedShare, skipped: skipped
         ) { index in
             let pair = try manifest.pair(at: index)
             let real = pair.real.map { ImageSource.file(manifest.resolve($0)) }
             let first = trainsOnReal ? real : .file(manifest.resolve(pair.generated))
-            let isUnreadable = pair.real.map(unreadable.contains) ?? false
+            let isUnreadable = pair.real.map { unreadable.contains(ExactString(manifest.resolve($0))) } ?? false
             return ImageSample(id: pair.id, images: [first, needsRealPixels || isUnreadable ? real : nil])
         }
     }
@@ -204,24 +199,21 @@ public final class AlignmentTrainer {
             pairs: {
                 let pairs = try batch.indices.map { try manifest.pair(at: $0) }
                 return AlignmentPieces.Pairs(
-                    ids: batch.ids, realIDs: pairs.map { $0.real ?? $0.id },
+                    ids: batch.ids, realIDs: pairs.map { ExactString($0.real ?? $0.id) },
                     real: loss.needsReal && !loss.needsRealPixels ? try features.real(pairs) : nil,
                     text: loss.needsText ? try features.text(pairs) : nil)
             })
     }
 }
 
-extension AlignmentTrainer: TrainingTask {
+extension AlignmentTrainer: RunnableTrainer {
     public typealias Batch = PiecewiseBatch
 
-    public func step(_ batch: PiecewiseBatch, step: Int) throws -> Training.StepReport {
+    public var loopSettings: LoopSettings { LoopSettings(recipe.training, sampleCount: manifest.count) }
+
+    public func step(_ batch: PiecewiseBatch, step: Int) throws -> StepReport {
         task.step = step
-        let report = try task.step(pieces(batch, manifest, frozen))
-        var metrics = [Metric("gradient_norm", report.gradientNorm)]
-        if let cosine = report.pairedCosine { metrics.append(Metric("paired_cosine", cosine)) }
-        if report.terms.count > 1 { metrics += report.terms.map { Metric("loss/\($0.name)", $0.value) } }
-        metrics += report.learningRates.map { Metric("learning_rate/\($0.name)", $0.value) }
-        return Training.StepReport(loss: report.loss, metrics: metrics)
+        return try task.step(pieces(batch, manifest, frozen))
     }
 
     /// Loss, paired cosine and generated-to-real recall on the validation pairs; nothing without them.
@@ -246,7 +238,7 @@ extension AlignmentTrainer: TrainingTask {
     }
 
     public func save(to folder: String) throws {
-        try task.save(to: folder, baseModel: modelFolder)
+        try task.save(to: folder, baseModel: encoder.folder.path)
     }
 
     public func load(from folder: String) throws {
@@ -261,13 +253,19 @@ extension AlignmentTrainer: TrainingTask {
     }
 }
 
-extension Precision {
-    /// - Throws: `TorchError` when libtorch cannot be asked what the CPU multiplies.
-    public init(_ precision: AlignmentRecipe.TrainingSettings.Precision, on device: Device) throws {
-        switch precision {
-        case .float32: self = .float32
-        case .bfloat16: self = .bfloat16
-        case .auto: self = try device != .cpu || TorchRuntime.cpuMultipliesBFloat16() ? .bfloat16 : .float32
-        }
+extension RunManifest {
+    /// Of an alignment that trains nothing: it says which encoder reads what, for the steps that follow.
+    public static func untrained(
+        _ recipe: AlignmentRecipe, _ inputs: AlignmentTrainer.Inputs, versions: [String: String]
+    ) throws -> RunManifest {
+        let pairs = try PairsManifest(path: inputs.pairs)
+        return RunManifest(
+            sources: [
+                .init(role: AlignmentRole.pairs, path: pairs.path, sha256: pairs.contentHash, count: pairs.count),
+                .init(
+                    role: AlignmentRole.model, path: inputs.model,
+                    sha256: try EncoderFolder.fingerprint(inputs.model, hashes: inputs.hashes).sha256),
+            ], parameterGroups: [], frozenElements: 0, seed: recipe.training.seed, device: "\(inputs.device)",
+            dtype: "float32", versions: versions, steps: 0)
     }
 }

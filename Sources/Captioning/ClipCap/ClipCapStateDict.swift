@@ -1,6 +1,10 @@
+import Alignment
+import Encoders
 import LanguageModels
+import Tokenizers
 import Torch
 import TorchNN
+import Training
 
 // The authors publish `torch.save(model.state_dict())`: the mapper below `clip_project.`, the fine-tuned GPT-2 below
 // `gpt.`. Sizes follow from shapes; what shapes do not tell (heads, normalisation, the end of captions) must be said.
@@ -20,10 +24,10 @@ public struct ClipCapStateDict {
 
     /// - Parameters:
     ///   - normalizesFeatures: whether the mapper was trained on embeddings of length one; nil when nobody said.
-    ///   - model: the configuration of the language model, whose width splits the MLP's output into positions.
+    ///   - model: the language model, whose width splits the MLP's output into positions.
     /// - Throws: `TorchError` for another kind of file, `CaptioningError.unknownStateDict` for other contents,
     ///   `.normalizationUnknown`, `WeightsError`.
-    public init(path: String, normalizesFeatures: Bool?, languageModel model: GPT2Configuration) throws {
+    public init(path: String, normalizesFeatures: Bool?, languageModel model: LanguageModelDescription) throws {
         let weights = try Weights(stateDict: path)
         guard let normalizesFeatures else { throw CaptioningError.normalizationUnknown(path: path) }
         self.path = path
@@ -36,7 +40,7 @@ public struct ClipCapStateDict {
             throw CaptioningError.unknownStateDict(
                 path: path, reason: "key '\(stranger)' begins with neither clip_project. nor gpt.")
         }
-        var configuration = try Self.shapes(of: mapper, width: model.hiddenSize, path: path)
+        var configuration = try Self.shapes(of: mapper, width: model.embeddingSize, path: path)
         configuration.vocabularySize = inner["transformer.wte.weight"]?.shape.first ?? model.vocabularySize
         configuration.normalizesFeatures = normalizesFeatures
         configuration.ending = .period
@@ -87,20 +91,35 @@ public struct ClipCapStateDict {
     /// The captioner: mapper and, where the file has it, language model from the file, the rest from `folder`.
     /// - Throws: `CaptioningError`, `LanguageModelError`, `StateMismatch`.
     public func model(languageModel folder: String, dtype: DType?, device: Device) throws -> ClipCapModel {
-        let model = try GPT2Configuration(folder: folder)
-        try ClipCapModel.check(configuration, model, folder: folder, source: "'\(path)'")
+        try configuration.check(LanguageModelFolder.describe(folder), folder: folder, source: "'\(path)'")
         let mapper = PrefixMapper.make(configuration)
         try mapper.load(self.mapper, dtype: dtype, device: device)
         mapper.setRequiresGrad(false)
-        guard let weights = languageModel else {
-            return try ClipCapModel(
-                mapper: mapper, languageModel: GPT2LanguageModel(folder: folder, dtype: dtype, device: device),
-                folder: folder)
-        }
-        let decoder = GPT2LanguageModel(model)
-        try decoder.loadGPT2(weights, dtype: dtype, device: device)
-        decoder.setRequiresGrad(false)
-        return try ClipCapModel(mapper: mapper, languageModel: decoder, folder: folder)
+        let decoder = try LanguageModelFolder.open(folder, weights: languageModel, dtype: dtype, device: device)
+        return ClipCapModel(mapper: mapper, languageModel: decoder)
+    }
+}
+
+extension Captioner {
+    /// The authors' checkpoint with the CLIP model it was trained on.
+    /// - Parameters:
+    ///   - normalizesFeatures: nil is an error that says how to find out.
+    ///   - languageModel: its folder, for configuration and tokenizer, and for weights that the file lacks.
+    public convenience init(
+        stateDict path: String, normalizesFeatures: Bool?, model: String, languageModel: String, dtype: DType,
+        device: Device
+    ) throws {
+        let weights = try ClipCapStateDict(
+            path: path, normalizesFeatures: normalizesFeatures,
+            languageModel: LanguageModelFolder.describe(languageModel))
+        let encoder = try EncoderFolder.open(model, dtype: .float32, device: device)
+        var decoding = CaptionDecoding()
+        decoding.method = .clipcapBeam
+        try self.init(
+            model: weights.model(languageModel: languageModel, dtype: dtype, device: device),
+            reader: ImageReader(
+                encoder: encoder, aligned: nil, dtype: dtype == .bfloat16 ? .bfloat16 : .float32),
+            tokenizer: GPT2Tokenizer(folder: languageModel), source: .real, decoding: decoding, name: "'\(path)'")
     }
 }
 

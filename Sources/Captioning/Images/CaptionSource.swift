@@ -56,11 +56,3 @@ public enum CaptionSource: String, Sendable, Codable, CaseIterable {
         }
     }
 }
-
-/// The way of an image to the embedding that the captioner sees.
-public enum ImageRoute: String, Sendable, Codable, CaseIterable {
-    /// f_r, and the projection for real images where there is one.
-    case original
-    /// f_g and the projection for generated images.
-    case tuned
-}

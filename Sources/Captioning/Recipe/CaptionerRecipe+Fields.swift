@@ -2,7 +2,7 @@ import Training
 
 extension CaptionerRecipe: Recipe {
     /// In the order in which recipes are written.
-    public static let fields: [RecipeField<CaptionerRecipe>] =
+    public static var fields: [RecipeField<CaptionerRecipe>] {
         [
             RecipeField("name", \.name),
             RecipeField("description", \.description),
@@ -13,42 +13,33 @@ extension CaptionerRecipe: Recipe {
             RecipeField("captions.trim", \.captions.trim),
             RecipeField("captions.ignoreTokenZero", \.captions.ignoreTokenZero),
             RecipeField("captions.maximumTokens", \.captions.maximumTokens),
-            RecipeField(choice: "mapper.kind", \.mapper.kind),
-            RecipeField("mapper.prefixLength", \.mapper.prefixLength),
-            RecipeField("mapper.clipLength", \.mapper.clipLength),
-            RecipeField("mapper.layers", \.mapper.layers),
-            RecipeField("mapper.heads", \.mapper.heads),
-            RecipeField("mapper.normalizeFeatures", \.mapper.normalizeFeatures),
+            RecipeField("captioner.kind", \.captioner.kind),
+        ] + CaptionerFamily.all.flatMap(\.fields) + [
             RecipeField("languageModel.frozen", \.languageModel.frozen),
             RecipeField("languageModel.dropout", \.languageModel.dropout),
-            RecipeField("training.steps", \.training.steps),
-            RecipeField("training.epochs", \.training.epochs),
-            RecipeField("training.batchSize", \.training.batchSize),
-            RecipeField("training.microBatchSize", \.training.microBatchSize),
-            RecipeField("training.learningRate", \.training.learningRate),
-            RecipeField("training.weightDecay", \.training.weightDecay),
-            RecipeField("training.epsilon", \.training.epsilon),
-            RecipeField(choice: "training.schedule", \.training.schedule),
-            RecipeField("training.warmupSteps", \.training.warmupSteps),
-            RecipeField("training.clipNorm", \.training.clipNorm),
-            RecipeField(choice: "training.precision", \.training.precision),
-            RecipeField("training.seed", \.training.seed),
-            RecipeField("training.validationEvery", \.training.validationEvery),
-            RecipeField("training.checkpointEvery", \.training.checkpointEvery),
-            RecipeField("training.logEvery", \.training.logEvery),
-            RecipeField("training.keepCheckpoints", \.training.keepCheckpoints),
+        ] + RecipeField.training(\.training, omitting: ["averageDecay"]) + [
             RecipeField(choice: "generation.method", \.generation.method),
             RecipeField("generation.beams", \.generation.beams),
             RecipeField("generation.maximumTokens", \.generation.maximumTokens),
             RecipeField("generation.lengthPenalty", \.generation.lengthPenalty),
         ]
+    }
 
-    /// With `training.epochs` or a schedule that falls to 0 at the end, another length is another run from the first step.
-    public static let freeKeys: Set<String> = [
-        "name", "description", "paper.table", "paper.row", "paper.numbers", "data.maximumSkippedShare",
-        "training.checkpointEvery", "training.keepCheckpoints", "generation.method", "generation.beams",
-        "generation.maximumTokens", "generation.lengthPenalty",
-    ]
+    /// Recipes are equal when they say the same.
+    public static func == (a: CaptionerRecipe, b: CaptionerRecipe) -> Bool { a.yaml == b.yaml }
+
+    public func foreignKind(of key: String) -> String? {
+        let owners = CaptionerFamily.all.filter { $0.fields.contains { $0.key == key } }.map(\.name)
+        guard !owners.isEmpty, !owners.contains(captioner.kind) else { return nil }
+        return "captioner.kind \(owners.joined(separator: " or "))"
+    }
+
+    public var freeKeys: Set<String> {
+        training.freeKeys.union([
+            "name", "description", "paper.table", "paper.row", "paper.numbers", "data.maximumSkippedShare",
+            "generation.method", "generation.beams", "generation.maximumTokens", "generation.lengthPenalty",
+        ])
+    }
 
     /// The files of `Recipes/`, compiled into the program.
     public static let shipped: [String: [UInt8]] = [

@@ -4,15 +4,15 @@
 import Training
 
 /// A captioner's settings; the default value is the recipe `gmail`.
-public struct CaptionerRecipe: Sendable, Equatable {
+public struct CaptionerRecipe: Sendable {
     public var name = "unnamed"
     public var description = ""
     public var paper = PaperReference()
     public var data = DataSettings()
     public var captions = CaptionSettings()
-    public var mapper = MapperSettings()
+    public var captioner = CaptionerKind()
     public var languageModel = LanguageModelSettings()
-    public var training = TrainingSettings()
+    public var training = CaptionerRecipe.trainingDefaults
     public var generation = GenerationSettings()
 
     public init() {}
@@ -39,17 +39,11 @@ public struct CaptionerRecipe: Sendable, Equatable {
         public init() {}
     }
 
-    public struct MapperSettings: Sendable, Equatable {
-        public var kind = ClipCapConfiguration.Mapper.mlp
-        public var prefixLength = 10
-        /// Of the transformer.
-        public var clipLength = 10
-        /// Of the transformer.
-        public var layers = 8
-        /// Of the transformer.
-        public var heads = 8
-        /// Alignment compares directions (cosines), so lengths may differ between the encoders; the authors' MLP does not (ours).
-        public var normalizeFeatures = true
+    /// Which family of captioners, with its own settings.
+    public struct CaptionerKind: Sendable {
+        public var kind = ClipCapConfiguration.family
+        /// By the name of their type.
+        fileprivate var settings: [String: any CaptionerSettings] = [:]
 
         public init() {}
     }
@@ -63,42 +57,14 @@ public struct CaptionerRecipe: Sendable, Equatable {
         public init() {}
     }
 
-    public struct TrainingSettings: Sendable, Equatable {
-        public typealias Precision = AlignmentRecipe.TrainingSettings.Precision
-
-        public enum Schedule: String, Sendable, CaseIterable {
-            case constant
-            /// Falls to 0 at the last step.
-            case linear
-            /// Falls to 0 at the last step.
-            case cosine
-        }
-        /// Optimizer steps; nil when `epochs` says how long.
-        public var steps: Int? = 50_000
-        public var epochs: Int?
-        /// Captions per step.
-        public var batchSize = 40
-        /// Captions in memory at once; nil for the whole batch. The gradient is that of the whole batch.
-        public var microBatchSize: Int?
-        public var learningRate = 2e-5
-        public var weightDecay = 0.0
-        /// AdamW's.
-        public var epsilon = 1e-8
-        public var schedule = Schedule.linear
-        public var warmupSteps = 5000
-        /// Upper limit of the gradient's norm; nil clips nothing, as the authors (ours).
-        public var clipNorm: Double? = 1.0
-        public var precision = Precision.auto
-        public var seed = 0
-        /// Steps between validations; 0 for none.
-        public var validationEvery = 1000
-        public var checkpointEvery = 1000
-        public var logEvery = 10
-        /// Checkpoints kept, the newest ones.
-        public var keepCheckpoints = 2
-
-        public init() {}
-    }
+    /// Table 12 gives the steps; the rest is ClipCap's (train.py) or ours.
+    static let trainingDefaults: TrainingSettings = {
+        var training = TrainingSettings(steps: 50_000, batchSize: 40, learningRate: 2e-5, schedule: .linear)
+        training.warmupSteps = 5000
+        training.validationEvery = 1000
+        training.checkpointEvery = 1000
+        return training
+    }()
 
     /// How captions are generated unless a command says otherwise.
     public struct GenerationSettings: Sendable, Equatable {
@@ -115,53 +81,48 @@ public struct CaptionerRecipe: Sendable, Equatable {
 }
 
 extension CaptionerRecipe {
-    /// Optimizer steps for a set of this many samples; an epoch leaves out its last, incomplete batch.
-    public func totalSteps(sampleCount: Int) -> Int {
-        training.steps ?? (training.epochs ?? 0) * (sampleCount / training.batchSize)
+    /// The settings of a family; the defaults where the recipe says nothing.
+    public func settings<Settings: CaptionerSettings>(_ type: Settings.Type) -> Settings {
+        captioner.settings[String(reflecting: type)] as? Settings ?? Settings()
+    }
+
+    /// Changes the settings of a family.
+    public mutating func change<Settings: CaptionerSettings>(_ body: (inout Settings) -> Void) {
+        var settings = settings(Settings.self)
+        body(&settings)
+        captioner.settings[String(reflecting: Settings.self)] = settings
+    }
+
+    /// The family that the recipe names; one is found in every recipe that was validated.
+    /// - Throws: `SettingError`.
+    func family() throws(SettingError) -> CaptionerFamily {
+        guard let family = CaptionerFamily.named(captioner.kind) else {
+            throw SettingError(
+                "captioner.kind", expected: "one of " + CaptionerFamily.all.map(\.name).joined(separator: ", "),
+                got: captioner.kind)
+        }
+        return family
     }
 
     public func validate(source: String) throws {
-        func check(_ holds: Bool, _ key: String, _ expected: String, _ got: Any) throws {
-            try require(holds, key, expected, got, source: source)
-        }
-        func positive(_ key: String, _ value: Int) throws { try check(value > 0, key, "at least 1", value) }
+        let check = RecipeCheck(source: source)
         try check(
             (0...1).contains(data.maximumSkippedShare), "data.maximumSkippedShare", "0...1", data.maximumSkippedShare)
-        try positive("captions.maximumTokens", captions.maximumTokens ?? 1)
-        try positive("mapper.prefixLength", mapper.prefixLength)
-        try positive("mapper.clipLength", mapper.clipLength)
-        try positive("mapper.layers", mapper.layers)
-        try positive("mapper.heads", mapper.heads)
-        try check(
-            (training.steps == nil) != (training.epochs == nil), "training.steps",
-            "exactly one of training.steps and training.epochs (set the other to null)",
-            training.steps == nil ? "neither" : "both")
-        try positive("training.steps", training.steps ?? 1)
-        try positive("training.epochs", training.epochs ?? 1)
-        try positive("training.batchSize", training.batchSize)
-        let part = training.microBatchSize ?? training.batchSize
-        try positive("training.microBatchSize", part)
-        guard training.batchSize % part == 0 else {
-            throw TrainingError.indivisible(
-                what: "training.batchSize", total: training.batchSize, by: "training.microBatchSize", part: part)
+        try check.range("captions.maximumTokens", captions.maximumTokens ?? 1, 1...1_000_000)
+        guard let family = CaptionerFamily.named(captioner.kind) else {
+            throw TrainingError.recipeValue(
+                source: source, key: "captioner.kind",
+                expected: "one of " + CaptionerFamily.all.map(\.name).sorted().joined(separator: ", "),
+                got: captioner.kind)
         }
-        try check(training.learningRate > 0, "training.learningRate", "a positive number", training.learningRate)
-        try check(training.weightDecay >= 0, "training.weightDecay", "0 or more", training.weightDecay)
-        try check(training.epsilon > 0, "training.epsilon", "a positive number", training.epsilon)
-        try check(training.warmupSteps >= 0, "training.warmupSteps", "0 or more", training.warmupSteps)
-        try check((training.clipNorm ?? 1) > 0, "training.clipNorm", "a positive number", training.clipNorm ?? 0)
-        try check(training.seed >= 0, "training.seed", "0 or more", training.seed)
-        try check(
-            training.validationEvery >= 0, "training.validationEvery", "0 (never) or more", training.validationEvery)
-        try positive("training.checkpointEvery", training.checkpointEvery)
-        try positive("training.logEvery", training.logEvery)
-        try positive("training.keepCheckpoints", training.keepCheckpoints)
-        try positive("generation.beams", generation.beams)
-        try positive("generation.maximumTokens", generation.maximumTokens)
+        try family.validate(self, check)
+        try training.validate(check)
+        try check(training.precision != .float16, "training.precision", "auto, float32 or bfloat16", "float16")
+        try check.range("generation.beams", generation.beams, 1...CaptionDecoding.mostBeams)
+        try check.range("generation.maximumTokens", generation.maximumTokens, 1...1_000_000)
         try check(
             generation.method != .sample, "generation.method",
-            "greedy, beam or clipcapBeam (sampling is asked for by flags)",
-            generation.method.rawValue)
+            "greedy, beam or clipcapBeam (sampling is asked for by flags)", generation.method.rawValue)
         try check(
             generation.lengthPenalty.isFinite, "generation.lengthPenalty", "a number", generation.lengthPenalty)
     }

@@ -1,10 +1,12 @@
 import Alignment
 import Datasets
 import Encoders
+import Files
 import Foundation
 import Images
 import LanguageModels
-import Safetensors
+import ModelFolders
+import Terminal
 import Tokenizers
 import Torch
 import TorchNN
@@ -13,10 +15,10 @@ import Training
 /// Trains a captioner on a pairs manifest as a recipe says: what `gmail train captioner` runs.
 ///
 /// Owns the data's side (which images are read, by which encoder, which features are cached) and hands embeddings and
-/// captions to `ClipCapTask`, which owns the model's side. `Training.TrainingLoop` drives it.
+/// captions to `CaptionerTask`, which owns the model's side. `Training.TrainingLoop` drives it.
 public final class CaptionerTrainer {
     public let recipe: CaptionerRecipe
-    public let task: ClipCapTask
+    public let task: CaptionerTask
     public let manifest: PairsManifest
     public let validation: PairsManifest?
     /// Samples that the run draws from: one per pair and trained kind of image.
@@ -28,6 +30,7 @@ public final class CaptionerTrainer {
     private let tokenizer: CaptionTokenizer
     private let samples: CaptionSamples
     private let vocabularySize: Int
+    private let fingerprint: ModelFingerprint
     private let note: (String) -> Void
     /// Samples of the run whose image cannot be read; known after `prepare()`.
     private var unreadable: [Int: SkippedSample] = [:]
@@ -37,29 +40,28 @@ public final class CaptionerTrainer {
         public var model: String
         /// An alignment run's folder.
         public var alignment: String?
+        public var adapter: String?
         public var languageModel: String
         public var pairs: String
         public var validation: String?
         /// Features of the frozen encoders; shared by runs.
         public var cache: String
-        /// SHA-256 of the CLIP model's weights.
-        public var modelHash: String
-        /// SHA-256 of the language model's weights.
-        public var languageModelHash: String
+        public var hashes: FileHashes
         public var device: Device
 
+        /// - Parameter adapter: an adapter that was made elsewhere, in place of an alignment run.
         public init(
-            model: String, alignment: String?, languageModel: String, pairs: String, validation: String?, cache: String,
-            modelHash: String, languageModelHash: String, device: Device
+            model: String, alignment: String?, adapter: String? = nil, languageModel: String, pairs: String,
+            validation: String?, cache: String, hashes: FileHashes = FileHashes(), device: Device
         ) {
             self.model = model
             self.alignment = alignment
+            self.adapter = adapter
             self.languageModel = languageModel
             self.pairs = pairs
             self.validation = validation
             self.cache = cache
-            self.modelHash = modelHash
-            self.languageModelHash = languageModelHash
+            self.hashes = hashes
             self.device = device
         }
     }
@@ -73,7 +75,7 @@ public final class CaptionerTrainer {
         self.inputs = inputs
         self.note = note
         let source = recipe.data.source
-        let isAligned = inputs.alignment != nil
+        let isAligned = inputs.alignment != nil || inputs.adapter != nil
         try source.checkAlignment(isGiven: isAligned)
         let needsReal = source.trainedModalities.contains(.real)
         manifest = try PairsManifest(path: inputs.pairs, real: needsReal ? .required : .optional)
@@ -81,53 +83,62 @@ public final class CaptionerTrainer {
         samples = try CaptionSamples(
             manifest, source, modalities: source.trainedModalities, isAligned: isAligned)
         guard samples.count >= recipe.training.batchSize else {
-            throw CaptioningError.invalidSetting(
+            throw SettingError(
                 "training.batchSize", expected: "at most \(samples.count), the samples that \(manifest.path) gives",
                 got: "\(recipe.training.batchSize)")
         }
 
-        let languageConfiguration = try GPT2Configuration(folder: inputs.languageModel)
+        let family = try recipe.family()
+        let description = try LanguageModelFolder.describe(inputs.languageModel)
         let words = try GPT2Tokenizer(folder: inputs.languageModel)
-        guard words.vocabularySize <= languageConfiguration.vocabularySize else {
+        guard words.vocabularySize <= description.vocabularySize else {
             throw LanguageModelError.vocabularyMismatch(
-                tokenizer: words.vocabularySize, model: languageConfiguration.vocabularySize)
+                tokenizer: words.vocabularySize, model: description.vocabularySize)
         }
         vocabularySize = words.vocabularySize
-        let precision = try Precision(recipe.training.precision, on: inputs.device)
-        let clip = try CLIPModel(folder: inputs.model, dtype: .float32, device: inputs.device)
-        let processor = try CLIPProcessor(folder: inputs.model, configuration: clip.configuration)
-        reader = try ImageReader(
-            clip: clip,
-            aligned: inputs.alignment.map { try AlignedModel(run: $0, clip: clip, weightsHash: inputs.modelHash) },
-            preprocessing: processor.preprocessing, weightsHash: inputs.modelHash, precision: precision)
-        let configuration = ClipCapConfiguration(
-            recipe, featureSize: reader.featureSize, languageModel: languageConfiguration)
-        try ClipCapModel.check(
-            configuration, languageConfiguration, folder: inputs.languageModel, source: "the recipe")
+        let dtype = try recipe.training.precision.dtype(on: inputs.device)
+        let encoder = try EncoderFolder.open(inputs.model, dtype: .float32, device: inputs.device)
+        encoder.notes.forEach(note)
+        fingerprint = try encoder.fingerprint(inputs.hashes)
+        var aligned: AlignedModel?
+        if let run = inputs.alignment {
+            aligned = try AlignedModel(run: run, encoder: encoder.image, fingerprint: fingerprint)
+        } else if let adapter = inputs.adapter {
+            aligned = try AlignedModel(adapter: adapter, encoder: encoder.image)
+        }
+        reader = ImageReader(encoder: encoder, aligned: aligned, dtype: dtype)
+        let input = family.input(recipe)
+        let architecture = family.architecture(
+            recipe,
+            CaptionerSurroundings(
+                featureSize: reader.featureSize(of: input), languageModel: description,
+                ending: recipe.captions.ending))
+        try architecture.check(description, folder: inputs.languageModel, source: "the recipe")
 
         features = try ImageFeatures(
-            reader: reader,
+            reader: reader, model: fingerprint,
             routes: Set(
                 try Modality.allCases.compactMap { modality in
                     // Generated images of the validation set need an encoder only where the source has one.
                     modality == .generated && source == .real && !isAligned
                         ? nil : try source.route(of: modality, isAligned: isAligned)
-                }), folder: inputs.cache)
+                }), input: input, folder: inputs.cache)
         let (manifest, trim) = (self.manifest, recipe.captions)
         tokenizer = try CaptionTokenizer(
-            words, trim, room: languageConfiguration.contextLength - configuration.prefixLength + 1,
+            words, trim, room: description.contextLength - architecture.prefixLength + 1,
             count: manifest.count
         ) { try manifest.pair(at: $0).caption }
 
-        let mapper = PrefixMapper.make(configuration)
-        mapper.initialize(generator: Generator(seed: UInt64(recipe.training.seed)))
-        mapper.to(device: inputs.device)
         let memory: WeightMemory = recipe.languageModel.frozen ? .mapped : .owned
-        let languageModel = try GPT2LanguageModel(
-            folder: inputs.languageModel, dtype: .float32, device: inputs.device, memory: memory)
-        task = try ClipCapTask(
-            model: ClipCapModel(mapper: mapper, languageModel: languageModel, folder: inputs.languageModel),
-            recipe: recipe, precision: precision, totalSteps: recipe.totalSteps(sampleCount: samples.count))
+        let model = architecture.model(
+            try LanguageModelFolder.open(
+                inputs.languageModel, dtype: .float32, device: inputs.device, memory: memory))
+        model.initialize(generator: Generator(seed: UInt64(recipe.training.seed)))
+        for part in model.parts { part.module.to(device: inputs.device) }
+        task = try CaptionerTask(
+            model: model,
+            recipe: recipe, dtype: dtype,
+            totalSteps: recipe.training.totalSteps(sampleCount: samples.count))
         let lengths = tokenizer.statistics
         note(
             "captions: \(manifest.count), \(String(format: "%.1f", lengths.mean)) tokens on average, the longest "
@@ -139,20 +150,22 @@ public final class CaptionerTrainer {
         var sources = [
             RunManifest.Source(role: "pairs", path: manifest.path, sha256: manifest.contentHash, count: manifest.count),
             RunManifest.Source(
-                role: CaptionerRun.Role.model, path: inputs.model, sha256: inputs.modelHash,
-                count: reader.clip.parameterCount().total),
+                role: CaptionerRun.Role.model, path: inputs.model, sha256: fingerprint.sha256,
+                count: reader.encoder.image.parameterCount().total),
             RunManifest.Source(
-                role: CaptionerRun.Role.languageModel, path: inputs.languageModel, sha256: inputs.languageModelHash,
+                role: CaptionerRun.Role.languageModel, path: inputs.languageModel,
+                sha256: try LanguageModelFolder.fingerprint(inputs.languageModel, hashes: inputs.hashes).sha256,
                 count: task.model.languageModel.parameterCount().total),
             RunManifest.Source(
                 role: CaptionerRun.Role.tokenizer, path: inputs.languageModel,
-                sha256: try TokenizerFingerprint.hash(folder: inputs.languageModel), count: vocabularySize),
+                sha256: try LanguageModelFolder.vocabularyFingerprint(inputs.languageModel, hashes: inputs.hashes)
+                    .sha256, count: vocabularySize),
         ]
-        if let alignment = inputs.alignment, let aligned = reader.aligned {
+        if let aligned = reader.aligned {
             sources.append(
                 .init(
-                    role: CaptionerRun.Role.alignment, path: alignment, sha256: try AlignmentFingerprint.hash(aligned),
-                    count: aligned.step))
+                    role: inputs.alignment == nil ? CaptionerRun.Role.adapter : CaptionerRun.Role.alignment,
+                    path: aligned.path, sha256: aligned.identity, count: aligned.step))
         }
         if let validation {
             sources.append(
@@ -161,30 +174,26 @@ public final class CaptionerTrainer {
         }
         return RunManifest(
             sources: sources,
-            parameterGroups: task.optimizer.groups.map {
-                .init(
-                    name: $0.name, tensors: $0.parameters.count, elements: $0.elementCount,
-                    learningRate: $0.learningRate, weightDecay: $0.weightDecay)
-            },
-            frozenElements: reader.clip.parameterCount().total
+            parameterGroups: task.optimizer.groups.map(RunManifest.ParameterGroup.init),
+            frozenElements: reader.encoder.image.parameterCount().total
                 + (recipe.languageModel.frozen ? task.model.languageModel.parameterCount().total : 0),
-            seed: recipe.training.seed, device: "\(inputs.device)", dtype: reader.precision.rawValue,
+            seed: recipe.training.seed, device: "\(inputs.device)", dtype: "\(reader.dtype)",
             versions: versions,
-            steps: recipe.totalSteps(sampleCount: samples.count))
+            steps: recipe.training.totalSteps(sampleCount: samples.count))
     }
 
     /// Computes the features of every image that the run will see.
     /// - Throws: `DatasetError.tooManySkipped`, `CaptioningError.missingReal`.
-    public func prepare() throws {
+    public func prepare(stop: StopSignal = StopSignal()) throws {
         var indices = Set<Int>()
         var sampler = try sampler(SamplerPosition())
         // An epoch leaves out its incomplete batch, so a sample may first be met in a later one.
-        for _ in 0..<recipe.totalSteps(sampleCount: samples.count) {
+        for _ in 0..<recipe.training.totalSteps(sampleCount: samples.count) {
             guard indices.count < samples.count, let batch = sampler.next() else { break }
             indices.formUnion(batch.indices)
         }
         let wanted = indices.sorted()
-        try prepare(wanted.map { try samples[$0].image })
+        try prepare(wanted.map { try samples[$0].image }, stop)
         for index in wanted {
             let sample = try samples[index]
             guard let reason = features.failures[sample.image] else { continue }
@@ -200,17 +209,15 @@ public final class CaptionerTrainer {
                 first: Array(skipped.prefix(10)))
         }
         for (_, set) in try validationSets() {
-            try prepare((0..<set.count).map { try set[$0].image })
+            try prepare((0..<set.count).map { try set[$0].image }, stop)
         }
     }
 
-    private func prepare(_ images: [RoutedImage]) throws {
-        var lastShown = ContinuousClock.now
+    private func prepare(_ images: [RoutedImage], _ stop: StopSignal) throws {
+        let progress = SlowNotes { [note] in note("features of images: \($0)/\($1)") }
         try features.prepare(images) { done, total in
-            let now = ContinuousClock.now
-            guard done < total, now - lastShown > .seconds(2) else { return }
-            lastShown = now
-            note("features of images: \(done)/\(total)")
+            try stop.check()
+            progress.update(done, total)
         }
     }
 
@@ -222,18 +229,18 @@ public final class CaptionerTrainer {
             position: position)
     }
 
-    /// The run's batches from a position on.
-    public func batches(from position: SamplerPosition) throws -> CaptionBatches {
+    /// The run's batches from a position on. The features say what cannot be read, whatever was skipped before a resume.
+    public func batches(from position: SamplerPosition, skipped: [SkippedSample] = []) throws -> CaptionBatches {
         CaptionBatches(
             sampler: try sampler(position), skipped: skippedSamples, isReadable: { self.unreadable[$0] == nil },
             id: { try self.samples[$0].id })
     }
 
-    private func batch(_ set: CaptionSamples, _ indices: [Int]) throws -> ClipCapTask.Batch {
+    private func batch(_ set: CaptionSamples, _ indices: [Int]) throws -> CaptionerTask.Batch {
         let rows = try indices.map { try set[$0] }
         let captions = rows.map(\.caption)
         let tokenizer = tokenizer
-        return ClipCapTask.Batch(
+        return CaptionerTask.Batch(
             ids: rows.map(\.id), features: try features(rows.map(\.image)),
             tokens: { tokenizer(Array(captions[$0])) })
     }
@@ -263,10 +270,12 @@ public final class CaptionerTrainer {
     }
 }
 
-extension CaptionerTrainer: TrainingTask {
+extension CaptionerTrainer: RunnableTrainer {
     public typealias Batch = CaptionBatch
 
-    public func step(_ batch: CaptionBatch, step: Int) throws -> Training.StepReport {
+    public var loopSettings: LoopSettings { LoopSettings(recipe.training, sampleCount: sampleCount) }
+
+    public func step(_ batch: CaptionBatch, step: Int) throws -> StepReport {
         try task.step(self.batch(samples, batch.indices), step: step)
     }
 
@@ -283,7 +292,7 @@ extension CaptionerTrainer: TrainingTask {
             }
             var failure: (any Error)?
             let loss = task.meanLoss(
-                batches.lazy.compactMap { indices -> ClipCapTask.Batch? in
+                batches.lazy.compactMap { indices -> CaptionerTask.Batch? in
                     do {
                         return try self.batch(set, indices)
                     } catch {
@@ -336,31 +345,5 @@ public final class CaptionBatches: BatchSource {
             return CaptionBatch(indices: indices, ids: try indices.map(id), next: batch.next)
         }
         return nil
-    }
-}
-
-extension ClipCapConfiguration {
-    /// The captioner that a recipe describes, for given encoders.
-    init(_ recipe: CaptionerRecipe, featureSize: Int, languageModel: GPT2Configuration) {
-        self.init()
-        mapper = recipe.mapper.kind
-        prefixLength = recipe.mapper.prefixLength
-        clipLength = recipe.mapper.clipLength
-        layerCount = recipe.mapper.layers
-        headCount = recipe.mapper.heads
-        self.featureSize = featureSize
-        embeddingSize = languageModel.hiddenSize
-        vocabularySize = languageModel.vocabularySize
-        normalizesFeatures = recipe.mapper.normalizeFeatures
-        ending = recipe.captions.ending
-    }
-}
-
-extension LoopSettings {
-    public init(_ recipe: CaptionerRecipe, sampleCount: Int) {
-        self.init(
-            totalSteps: recipe.totalSteps(sampleCount: sampleCount), logEvery: recipe.training.logEvery,
-            validationEvery: recipe.training.validationEvery, checkpointEvery: recipe.training.checkpointEvery,
-            keepCheckpoints: recipe.training.keepCheckpoints)
     }
 }

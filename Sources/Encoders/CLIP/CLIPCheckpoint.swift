@@ -1,4 +1,5 @@
 import Foundation
+import ModelFolders
 import TorchNN
 
 /// Finds a CLIP model's weights and brings every published key layout to Hugging Face's.
@@ -9,22 +10,17 @@ import TorchNN
 /// | OpenAI, open_clip | `visual.conv1.weight` | names; `attn.in_proj_*` split into q, k, v; projections transposed |
 /// | open_clip with a text module | the same, text keys below `text.` | as above |
 public enum CLIPCheckpoint {
-    /// The file that holds the weights of the model in `folder`.
-    /// - Throws: `ModelFileError.notAModelFolder` naming the accepted files.
-    public static func path(folder: String) throws -> String {
-        let names = [
-            "model.safetensors", "model.safetensors.index.json", "open_clip_model.safetensors",
-            "open_clip_model.safetensors.index.json",
-        ]
-        for name in names where FileManager.default.fileExists(atPath: "\(folder)/\(name)") {
-            return "\(folder)/\(name)"
-        }
-        throw ModelFileError.notAModelFolder(path: folder, expected: names.joined(separator: ", "))
+    /// The files that hold the weights of the model in `folder`.
+    /// - Throws: `ModelFolderError` naming the accepted files.
+    static func files(_ folder: ModelFolder, _ variant: String? = nil) throws -> WeightFiles {
+        try folder.weights(
+            stems: ["model", "open_clip_model"], pickleStems: ["pytorch_model", "open_clip_pytorch_model"],
+            variant: variant)
     }
 
-    /// The weights of the model in `folder` under Hugging Face's keys.
-    public static func weights(folder: String, configuration: CLIPConfiguration) throws -> Weights {
-        var weights = try Weights(path: path(folder: folder))
+    /// The weights in `files` under Hugging Face's keys.
+    static func weights(_ files: WeightFiles) throws -> Weights {
+        var weights = try Weights(files)
         try convert(&weights)
         return weights
     }
@@ -33,7 +29,7 @@ public enum CLIPCheckpoint {
     public static func convert(_ weights: inout Weights) throws {
         if weights.entries.keys.contains(where: { $0.hasPrefix("vision_model.") }) { return }
         guard weights["visual.conv1.weight"] != nil else {
-            throw ModelFileError.unknownLayout(
+            throw ModelFolderError.unknownLayout(
                 file: weights.source,
                 expected:
                     "Hugging Face's (vision_model.…, text_model.…) or OpenAI's and open_clip's (visual.…, transformer.…)"

@@ -112,8 +112,9 @@ public final class CLIPEncoder: Module {
         }
     }
 
-    func callAsFunction(_ x: Tensor, causal: Bool, kernel: LinearKernel) -> Tensor {
-        run(x, causal: causal, kernel: kernel)
+    /// - Parameter layers: how many of the layers run, from the first; all of them by default.
+    func callAsFunction(_ x: Tensor, causal: Bool, kernel: LinearKernel, layers: Int? = nil) -> Tensor {
+        run(x, causal: causal, kernel: kernel, layers: layers)
     }
 
     /// The last layer's state at the first position alone, `[B, D]`: what a pooled class token reads. The other positions of the
@@ -123,9 +124,11 @@ public final class CLIPEncoder: Module {
     }
 
     /// - Parameter outputs: of the last layer.
-    private func run(_ x: Tensor, causal: Bool, kernel: LinearKernel, outputs: Int? = nil) -> Tensor {
+    private func run(
+        _ x: Tensor, causal: Bool, kernel: LinearKernel, outputs: Int? = nil, layers count: Int? = nil
+    ) -> Tensor {
         var state: (Tensor, pending: Tensor?) = (x, nil)
-        for (index, layer) in layers.enumerated() {
+        for (index, layer) in layers.prefix(count ?? layers.count).enumerated() {
             state = layer.advance(
                 state.0, pending: state.pending, causal: causal, kernel: kernel,
                 outputs: index == layers.count - 1 ? outputs : nil)

@@ -1,4 +1,5 @@
 import Foundation
+import ModelFolders
 import Torch
 import TorchNN
 
@@ -6,7 +7,7 @@ import TorchNN
 // Reference: transformers `CLIPModel`; embeddings agree within 1e-4 in float32.
 
 /// Both towers and their projections into the shared space, with Hugging Face's checkpoint keys.
-public final class CLIPModel: Module {
+public final class CLIPModel: Module, ImageEncoder, TextEncoder {
     @Parameter("logit_scale") public var logitScale: Tensor  // scalar, stored as a logarithm
     @Child("text_model") public var text: CLIPTextTower
     @Child("vision_model") public var vision: CLIPVisionTower
@@ -31,15 +32,35 @@ public final class CLIPModel: Module {
     /// - Parameters:
     ///   - dtype: of the weights in memory; nil keeps the file's.
     ///   - memory: `.mapped` to read the file's pages in place (inference), `.owned` to train.
-    /// - Throws: `ModelFileError`, `SafetensorsError`, `StateMismatch`.
+    /// - Throws: `TorchError` without libtorch, `ModelFolderError`, `JSONFileError`, `SafetensorsError`, `StateMismatch`.
     public convenience init(
         folder: String, dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped
     ) throws {
-        self.init(try CLIPConfiguration(folder: folder))
+        // Building the modules needs libtorch.
         try TorchRuntime.load()
-        let weights = try CLIPCheckpoint.weights(folder: folder, configuration: configuration)
+        self.init(try CLIPConfiguration(folder: folder))
+        let weights = try CLIPCheckpoint.weights(CLIPCheckpoint.files(ModelFolder(folder)))
         try load(weights, dtype: dtype, device: device, memory: memory)
         setRequiresGrad(false)
+    }
+
+    public var embeddingDimension: Int { configuration.projectionDimension }
+    public var textEmbeddingDimension: Int { configuration.projectionDimension }
+    public var contextLength: Int { configuration.text.contextLength }
+    public var imageSize: Int { configuration.vision.imageSize }
+    public var imageLayerCount: Int { configuration.vision.layerCount }
+    public var imageStateSize: Int { configuration.vision.hiddenSize }
+    public var imageStateCount: Int { configuration.vision.positionCount }
+    public var imageModules: [String] { ["vision_model", "visual_projection"] }
+    public var imageTower: String { "vision_model" }
+    public var adapterTargets: [String] { Self.attentionLayers }
+    public func unfilled() -> CLIPModel { CLIPModel(configuration) }
+
+    /// The linear layers of the attention, by name.
+    static let attentionLayers = ["q_proj", "k_proj", "v_proj", "out_proj"]
+
+    public func imageStates(_ pixels: Tensor, layer: Int) -> Tensor {
+        vision.hiddenState(pixels, after: layerNumber(layer))
     }
 
     /// Image embeddings in the shared space: preprocessed pixels `[B, 3, S, S]` give `[B, E]`, not normalised.
@@ -57,8 +78,6 @@ public final class CLIPModel: Module {
         image.normalized().matmul(text.normalized().transposed(0, 1)) * logitScale.exp()
     }
 
-    /// Takes the way in which linear layers run faster on this kind of CPU; does nothing on other devices.
-    /// - Returns: the choice and its reason, for logs; nil when there was nothing to choose.
     @discardableResult
     public func prepareForInference() throws -> LinearKernel.Choice? {
         guard logitScale.device == .cpu else { return nil }

@@ -63,10 +63,14 @@ public final class CLIPVisionTower: Module {
         postNorm = LayerNorm(configuration.hiddenSize, eps: configuration.layerNormEps)
     }
 
-    /// - Parameter pixels: `[B, 3, S, S]`, preprocessed.
-    /// - Returns: the last hidden state `[B, T, D]` before the final norm.
-    public func hiddenState(_ pixels: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-        encoder(embedded(pixels, file, line), causal: false, kernel: kernel)
+    /// - Parameters:
+    ///   - pixels: `[B, 3, S, S]`, preprocessed.
+    ///   - layers: how many of the layers run; 0 gives what the first one reads, all of them by default.
+    /// - Returns: the hidden state `[B, T, D]`, before the final norm.
+    public func hiddenState(
+        _ pixels: Tensor, after layers: Int? = nil, file: StaticString = #fileID, line: UInt = #line
+    ) -> Tensor {
+        encoder(embedded(pixels, file, line), causal: false, kernel: kernel, layers: layers)
     }
 
     /// The class token of the last layer, normalised: `[B, 3, S, S]` gives `[B, D]`.

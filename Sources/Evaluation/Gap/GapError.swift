@@ -10,10 +10,13 @@ public enum GapError: Error, Equatable, CustomStringConvertible, LocalizedError 
     case rowOutOfRange(pair: Int, row: Int, count: Int)
     case tooFewPoints(method: String, expected: Int, got: Int)
     case notFinite(what: String)
+    case nothingReadable(manifest: String, pairs: Int, first: String)
 
     public var description: String {
         switch self {
         case .noPairs: "no pair has both images: nothing to compare. 'gmail data check' names broken files"
+        case .nothingReadable(let manifest, let pairs, let first):
+            "\(manifest): none of the \(pairs) pairs has two readable images; the first: \(first)"
         case .invalidShape(let what, let values, let dimension):
             "\(what): \(values) numbers are no whole rows of \(dimension)"
         case .noDirection(let what, let row, let length):

@@ -19,6 +19,7 @@ public struct GapReport: Sendable, Encodable {
 
     public struct ProtocolTag: Sendable, Encodable {
         public var model: String
+        /// The model's fingerprint.
         public var modelSHA256: String
         public var preprocessingSHA256: String
         public var pairsSHA256: String

@@ -77,9 +77,9 @@ public struct GapStatistics: Sendable, Equatable, Codable {
     ///   - real: one row per distinct image.
     ///   - realRow: of each pair, its row of `real`.
     ///   - generated: one row per pair.
-    ///   - text: one row per pair; compared when its dimension is the images'.
+    ///   - text: one row per pair; compared when its dimension is the images'. nil without a text encoder.
     /// - Throws: ``GapError``
-    public init(real: EmbeddingRows, realRow: [Int], generated: EmbeddingRows, text: EmbeddingRows) throws {
+    public init(real: EmbeddingRows, realRow: [Int], generated: EmbeddingRows, text: EmbeddingRows?) throws {
         let pairs = realRow.count
         guard pairs > 0 else { throw GapError.noPairs }
         guard real.dimension == generated.dimension else {
@@ -88,7 +88,7 @@ public struct GapStatistics: Sendable, Equatable, Codable {
         guard generated.count == pairs else {
             throw GapError.unequalCounts(what: "generated images", expected: pairs, got: generated.count)
         }
-        guard text.count == pairs else {
+        if let text, text.count != pairs {
             throw GapError.unequalCounts(what: "captions", expected: pairs, got: text.count)
         }
         for (pair, row) in realRow.enumerated() where !(0..<real.count).contains(row) {
@@ -97,7 +97,7 @@ public struct GapStatistics: Sendable, Equatable, Codable {
         let real = try real.normalized(what: "real images")
         let generated = try generated.normalized(what: "generated images")
         realGenerated = try CosineDistribution((0..<pairs).map { real.dot(realRow[$0], generated, $0) })
-        if text.dimension == real.dimension {
+        if let text, text.dimension == real.dimension {
             let text = try text.normalized(what: "captions")
             realText = try CosineDistribution((0..<pairs).map { real.dot(realRow[$0], text, $0) })
             generatedText = try CosineDistribution((0..<pairs).map { generated.dot($0, text, $0) })
@@ -106,8 +106,10 @@ public struct GapStatistics: Sendable, Equatable, Codable {
             realText = nil
             generatedText = nil
             textNote =
-                "captions are not compared: their embeddings have dimension \(text.dimension), the images' "
-                + "\(real.dimension)"
+                text.map {
+                    "captions are not compared: their embeddings have dimension \($0.dimension), the images' "
+                        + "\(real.dimension)"
+                } ?? "captions are not compared: the model has no text encoder"
         }
         centroidDistance = Self.distance(Self.centroid(real), Self.centroid(generated))
     }

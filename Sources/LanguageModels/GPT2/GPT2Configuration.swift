@@ -1,4 +1,5 @@
-import Foundation
+import ModelFolders
+import StrictJSON
 import TorchNN
 
 // The architecture of a GPT-2 model, read from the `config.json` beside its weights and from nowhere else.
@@ -37,22 +38,23 @@ public struct GPT2Configuration: Sendable, Hashable {
 extension GPT2Configuration {
     /// Reads `config.json` in `folder`.
     ///
-    /// Values of the wrong kind or out of range, sizes that do not divide, unknown activations and cross-attention are
-    /// errors that name file and key.
-    /// - Throws: `LanguageModelError`.
-    public init(folder: String) throws(LanguageModelError) {
-        let path = "\(folder)/config.json"
-        guard FileManager.default.fileExists(atPath: path) else {
-            throw .notAModelFolder(path: folder, expected: "config.json")
+    /// Values of the wrong kind or out of range, sizes that do not divide, unknown activations, cross-attention, and settings
+    /// that are not known here and are not known to be harmless are errors that name file and key.
+    /// - Throws: `JSONFileError`, `FileError`, `ModelFolderError`.
+    public init(folder: String) throws { try self.init(ModelFolder(folder)) }
+
+    package init(_ folder: ModelFolder) throws {
+        guard let file = try folder.json("config.json") else {
+            throw ModelFolderError.missing(path: folder.path, expected: "config.json")
         }
-        try self.init(ConfigurationFile(path))
+        try self.init(file)
     }
 
-    init(_ file: ConfigurationFile) throws(LanguageModelError) {
+    init(_ file: JSONFile) throws {
         let type = try file.string("model_type") ?? "gpt2"
-        guard type == "gpt2" else {
-            throw .invalidValue(file: file.path, key: "model_type", expected: "\"gpt2\"", got: "\"\(type)\"")
-        }
+        guard type == "gpt2" else { throw file.invalid("model_type", expected: "\"gpt2\"") }
+        try file.refuseUnknown(Self.read, harmless: Self.harmless)
+        try file.require("add_cross_attention", only: .bool(false))
         let size = 1...10_000_000
         vocabularySize = try file.integer("vocab_size", in: size) ?? vocabularySize
         contextLength =
@@ -61,11 +63,7 @@ extension GPT2Configuration {
         layerCount = try file.integer("n_layer", "num_hidden_layers", in: 1...10_000) ?? layerCount
         headCount = try file.integer("n_head", "num_attention_heads", in: size) ?? headCount
         innerSize = try file.integer("n_inner", in: size)
-        let known = Activation.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
-        activation =
-            try file.value("activation_function", "one of \(known)") { found in
-                found.string.flatMap(Activation.init(rawValue:))
-            } ?? activation
+        activation = try file.choice("activation_function") ?? activation
         residualDropout = try file.probability("resid_pdrop") ?? residualDropout
         embeddingDropout = try file.probability("embd_pdrop") ?? embeddingDropout
         attentionDropout = try file.probability("attn_pdrop") ?? attentionDropout
@@ -77,15 +75,29 @@ extension GPT2Configuration {
         // A file without the key has the default, one with `null` has none; both come out of range in small vocabularies.
         beginID = try file.ids("bos_token_id")?.first ?? beginID
         endIDs = try file.ids("eos_token_id") ?? endIDs
-        if try file.bool("add_cross_attention") == true {
-            throw .invalidValue(
-                file: file.path, key: "add_cross_attention", expected: "false (a decoder alone)", got: "true")
-        }
         guard hiddenSize % headCount == 0 else {
-            throw .invalidValue(
-                file: file.path, key: "n_embd", expected: "a multiple of n_head (\(headCount))", got: "\(hiddenSize)")
+            throw file.invalid("n_embd", expected: "a multiple of n_head (\(headCount))")
         }
     }
+
+    private static let read: Set<String> = [
+        "vocab_size", "n_positions", "max_position_embeddings", "n_ctx", "n_embd", "hidden_size", "n_layer",
+        "num_hidden_layers", "n_head", "num_attention_heads", "n_inner", "activation_function", "resid_pdrop",
+        "embd_pdrop", "attn_pdrop", "layer_norm_epsilon", "initializer_range", "scale_attn_weights",
+        "scale_attn_by_inverse_layer_idx", "tie_word_embeddings", "bos_token_id", "eos_token_id",
+        "add_cross_attention",
+    ]
+
+    private static let harmless = TransformersSettings.harmless.union([
+        // A decoder is what is implemented; parts of a sequence through the feed-forward layers give the same.
+        "is_decoder", "chunk_size_feed_forward",
+        // Rows are filled up behind a mask.
+        "pad_token_id",
+        // Scores in float32 below half precision, which the attention here has always.
+        "reorder_and_upcast_attn",
+        // Read by nothing in GPT-2's own code.
+        "n_special", "predict_special_tokens",
+    ])
 
     /// The Hugging Face `config.json` of this architecture, for models written by us.
     public var huggingFaceJSON: String {
@@ -113,5 +125,17 @@ extension GPT2Configuration {
         }
 
         """
+    }
+}
+
+extension JSONFile {
+    /// One id or an array of ids.
+    func ids(_ key: String) throws(JSONFileError) -> [Int]? {
+        try value(key, expected: "a token id or an array of them") { found in
+            if let id = found.integer { return [id] }
+            guard let values = found.array else { return nil }
+            let ids = values.compactMap(\.integer)
+            return ids.count == values.count ? ids : nil
+        }
     }
 }

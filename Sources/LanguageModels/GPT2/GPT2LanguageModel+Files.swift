@@ -1,39 +1,29 @@
 import Files
-import Foundation
-import Safetensors
+import ModelFolders
 import Torch
 import TorchNN
 
-/// Finds a GPT-2's weights and brings the published key layouts to one.
+/// Brings the published key layouts of GPT-2 to one.
 ///
 /// | layout | recognised by | what changes |
 /// |---|---|---|
-/// | `GPT2LMHeadModel` | `transformer.wte.weight` | nothing |
-/// | `GPT2Model` (OpenAI's published folders) | `wte.weight` | keys get the prefix `transformer.` |
+/// | `GPT2LMHeadModel` | keys below `transformer.` | nothing |
+/// | `GPT2Model` (OpenAI's published folders) | keys below `h.` | keys get the prefix `transformer.` |
 ///
 /// Left unused by name: `attn.bias` and `attn.masked_bias` of every layer (the causal mask, which follows from the context
-/// length), and `lm_head.weight` of a model whose configuration ties its head (a copy of the token embedding).
+/// length).
+///
+/// A model whose configuration ties its head has it in `transformer.wte.weight`, or in `lm_head.weight` alone (safetensors'
+/// `save_model` keeps one name of a shared tensor). Where both are there and differ, the head is its own, whatever the
+/// configuration says: so does transformers since 5.0.
 enum GPT2Checkpoint {
-    static func path(folder: String) throws(LanguageModelError) -> String {
-        for name in ["model.safetensors", "model.safetensors.index.json"] {
-            if FileManager.default.fileExists(atPath: "\(folder)/\(name)") { return "\(folder)/\(name)" }
-        }
-        let legacy = FileManager.default.fileExists(atPath: "\(folder)/pytorch_model.bin")
-        throw .notAModelFolder(
-            path: folder,
-            expected: "model.safetensors or model.safetensors.index.json"
-                + (legacy ? " (it has pytorch_model.bin, which transformers' save_pretrained turns into one)" : ""))
-    }
+    static let (embedding, head) = ("transformer.wte.weight", "lm_head.weight")
 
-    static func weights(folder: String, configuration: GPT2Configuration) throws -> Weights {
-        var weights = try Weights(path: path(folder: folder))
-        try convert(&weights, configuration: configuration)
-        return weights
-    }
-
-    static func convert(_ weights: inout Weights, configuration: GPT2Configuration) throws(LanguageModelError) {
-        if weights["transformer.wte.weight"] == nil {
-            guard weights["wte.weight"] != nil else {
+    /// - Returns: whether the head is tied; `lm_head.weight` is gone then.
+    static func convert(_ weights: inout Weights, _ configuration: GPT2Configuration) throws(ModelFolderError) -> Bool {
+        let names = weights.entries.keys
+        if !names.contains(where: { $0.hasPrefix("transformer.") }) {
+            guard names.contains(where: { $0.hasPrefix("h.") }) else {
                 throw .unknownLayout(
                     file: weights.source,
                     expected:
@@ -45,46 +35,88 @@ enum GPT2Checkpoint {
         for layer in 0..<configuration.layerCount {
             for name in ["attn.bias", "attn.masked_bias"] { weights.entries["transformer.h.\(layer).\(name)"] = nil }
         }
-        let embedding = weights["transformer.wte.weight"]
-        if configuration.tiesHead, weights["lm_head.weight"]?.shape == embedding?.shape {
-            weights.entries["lm_head.weight"] = nil
+        guard configuration.tiesHead else { return false }
+        guard let own = weights[head] else { return true }
+        if let table = weights[embedding] {
+            // A head of another shape is left, for the strict comparison to name.
+            guard own.shape == table.shape, maximumDifference(own, table) == 0 else {
+                return false
+            }
+        } else {
+            weights.entries[embedding] = own
         }
+        weights.entries[head] = nil
+        return true
+    }
+
+    /// NaN, which differs from everything, when either has one.
+    private static func maximumDifference(_ a: Weights.Entry, _ b: Weights.Entry) -> Double {
+        inferenceMode { (a.tensor().to(.float32) - b.tensor().to(.float32)).abs().max().item() }
     }
 }
 
 extension GPT2LanguageModel {
-    /// Loads a Hugging Face folder: `config.json` with `model.safetensors` or its index and shards.
+    /// Loads a Hugging Face folder: `config.json` with its weights, in safetensors or as a pickle, whole or in shards.
     /// - Parameters:
     ///   - dtype: of the weights in memory; nil keeps the file's.
     ///   - memory: `.mapped` to read the file's pages in place (inference), `.owned` to train.
-    /// - Throws: `LanguageModelError`, `SafetensorsError`, `StateMismatch` (missing, unused and misshapen keys at once).
+    /// - Throws: `ModelFolderError`, `JSONFileError`, `SafetensorsError`, `StateMismatch` (missing, unused and misshapen keys
+    ///   at once).
     public convenience init(
-        folder: String, dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped
+        folder path: String, dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped
     ) throws {
-        let configuration = try GPT2Configuration(folder: folder)
+        let folder = try ModelFolder(path)
+        let configuration = try GPT2Configuration(folder)
         try TorchRuntime.load()
+        try self.init(
+            configuration, Weights(folder.weights()), WeightLoading(dtype: dtype, device: device, memory: memory))
+    }
+
+    fileprivate convenience init(
+        _ configuration: GPT2Configuration, _ weights: Weights, _ loading: WeightLoading
+    ) throws {
+        var (configuration, weights) = (configuration, weights)
+        configuration.tiesHead = try GPT2Checkpoint.convert(&weights, configuration)
         self.init(configuration)
-        try load(
-            GPT2Checkpoint.weights(folder: folder, configuration: configuration), dtype: dtype, device: device,
-            memory: memory)
+        try load(weights, dtype: loading.dtype, device: loading.device, memory: loading.memory)
         setRequiresGrad(false)
     }
 
     /// Fills the weights from `weights`, in any of the published layouts.
-    /// - Throws: `LanguageModelError`, `StateMismatch`; the model is then unchanged.
+    /// - Throws: `ModelFolderError`, `StateMismatch` (also for a head of its own in a model without one); the model is then
+    ///   unchanged.
     public func loadGPT2(
         _ weights: Weights, dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped
     ) throws {
         var weights = weights
-        try GPT2Checkpoint.convert(&weights, configuration: configuration)
+        _ = try GPT2Checkpoint.convert(&weights, configuration)
         try load(weights, dtype: dtype, device: device, memory: memory)
     }
 
     /// Writes `config.json` and `model.safetensors` as transformers writes them: `GPT2LMHeadModel.from_pretrained` reads
     /// the folder, a tied head is stored once.
     public func saveFolder(_ folder: String) throws {
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try FileSystem.createFolder(folder)
         try save(to: "\(folder)/model.safetensors", metadata: ["format": "pt"])
         try AtomicFile.write(configuration.huggingFaceJSON, to: "\(folder)/config.json")
     }
+}
+
+extension LanguageModelFamily {
+    /// GPT-2 of every size.
+    public static let gpt2 = LanguageModelFamily(
+        name: "GPT-2",
+        recognises: { folder in
+            guard let file = try folder.json("config.json") else { return false }
+            // Files from before transformers 2.4 name no type.
+            return try file.string("model_type").map { $0 == "gpt2" } ?? file.has("n_embd")
+        },
+        describe: { folder in
+            let configuration = try GPT2Configuration(folder)
+            return LanguageModelDescription(
+                vocabularySize: configuration.vocabularySize, contextLength: configuration.contextLength,
+                embeddingSize: configuration.hiddenSize)
+        },
+        weights: { folder, variant in try folder.weights(variant: variant) },
+        open: { folder, weights, loading in try GPT2LanguageModel(GPT2Configuration(folder), weights, loading) })
 }

@@ -44,6 +44,8 @@ public final class GPT2LanguageModel: Module, CausalLanguageModel {
     public var embeddingSize: Int { configuration.hiddenSize }
     public var device: Device { decoder.tokens.weight.device }
 
+    public override var sharedTensors: [String] { head == nil ? ["transformer.wte.weight"] : [] }
+
     public var headWeight: Tensor { head ?? decoder.tokens.weight }
 
     public func embed(_ tokens: Tensor) -> Tensor { decoder.tokens(tokens) }

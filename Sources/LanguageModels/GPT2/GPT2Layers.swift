@@ -6,44 +6,6 @@ import TorchNN
 // Shapes: B rows, T new positions, S = past + T positions, C hidden size, H heads, d = C / H, F feed-forward size.
 // Without gradients a block works in place where it may: the same numbers with fewer passes over memory.
 
-/// A linear layer whose weight lies `[in, out]`, as GPT-2's files have it (transformers' `Conv1D`).
-///
-/// The weight stays as stored and is multiplied as it lies: matrix products read either order equally fast, while a
-/// transposed copy would cost the weight's memory and a pass over the file before the first token.
-public final class Conv1D: Module {
-    @Parameter("weight") public var weight: Tensor  // [in, out]
-    @Parameter("bias") public var bias: Tensor  // [out]
-
-    /// How batches of rows are multiplied at inference; set by `GPT2LanguageModel.prepareForBatches`.
-    var kernel = LinearKernel.plain
-    private var packed: PackedLinear?
-
-    public init(_ inputSize: Int, _ outputSize: Int) {
-        super.init()
-        weight = .empty([inputSize, outputSize])
-        bias = .empty([outputSize])
-    }
-
-    public override func dropDerivedWeights() { packed = nil }
-
-    public func callAsFunction(_ x: Tensor) -> Tensor {
-        guard kernel == .packed, PackedRows.areWorthIt(x), !x.requiresGrad, !weight.requiresGrad else {
-            return Functional.fewRowsLinear(x, weight: weight, isInputFirst: true, bias: bias)
-        }
-        let layer = packed ?? PackedLinear(weight: weight.transposed(0, 1).contiguous(), bias: bias)
-        packed = layer
-        return layer(x)
-    }
-}
-
-/// When oneDNN's packed weights are used: for batches, on the CPU. A few rows read the plain weight faster.
-enum PackedRows {
-    static func areWorthIt(_ x: Tensor) -> Bool {
-        let shape = x.shape
-        return shape.dropLast().reduce(1, *) >= 32 && x.device == .cpu
-    }
-}
-
 /// Which positions a query may attend to, worked out once per call and used by every layer.
 struct GPT2AttentionPattern {
     /// Bool, broadcastable to `[B, H, T, S]`, true = may attend; nil when `isCausal` says it all.

@@ -1,11 +1,13 @@
 import Torch
+import TorchNN
 
-// What generation and captioning need of a language model, and no more. GPT-2 is the first; later families conform too.
+// What generation and captioning need of a language model, and no more. A family is a folder beside this one and a line in
+// `LanguageModelFolder.families`.
 //
 // Shapes: B rows, T new positions, S = past + T positions, C embedding size, V vocabulary.
 
 /// A decoder that predicts the next token from everything before it.
-public protocol CausalLanguageModel: AnyObject {
+public protocol CausalLanguageModel: Module {
     /// V.
     var vocabularySize: Int { get }
     /// Positions that a row may have, prompt and generated tokens together.
@@ -39,6 +41,15 @@ public protocol CausalLanguageModel: AnyObject {
 
     /// An empty cache of this model's shape.
     func makeCache() -> KeyValueCache
+
+    /// Draws the dropout masks of training (`setTraining(true)`), on the model's device; without it nothing is dropped.
+    var dropoutGenerator: Generator? { get set }
+
+    /// Lays the weights out for speed on batches, where that pays on this CPU. Packed weights are copies, so a program that
+    /// captions single images does better without.
+    /// - Returns: what was chosen and why, for logs; nil when there was nothing to choose.
+    @discardableResult
+    func prepareForBatches() throws -> LinearKernel.Choice?
 }
 
 extension CausalLanguageModel {

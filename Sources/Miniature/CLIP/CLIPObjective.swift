@@ -1,5 +1,7 @@
 import Encoders
 import Foundation
+import Images
+import ModelFolders
 import Safetensors
 import Torch
 import TorchNN
@@ -14,7 +16,7 @@ public final class CLIPObjective: Objective {
     private let train: Texts
     private let validation: Texts
     private let vocabulary: BPETraining
-    private let processor: CLIPProcessor
+    private let preprocessing: ImagePreprocessing
     private let draws: Draws
 
     /// A split with its captions as tokens.
@@ -25,13 +27,12 @@ public final class CLIPObjective: Objective {
         /// Number of each distinct caption: captions that read alike have the same.
         let textClass: [Int]
 
-        init(_ data: SceneData, _ processor: CLIPProcessor) throws {
+        init(_ data: SceneData, _ reader: TextReader) throws {
             self.data = data
-            let (ids, truncated) = try processor.tokens(
-                data.captions, folder: "the vocabulary learnt from the captions")
+            let (ids, truncated) = try reader.tokens(data.captions)
             if let row = truncated.first {
                 throw MiniatureError.captionTooLong(
-                    caption: data.captions[row], limit: processor.contextLength, what: "the CLIP")
+                    caption: data.captions[row], limit: reader.contextLength, what: "the CLIP")
             }
             self.ids = ids
             var classes: [String: Int] = [:]
@@ -51,18 +52,20 @@ public final class CLIPObjective: Objective {
         vocabulary = BPETraining(texts: train.captions, mergeLimit: recipe.mergeLimit)
         let configuration = MiniatureCLIP.configuration(vocabulary: vocabulary, sizes: recipe.model)
         try MiniatureCLIP.writeFiles(configuration, vocabulary: vocabulary, to: scratch)
-        processor = try CLIPProcessor(folder: scratch, configuration: configuration)
-        self.train = try Texts(train, processor)
-        self.validation = try Texts(validation, processor)
+        let files = try ModelFolder(scratch)
+        preprocessing = try CLIPPreprocessing.read(files, side: configuration.vision.imageSize)
         model = CLIPModel(configuration)
         model.initialize(generator: draws.weights)
+        let reader = TextReader(encoder: model, tokenizer: try CLIPTextFiles.tokenizer(files))
+        self.train = try Texts(train, reader)
+        self.validation = try Texts(validation, reader)
     }
 
     public func loss(_ batch: SceneBatch, step: Int) -> (loss: Tensor, metrics: [Metric]) {
         var random = draws.choices(step)
         let texts = captions(of: batch.indices, &random)
         let loss = contrastiveLoss(
-            image: model.imageFeatures(train.data.pictures(batch.indices, processor.preprocessing)),
+            image: model.imageFeatures(train.data.pictures(batch.indices, preprocessing)),
             text: model.textFeatures(train.ids.indexSelect(0, Tensor(texts))), logitScale: model.logitScale)
         return (loss, [Metric("temperature", exp(-model.logitScale.item()))])
     }
@@ -95,7 +98,7 @@ public final class CLIPObjective: Objective {
         }
         let images = Tensor.cat(
             chunks(count).map {
-                model.imageFeatures(validation.data.pictures(Array($0), processor.preprocessing)).normalized()
+                model.imageFeatures(validation.data.pictures(Array($0), preprocessing)).normalized()
             })
         let texts = Tensor.cat(
             chunks(count * perScene).map { model.textFeatures(validation.ids.slice(0, $0)).normalized() })

@@ -2,6 +2,8 @@ import Diffusion
 import Encoders
 import Files
 import Foundation
+import Images
+import ModelFolders
 import Safetensors
 import Torch
 import TorchNN
@@ -32,7 +34,7 @@ public final class UNetObjective: Objective {
         /// `[N · K + 1, T]`, int64; the last row is the empty caption.
         let ids: Tensor
 
-        init(_ data: SceneData, _ autoencoder: AutoencoderKL, _ processor: CLIPProcessor, _ folder: String) throws {
+        init(_ data: SceneData, _ autoencoder: AutoencoderKL, _ reader: TextReader) throws {
             self.data = data
             var means: [Tensor] = []
             var deviations: [Tensor] = []
@@ -45,10 +47,10 @@ public final class UNetObjective: Objective {
             }
             mean = .cat(means)
             deviation = .cat(deviations)
-            let (ids, truncated) = try processor.tokens(data.captions + [""], folder: folder)
+            let (ids, truncated) = try reader.tokens(data.captions + [""])
             if let row = truncated.first {
                 throw MiniatureError.captionTooLong(
-                    caption: data.captions[row], limit: processor.contextLength, what: "the text encoder")
+                    caption: data.captions[row], limit: reader.contextLength, what: "the text encoder")
             }
             self.ids = ids
         }
@@ -70,13 +72,13 @@ public final class UNetObjective: Objective {
         // As Stable Diffusion 2: without the last layer.
         text = try DiffusionTextEncoder(of: encoder)
         text.setRequiresGrad(false)
-        let processor = try CLIPProcessor(folder: clip, configuration: encoder.configuration)
+        let reader = TextReader(encoder: encoder, tokenizer: try CLIPTextFiles.tokenizer(ModelFolder(clip)))
         let coder = try AutoencoderKL(folder: autoencoder)
         coder.to(dtype: .float32)
         scale = coder.configuration.scalingFactor
         noise = try NoiseSchedule(DiffusionFiles.schedule(recipe.loss.type))
-        self.train = try Latents(train, coder, processor, clip)
-        self.validation = try Latents(validation, coder, processor, clip)
+        self.train = try Latents(train, coder, reader)
+        self.validation = try Latents(validation, coder, reader)
         let configuration = Self.configuration(
             recipe.model, latentChannels: coder.configuration.latentChannels, side: self.train.mean.size(2),
             textWidth: text.configuration.hiddenSize)

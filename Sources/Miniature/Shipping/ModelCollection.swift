@@ -165,7 +165,7 @@ extension ModelCollection.Training {
         }
         self.init(
             recipe: recipe.name, recipeSHA256: try ContentHash.sha256(ofFile: run.recipePath),
-            dataSeed: recipe.data.seed, seed: recipe.training.seed, steps: recipe.training.steps,
+            dataSeed: recipe.data.seed, seed: recipe.training.seed, steps: recipe.training.steps ?? 0,
             seconds: (sessions.reduce(0) { $0 + $1.seconds } * 10).rounded() / 10,
             machines: Array(Set(sessions.map(\.machine))).sorted(),
             sources: Dictionary(

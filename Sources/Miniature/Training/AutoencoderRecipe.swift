@@ -30,7 +30,7 @@ public struct AutoencoderRecipe: MiniatureRecipe {
     public var data = WorldSettings()
     public var model = Model()
     public var loss = Loss()
-    public var training = TrainingSettings()
+    public var training = TrainingSettings.miniature
     public var export = ExportSettings()
 
     public init() {}
@@ -51,9 +51,7 @@ public struct AutoencoderRecipe: MiniatureRecipe {
     }
 
     public func validateOwn(source: String) throws {
-        func check(_ holds: Bool, _ key: String, _ expected: String, _ got: Any) throws {
-            try require(holds, key, expected, got, source: source)
-        }
+        let check = RecipeCheck(source: source)
         try check(model.normGroups >= 1, "model.normGroups", "at least 1", model.normGroups)
         try check(
             (1...6).contains(model.channels.count)

@@ -9,7 +9,7 @@ public struct CLIPRecipe: MiniatureRecipe {
     public var model = MiniatureCLIP.Sizes()
     /// Words beyond bytes in the vocabulary, at most.
     public var mergeLimit = 1000
-    public var training = TrainingSettings()
+    public var training = TrainingSettings.miniature
     public var export = ExportSettings()
 
     public init() {}
@@ -31,9 +31,7 @@ public struct CLIPRecipe: MiniatureRecipe {
     }
 
     public func validateOwn(source: String) throws {
-        func check(_ holds: Bool, _ key: String, _ expected: String, _ got: Any) throws {
-            try require(holds, key, expected, got, source: source)
-        }
+        let check = RecipeCheck(source: source)
         let side = MiniatureCLIP.imageSize
         try check(model.projection >= 1, "model.projection", "at least 1", model.projection)
         try check(

@@ -19,7 +19,7 @@ public struct LanguageModelRecipe: MiniatureRecipe {
     public var paper = PaperReference()
     public var data = WorldSettings()
     public var model = Model()
-    public var training = TrainingSettings()
+    public var training = TrainingSettings.miniature
     public var export = ExportSettings()
 
     public init() {}
@@ -37,9 +37,7 @@ public struct LanguageModelRecipe: MiniatureRecipe {
     }
 
     public func validateOwn(source: String) throws {
-        func check(_ holds: Bool, _ key: String, _ expected: String, _ got: Any) throws {
-            try require(holds, key, expected, got, source: source)
-        }
+        let check = RecipeCheck(source: source)
         try check(model.layers >= 1, "model.layers", "at least 1", model.layers)
         try check(model.heads >= 1, "model.heads", "at least 1", model.heads)
         try check(

@@ -4,7 +4,6 @@ import Foundation
 public enum MiniatureError: Error, Equatable, CustomStringConvertible, LocalizedError {
     case captionTooLong(caption: String, limit: Int, what: String)
     case latentSize(folder: String, expected: String, got: Int)
-    case fixedLength(key: String, got: Int, begun: Int)
     case folderExists(path: String)
     case unfinishedRun(model: String, path: String)
 
@@ -14,8 +13,6 @@ public enum MiniatureError: Error, Equatable, CustomStringConvertible, Localized
             "the caption '\(caption)' has more than the \(limit) tokens that \(what) reads; raise its context or model.mergeLimit"
         case .latentSize(let folder, let expected, let got):
             "the autoencoder '\(folder)' makes latents of \(got)x\(got), which the UNet's model.channels cannot halve often enough; expected \(expected)"
-        case .fixedLength(let key, let got, let begun):
-            "\(key) is \(got), but the run was begun with \(begun) and its cosine schedule depends on it; resume with \(begun), or begin a run in another folder"
         case .folderExists(let path):
             "'\(path)' exists already; give another folder"
         case .unfinishedRun(let model, let path):

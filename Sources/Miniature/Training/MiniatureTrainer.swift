@@ -63,7 +63,6 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
         resume: Bool, versions: [String: String] = [:], stop: StopSignal = StopSignal(),
         progress: ProgressReporter? = nil, rendering: RenderReport = { _, _ in }
     ) throws -> LoopOutcome {
-        if resume { try checkLength() }
         let run = try resume ? RunFolder.resume(path, recipe: recipe) : RunFolder.create(path, recipe: recipe)
         let start = ContinuousClock.now
         let world = World(seed: UInt64(recipe.data.seed))
@@ -81,10 +80,7 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
         let task = try ObjectiveTask(
             makeObjective(recipe, train, validation, "\(path)/files"), settings: recipe.training)
         try run.write(manifest(task, train, validation, versions))
-        let settings = LoopSettings(
-            totalSteps: recipe.training.steps, logEvery: recipe.training.logEvery,
-            validationEvery: recipe.training.validationEvery, checkpointEvery: recipe.training.checkpointEvery,
-            keepCheckpoints: recipe.training.keepCheckpoints)
+        let settings = LoopSettings(recipe.training, sampleCount: train.count)
         let first = try run.checkpoints.latest()?.step ?? 0
         let loop = TrainingLoop(task: task, run: run, settings: settings, stop: stop, progress: progress) {
             position, _ in
@@ -100,14 +96,6 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
         try record(Session(from: first, to: last, since: start, versions: versions))
         if case .finished = outcome { try export(task) }
         return outcome
-    }
-
-    /// A cosine ends with the last step: its length cannot change on the way.
-    private func checkLength() throws {
-        let begun = try RunFolder.open(path).recipe(of: R.self)
-        guard recipe.training.schedule == .cosine, begun.training.steps != recipe.training.steps else { return }
-        throw MiniatureError.fixedLength(
-            key: "training.steps", got: recipe.training.steps, begun: begun.training.steps)
     }
 
     private func manifest(
@@ -133,7 +121,7 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
                     learningRate: $0.learningRate, weightDecay: $0.weightDecay)
             },
             frozenElements: 0, seed: recipe.training.seed, device: "cpu", dtype: "float32", versions: versions,
-            steps: recipe.training.steps)
+            steps: recipe.training.totalSteps(sampleCount: train.count))
     }
 
     /// The model folder, complete or absent.

@@ -36,7 +36,7 @@ public struct UNetRecipe: MiniatureRecipe {
     public var data = WorldSettings()
     public var model = Model()
     public var loss = Loss()
-    public var training = TrainingSettings()
+    public var training = TrainingSettings.miniature
     public var export = ExportSettings()
 
     public init() {}
@@ -56,9 +56,7 @@ public struct UNetRecipe: MiniatureRecipe {
     }
 
     public func validateOwn(source: String) throws {
-        func check(_ holds: Bool, _ key: String, _ expected: String, _ got: Any) throws {
-            try require(holds, key, expected, got, source: source)
-        }
+        let check = RecipeCheck(source: source)
         try check(model.normGroups >= 1, "model.normGroups", "at least 1", model.normGroups)
         try check(model.headWidth >= 1, "model.headWidth", "at least 1", model.headWidth)
         try check(

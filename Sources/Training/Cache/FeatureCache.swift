@@ -15,28 +15,28 @@ import TorchNN
 
 /// What makes features comparable: everything they depend on besides the input.
 public struct FeatureSpace: Sendable, Hashable, Codable {
-    /// `real image`, `text`, …
+    /// `image`, `text`, …
     public var name: String
-    /// Of the model's weight files.
-    public var weightsHash: String
-    /// Of `ImagePreprocessing.canonicalJSON`, or of the tokenizer's files.
-    public var preprocessingHash: String
+    /// The identity of what computes them: a model's fingerprint, with adapters where they take part.
+    public var model: String
+    /// How an input reaches the model, beyond what the fingerprint covers (`ImagePreprocessing.canonicalJSON`).
+    public var input: String
     /// Of the arithmetic, `float32` or `bfloat16`: features differ between them.
     public var precision: String
     /// Length of a feature.
     public var dimension: Int
 
-    public init(name: String, weightsHash: String, preprocessingHash: String, precision: String, dimension: Int) {
+    public init(name: String, model: String, input: String, precision: String, dimension: Int) {
         self.name = name
-        self.weightsHash = weightsHash
-        self.preprocessingHash = preprocessingHash
+        self.model = model
+        self.input = input
         self.precision = precision
         self.dimension = dimension
     }
 
     /// The name of the space's folder: a hash of all of it.
     public var identifier: String {
-        let text = [name, weightsHash, preprocessingHash, precision, "\(dimension)"].joined(separator: "\n")
+        let text = [name, model, input, precision, "\(dimension)"].joined(separator: "\n")
         return String(ContentHash.sha256(of: text).prefix(24))
     }
 }
@@ -246,11 +246,17 @@ extension FeatureCache {
         precondition(chunkSize > 0)
         var seen: Set<FeatureKey> = []
         let distinct = keys.indices.filter { seen.insert(keys[$0]).inserted }
-        for start in stride(from: 0, to: distinct.count, by: chunkSize) {
-            let chunk = Array(distinct[start..<min(start + chunkSize, distinct.count)])
-            let chunkKeys = chunk.map { keys[$0] }
-            if !chunkKeys.allSatisfy(contains) { try insert(chunkKeys, compute(chunk)) }
-            try progress(start + chunk.count, distinct.count)
+        do {
+            for start in stride(from: 0, to: distinct.count, by: chunkSize) {
+                let chunk = Array(distinct[start..<min(start + chunkSize, distinct.count)])
+                let chunkKeys = chunk.map { keys[$0] }
+                if !chunkKeys.allSatisfy(contains) { try insert(chunkKeys, compute(chunk)) }
+                try progress(start + chunk.count, distinct.count)
+            }
+        } catch {
+            // What was computed until then is kept.
+            try flush()
+            throw error
         }
         try flush()
     }

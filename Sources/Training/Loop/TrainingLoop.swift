@@ -27,13 +27,6 @@ public struct LoopSettings: Sendable, Equatable {
         self.checkpointEvery = checkpointEvery
         self.keepCheckpoints = keepCheckpoints
     }
-
-    public init(_ recipe: AlignmentRecipe, pairCount: Int) {
-        self.init(
-            totalSteps: recipe.totalSteps(pairCount: pairCount), logEvery: recipe.training.logEvery,
-            validationEvery: recipe.training.validationEvery, checkpointEvery: recipe.training.checkpointEvery,
-            keepCheckpoints: recipe.training.keepCheckpoints)
-    }
 }
 
 /// How a loop ended.
@@ -107,7 +100,7 @@ public struct TrainingLoop<Task: TrainingTask, Source: BatchSource> where Source
             }
             let report = try task.step(batch, step: session.state.step)
             guard report.loss.isFinite else {
-                throw TrainingError.nonFiniteLoss(
+                throw TrainingError.lossTurnedNonFinite(
                     step: session.state.step + 1, value: "\(report.loss)", samples: batch.ids)
             }
             session.advance(past: batch, skipped: source.skipped)

@@ -27,7 +27,7 @@ extension PiecewiseBatch: TrainingBatch {}
 extension PiecewiseLoader: BatchSource {}
 
 /// What one optimizer step did.
-public struct StepReport: Sendable {
+public struct StepReport: Sendable, Equatable {
     /// Mean over the batch, before the step.
     public var loss: Double
     /// Further numbers to log, such as the gradient's norm and the learning rate; functions of the training alone, never

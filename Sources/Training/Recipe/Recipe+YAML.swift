@@ -12,7 +12,8 @@ extension Recipe {
     /// - Throws: ``TrainingError``.
     public init(_ nameOrPath: String, overrides: [String] = []) throws {
         self = try Self.load(nameOrPath, chain: [])
-        for override in overrides { try apply(override: override) }
+        let keys = try overrides.map { try set(override: $0) }
+        for (key, override) in zip(keys, overrides) { try requireUse(of: key, source: "--set \(override)") }
         try validate(source: overrides.isEmpty ? "recipe '\(nameOrPath)'" : "recipe '\(nameOrPath)' with --set")
     }
 
@@ -28,7 +29,8 @@ extension Recipe {
         let isPath = nameOrPath.contains("/") || nameOrPath.hasSuffix(".yaml") || nameOrPath.hasSuffix(".yml")
         let bytes: [UInt8]
         if isPath {
-            bytes = try MappedFile(path: nameOrPath).withUnsafeBytes { Array($0) }
+            bytes = try RegularFile.bytes(nameOrPath)
+            try PlaceholderFile.refuse(bytes, path: nameOrPath)
         } else if let shipped = shipped[nameOrPath] {
             bytes = shipped
         } else {
@@ -42,13 +44,7 @@ extension Recipe {
     }
 
     private static func read(_ yaml: String, source: String, chain: [String]) throws -> Self {
-        let root: Node?
-        do {
-            root = try Yams.compose(yaml: yaml)
-        } catch {
-            throw TrainingError.brokenRecipe(
-                source: source, reason: "\(error)".replacingOccurrences(of: "\n", with: " "))
-        }
+        let root = try YAMLText.compose(yaml, source: source)
         guard let root, case .mapping(let mapping) = root else {
             throw TrainingError.brokenRecipe(
                 source: source, reason: "expected a mapping, got \(root?.kindText ?? "nothing")")
@@ -83,7 +79,14 @@ extension Recipe {
             recipe.paper = PaperReference()
         }
         for leaf in leaves { try recipe.set(leaf.key, leaf.node, source: source) }
+        // Asked when all are set: what a key is for may follow from another.
+        for leaf in leaves { try recipe.requireUse(of: leaf.key, source: source) }
         return recipe
+    }
+
+    private func requireUse(of key: String, source: String) throws {
+        guard let kind = foreignKind(of: key) else { return }
+        throw TrainingError.recipeKeyOfAnotherKind(source: source, key: key, kind: kind)
     }
 
     private mutating func set(_ key: String, _ node: Node, source: String) throws {
@@ -97,8 +100,9 @@ extension Recipe {
         }
     }
 
-    /// Applies one `key=value`; the value is YAML (`2e-4`, `null`, `[q_proj, v_proj]`).
-    public mutating func apply(override: String) throws {
+    /// Takes one `key=value`; the value is YAML (`2e-4`, `null`, `[q_proj, v_proj]`).
+    /// - Returns: the key.
+    private mutating func set(override: String) throws -> String {
         guard let equals = override.firstIndex(of: "="), equals != override.startIndex else {
             throw TrainingError.badOverride(text: override)
         }
@@ -111,13 +115,14 @@ extension Recipe {
             throw TrainingError.badOverride(text: override)
         }
         try set(key, node, source: "--set \(override)")
+        return key
     }
 
     /// The whole recipe, every key named, always the same text for equal recipes; reads back equal.
     public var yaml: String {
         var lines: [String] = []
         var section = ""
-        for field in Self.fields {
+        for field in Self.fields where foreignKind(of: field.key) == nil {
             let parts = field.key.split(separator: ".", maxSplits: 1).map(String.init)
             if parts.count == 2 {
                 if parts[0] != section {

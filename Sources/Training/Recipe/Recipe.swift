@@ -15,8 +15,13 @@ public protocol Recipe: Sendable, Equatable {
     /// The files that come with the program, by recipe name.
     static var shipped: [String: [UInt8]] { get }
 
-    /// Keys that may change when a run is resumed: its length, and how often it is logged, saved and named.
-    static var freeKeys: Set<String> { get }
+    /// Keys that may change when a run is resumed: what it is called, how often it is saved, its length where the schedule
+    /// allows it.
+    var freeKeys: Set<String> { get }
+
+    /// What a key is for when this recipe has no use for it; nil for keys that count. Keys of no use are neither accepted
+    /// nor written.
+    func foreignKind(of key: String) -> String?
 
     /// Checks what single values cannot tell by themselves.
     /// - Throws: ``TrainingError``.
@@ -24,6 +29,8 @@ public protocol Recipe: Sendable, Equatable {
 }
 
 extension Recipe {
+    public func foreignKind(of key: String) -> String? { nil }
+
     /// Names of the recipes that come with the program, sorted.
     public static var shippedNames: [String] { shipped.keys.sorted() }
 
@@ -37,14 +44,10 @@ extension Recipe {
 
     /// Keys under which two recipes differ.
     public func differences(from other: Self) -> [String] {
-        Self.fields.filter { $0.write(self) != $0.write(other) }.map(\.key)
-    }
-
-    /// Throws unless `holds`: one check of `validate(source:)`.
-    package func require(_ holds: Bool, _ key: String, _ expected: String, _ got: Any, source: String) throws {
-        guard holds else {
-            throw TrainingError.recipeValue(source: source, key: key, expected: expected, got: "\(got)")
-        }
+        Self.fields.filter { field in
+            let counts = foreignKind(of: field.key) == nil || other.foreignKind(of: field.key) == nil
+            return counts && field.write(self) != field.write(other)
+        }.map(\.key)
     }
 }
 

@@ -120,7 +120,9 @@ package struct PaperNumbers: RecipeValue {
 
 /// The cases of a settings enum, by name.
 package struct Choice<Value: RawRepresentable & CaseIterable & Sendable>: RecipeValue where Value.RawValue == String {
-    var value: Value
+    package var value: Value
+
+    package init(value: Value) { self.value = value }
 
     package static var expectation: String {
         "one of " + Value.allCases.map(\.rawValue).joined(separator: ", ")

@@ -43,7 +43,7 @@ public struct RunFolder: Sendable {
     public static func resume<R: Recipe>(_ path: String, recipe: R) throws -> RunFolder {
         let run = try resume(path)
         let begun = try run.recipe(of: R.self)
-        let changed = recipe.differences(from: begun).filter { !R.freeKeys.contains($0) }
+        let changed = recipe.differences(from: begun).filter { !begun.freeKeys.contains($0) }
         guard changed.isEmpty else { throw TrainingError.recipeChanged(path: path, keys: changed) }
         if recipe != begun { try AtomicFile.write(recipe.yaml, to: run.recipePath) }
         return run
@@ -82,10 +82,7 @@ public struct RunFolder: Sendable {
         }
     }
 
-    /// The resolved recipe of an alignment.
-    public func recipe() throws -> AlignmentRecipe { try recipe(of: AlignmentRecipe.self) }
-
-    /// The resolved recipe of a run of another kind.
+    /// The resolved recipe of a run.
     public func recipe<R: Recipe>(of type: R.Type) throws -> R {
         guard FileSystem.exists(recipePath) else { throw TrainingError.noRun(path: path) }
         return try R(recipePath)

@@ -1,5 +1,5 @@
 import Datasets
-import Safetensors
+import TorchOptim
 
 /// `manifest.json`: what exactly was trained, on what, with what. Written before step 1 and completed at the end.
 public struct RunManifest: Sendable, Equatable, Codable {
@@ -61,5 +61,14 @@ public struct RunManifest: Sendable, Equatable, Codable {
         self.dtype = dtype
         self.versions = versions
         self.steps = steps
+    }
+}
+
+extension RunManifest.ParameterGroup {
+    /// What the manifest says of an optimizer's group.
+    public init(_ group: TorchOptim.ParameterGroup) {
+        self.init(
+            name: group.name, tensors: group.parameters.count, elements: group.elementCount,
+            learningRate: group.learningRate, weightDecay: group.weightDecay)
     }
 }

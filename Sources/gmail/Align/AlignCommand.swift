@@ -1,9 +1,6 @@
 import Alignment
 import ArgumentParser
-import Encoders
 import Files
-import Foundation
-import Torch
 import Training
 
 /// `gmail align`: trains f_g against f_r.
@@ -27,7 +24,7 @@ struct AlignCommand: AsyncParsableCommand {
     @Option(help: "Name of a shipped recipe, or a YAML file.")
     var recipe: String
 
-    @Option(help: "Folder of the CLIP model.", completion: .directory)
+    @Option(help: "Folder of the encoder (CLIP: Hugging Face's or open_clip's).", completion: .directory)
     var model: String
 
     @Option(help: "Pairs manifest (JSON Lines).", completion: .file())
@@ -40,43 +37,16 @@ struct AlignCommand: AsyncParsableCommand {
 
     func run() async throws {
         let recipe = try AlignmentRecipe(recipe, overrides: options.overrides)
-        try options.train(recipe, ending: RunEnding(checkpoint: "adapter and projections")) { setup in
-            let weightsHash = try setup.hashes.sha256(of: CLIPCheckpoint.path(folder: model))
+        try options.train(
+            recipe, command: "gmail align", ending: RunEnding(checkpoint: "adapter and projections")
+        ) { device, cache, job in
+            let inputs = AlignmentTrainer.Inputs(
+                model: model, pairs: pairs, validation: validation, cache: cache, hashes: .command, device: device)
             guard recipe.trainsSomething else {
                 return RunStart<AlignmentTrainer>.nothingToTrain(
-                    try .untrained(
-                        recipe, model: model, weightsHash: weightsHash, pairs: pairs, device: setup.device,
-                        versions: setup.versions))
+                    try .untrained(recipe, inputs, versions: job.versions))
             }
-            let inputs = AlignmentTrainer.Inputs(
-                model: model, pairs: pairs, validation: validation, cache: setup.cache, weightsHash: weightsHash,
-                device: setup.device)
-            return .train(try AlignmentTrainer(recipe, inputs, note: setup.note))
+            return .train(try AlignmentTrainer(recipe, inputs, note: job.note))
         }
-    }
-}
-
-extension AlignmentTrainer: RunnableTrainer {
-    var loopSettings: LoopSettings { LoopSettings(recipe, pairCount: manifest.count) }
-}
-
-extension AlignmentRecipe {
-    /// Whether a run of it changes any weight; rows of the paper without alignment do not.
-    var trainsSomething: Bool { loss.kind != .none || loss.generatedTextWeight > 0 || loss.realTextWeight > 0 }
-}
-
-extension RunManifest {
-    /// Of a run that trains nothing: it says which encoder reads what, for the steps that follow.
-    static func untrained(
-        _ recipe: AlignmentRecipe, model: String, weightsHash: String, pairs: String, device: Device,
-        versions: [String: String]
-    ) throws -> RunManifest {
-        RunManifest(
-            sources: [
-                .init(role: "pairs", path: pairs, sha256: try FileHashes().sha256(of: pairs)),
-                .init(role: "model", path: model, sha256: weightsHash),
-            ], parameterGroups: [], frozenElements: 0, seed: recipe.training.seed, device: "\(device)",
-            dtype: "float32",
-            versions: versions, steps: 0)
     }
 }

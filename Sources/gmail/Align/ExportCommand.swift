@@ -33,32 +33,24 @@ struct ExportCommand: ParsableCommand {
 
     func run() throws {
         try TorchRuntime.load()
-        guard !FileManager.default.fileExists(atPath: "\(out)/config.json"),
-            !FileManager.default.fileExists(atPath: "\(out)/adapter_config.json")
-        else {
+        for name in ["config.json", "adapter_config.json"] where FileSystem.exists("\(out)/\(name)") {
             throw CommandError("--out: '\(out)' holds a model already; give a new folder")
         }
-        let (aligned, folder) = try AlignedModel.open(run: runFolder, model: model)
+        let manifest = try RunFolder.open(runFolder).manifest()
+        guard let folder = model ?? manifest.sources.first(where: { $0.role == AlignmentRole.model })?.path else {
+            throw CommandError("run '\(runFolder)' names no model in its manifest; give it with --model")
+        }
+        let base = try EncoderFolder.open(folder, dtype: .float32)
+        let aligned = try AlignedModel(
+            run: runFolder, encoder: base.image, fingerprint: base.fingerprint(.command))
+        try FileSystem.createFolder(out)
+        let lock = try FolderLock(folder: out, owner: "gmail export")
+        defer { withExtendedLifetime(lock) {} }
         if adapter {
             try aligned.exportAdapter(to: out, base: folder)
         } else {
-            try aligned.exportMerged(to: out, base: folder)
+            try aligned.exportMerged(to: out, base: base)
         }
         try Terminal.output("\(out) written (step \(aligned.step) of \(runFolder))")
-    }
-}
-
-extension AlignedModel {
-    /// Opens a run on its base model, whose weights must be those the run was begun with.
-    /// - Parameter model: folder of the base; nil takes the manifest's.
-    static func open(run: String, model: String?, device: Device = .cpu) throws -> (AlignedModel, folder: String) {
-        guard
-            let folder = try model ?? RunFolder.open(run).manifest().sources.first(where: { $0.role == "model" })?.path
-        else {
-            throw CommandError("run '\(run)' names no model in its manifest; give it with --model")
-        }
-        let clip = try CLIPModel(folder: folder, dtype: .float32, device: device)
-        let hash = try FileHashes().sha256(of: CLIPCheckpoint.path(folder: folder))
-        return (try AlignedModel(run: run, clip: clip, weightsHash: hash), folder)
     }
 }

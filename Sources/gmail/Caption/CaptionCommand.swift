@@ -43,22 +43,21 @@ struct CaptionCommand: ParsableCommand {
     var quiet = false
 
     func validate() throws {
-        guard batchSize >= 1 else { throw ValidationError("--batch-size is \(batchSize), expected 1 or more") }
+        try Check.range("--batch-size", batchSize, 1...65_536)
     }
 
     func run() throws {
-        let paths = try ImageDiscovery.images(images)
-        guard !paths.isEmpty else {
-            throw CommandError(
-                "no .jpg, .jpeg, .png or .webp file in \(images.map { "'\($0)'" }.joined(separator: ", "))")
-        }
+        let found = try ImageFiles.list(images)
+        let paths = found.files
+        guard !paths.isEmpty else { throw ImageFiles.nothing(in: images, found) }
+        for skipped in found.skipped { Terminal.note("error: \(skipped.reason)") }
         let open = try options.open(compute)
         let wanted = decoding.apply(to: open.captioner.decoding)
         let runner = CaptionRunner(
             captioner: open.captioner, modality: modality, decoding: wanted, batchSize: batchSize)
         let isSilent = quiet || paths.count < 2
         let progress = JobProgress("captioning", total: paths.count, unit: "images", quiet: isSilent)
-        var failed = 0
+        var failed = found.skipped.count
         try runner.run(paths) { index, result in
             switch result {
             case .success(let caption):
@@ -76,7 +75,7 @@ struct CaptionCommand: ParsableCommand {
             progress.advance(by: 1)
         }
         if failed > 0 {
-            throw CommandError("\(failed) of \(paths.count) images could not be read")
+            throw CommandError("\(failed) of \(paths.count + found.skipped.count) images could not be read")
         }
     }
 
@@ -93,53 +92,5 @@ struct CaptionCommand: ParsableCommand {
         let line = Line(
             path: path, caption: caption.text, score: caption.score, tokens: caption.tokenCount, modality: modality)
         return String(decoding: try encoder.encode(line), as: UTF8.self)
-    }
-}
-
-/// Captions image files in order, a batch at a time, decoding ahead.
-struct CaptionRunner {
-    let captioner: Captioner
-    let modality: Modality
-    let decoding: CaptionDecoding
-    let batchSize: Int
-
-    /// - Parameters:
-    ///   - firstIndex: place of the first path in the list that sampling is reproducible over.
-    ///   - body: gets every path's index, in order, with its caption or why the file cannot be read.
-    func run(
-        _ paths: [String], firstIndex: Int = 0,
-        _ body: (_ index: Int, _ result: Result<Caption, any Error>) throws -> Void
-    ) throws {
-        // Before any image is read: a captioner without an encoder of generated images has none of its own fault.
-        _ = try captioner.route(of: modality)
-        if paths.count >= 64 { _ = try captioner.reader.clip.prepareForInference() }
-        let feed = try ImageFeed(
-            paths: paths, preprocessing: captioner.reader.preprocessing, batchSize: min(batchSize, paths.count))
-        while let batch = feed.next() {
-            var results: [Int: Result<Caption, any Error>] = [:]
-            for failure in batch.failures { results[failure.index] = .failure(failure.error) }
-            if batch.count > 0 {
-                // Sampling goes by place in the list, so an unreadable file moves no other's numbers.
-                for run in Self.runs(batch.indices) {
-                    let rows = batch.tensor()[run]
-                    let captions = try captioner.captions(
-                        rows, modality: modality, decoding, firstIndex: firstIndex + batch.indices[run.lowerBound])
-                    for (row, caption) in zip(run, captions) { results[batch.indices[row]] = .success(caption) }
-                }
-            }
-            for index in results.keys.sorted() { try body(index, results[index]!) }
-        }
-    }
-
-    /// Stretches of rows whose indices follow each other.
-    private static func runs(_ indices: [Int]) -> [Range<Int>] {
-        var runs: [Range<Int>] = []
-        var start = 0
-        for row in 1..<max(1, indices.count) where indices[row] != indices[row - 1] + 1 {
-            runs.append(start..<row)
-            start = row
-        }
-        runs.append(start..<indices.count)
-        return runs
     }
 }

@@ -29,6 +29,11 @@ struct CaptionerOptions: ParsableArguments {
     @Option(help: "Folder of the alignment run; default: the one that the run names.", completion: .directory)
     var alignment: String?
 
+    @Option(
+        help: "Folder of the adapter, made elsewhere, that the run was trained with; default: the one that it names.",
+        completion: .directory)
+    var adapter: String?
+
     @Option(help: "Folder of the language model; default: the one that the run names.", completion: .directory)
     var languageModel: String?
 
@@ -64,8 +69,9 @@ struct CaptionerOptions: ParsableArguments {
         }
         let run = try CaptionerRun(runFolder ?? "")
         let captioner = try run.captioner(
-            .init(model: model, alignment: alignment, languageModel: languageModel), dtype: chosen, device: device,
-            hash: FileHashes().sha256)
+            .init(model: model, alignment: alignment, adapter: adapter, languageModel: languageModel), dtype: chosen,
+            device: device,
+            hashes: .command)
         return OpenCaptioner(captioner: captioner, run: run, dtype: chosen, device: device)
     }
 }
@@ -120,16 +126,15 @@ struct DecodingOptions: ParsableArguments {
                 ("--seed", seed != nil),
             ] where isGiven { throw ValidationError("\(name) is for --sample") }
         }
-        func check(_ holds: Bool, _ text: @autoclosure () -> String) throws {
-            if !holds { throw ValidationError(text()) }
+        try Check.range("--beam", beam, 1...CaptionDecoding.mostBeams)
+        try Check.range("--temperature", temperature, 1e-6...1e6, "a number above 0")
+        try Check.range("--top-k", topK, 1...Int.max)
+        try Check.range("--top-p", topP, .leastNonzeroMagnitude...1, "above 0 and at most 1")
+        try Check.range("--max-tokens", maxTokens, 1...1_000_000)
+        try Check.range("--length-penalty", lengthPenalty, -100...100, "-100 to 100")
+        guard lengthPenalty == nil || !(greedy || sample || clipcapBeam) else {
+            throw ValidationError("--length-penalty is for --beam")
         }
-        try check((beam ?? 1) >= 1, "--beam is \(beam ?? 0), expected 1 or more")
-        try check((temperature ?? 1) > 0, "--temperature is \(temperature ?? 0), expected a number above 0")
-        try check((topK ?? 1) >= 1, "--top-k is \(topK ?? 0), expected 1 or more")
-        try check((topP ?? 1) > 0 && (topP ?? 1) <= 1, "--top-p is \(topP ?? 0), expected above 0 and at most 1")
-        try check((maxTokens ?? 1) >= 1, "--max-tokens is \(maxTokens ?? 0), expected 1 or more")
-        try check(
-            lengthPenalty == nil || !(greedy || sample || clipcapBeam), "--length-penalty is for --beam")
     }
 
     func apply(to base: CaptionDecoding) -> CaptionDecoding {

@@ -63,8 +63,8 @@ struct EvaluateCaptioning: ParsableCommand {
     var quiet = false
 
     func validate() throws {
-        if let limit, limit < 1 { throw ValidationError("--limit is \(limit), expected 1 or more") }
-        guard batchSize >= 1 else { throw ValidationError("--batch-size is \(batchSize), expected 1 or more") }
+        try Check.range("--limit", limit, 1...Int.max)
+        try Check.range("--batch-size", batchSize, 1...65_536)
     }
 
     func run() throws {
@@ -157,8 +157,8 @@ struct EvaluateCaptioning: ParsableCommand {
             tags["alignment_sha256"] = run.source(CaptionerRun.Role.alignment)?.sha256
         } else if let weights = options.weights {
             tags["weights"] = weights
-            tags["weights_sha256"] = try FileHashes().sha256(of: weights)
-            tags["normalize"] = "\(open.captioner.model.configuration.normalizesFeatures)"
+            tags["weights_sha256"] = try FileHashes.command.sha256(of: weights)
+            tags["normalize"] = "\(options.normalize == .yes)"
         }
         return tags
     }

@@ -1,6 +1,8 @@
 import Alignment
 import ArgumentParser
+import Files
 import Foundation
+import Images
 import Terminal
 
 /// `gmail embed`: CLIP embeddings of images and texts.
@@ -16,8 +18,7 @@ struct EmbedCommand: AsyncParsableCommand {
               gmail embed --model clip-vit-base-patch32 --images photos/ --out features.safetensors
             """)
 
-    @Option(help: "Folder of the CLIP model.", completion: .directory)
-    var model: String
+    @OptionGroup var encoder: EncoderOptions
 
     @Option(parsing: .upToNextOption, help: "Image files and folders; folders are searched recursively, in path order.")
     var images: [String] = []
@@ -29,18 +30,17 @@ struct EmbedCommand: AsyncParsableCommand {
     var out: String
 
     @Option(
-        name: .customLong("run"),
-        help: ArgumentHelp("A run of gmail align: images go through its encoders and projections.", valueName: "folder")
+        help:
+            "With --run or --adapter, what the images are: real (read by f_r) or generated (read by f_g); an adapter reads them as generated unless told."
     )
-    var runFolder: String?
-
-    @Option(help: "With --run, what the images are: real (read by f_r) or generated (read by f_g).")
     var modality: Modality?
 
     @OptionGroup var compute: ComputeOptions
 
-    @Option(help: "Images or texts per batch.")
-    var batchSize = 64
+    @OptionGroup var batch: BatchOptions
+
+    @Option(help: "Share of the images that may be unreadable, 0 to 1; beyond it nothing is written.")
+    var maximumSkippedShare = 0.5
 
     @Option(
         help: """
@@ -59,48 +59,36 @@ struct EmbedCommand: AsyncParsableCommand {
         guard !images.isEmpty || texts != nil else {
             throw ValidationError("nothing to embed: give --images, --texts or both")
         }
-        guard (runFolder == nil) == (modality == nil) else {
+        guard modality == nil || encoder.alignment != nil else {
+            throw ValidationError("--modality says which encoder of a run reads the images: add --run or --adapter")
+        }
+        guard encoder.runFolder == nil || modality != nil else {
             throw ValidationError(
-                runFolder == nil
-                    ? "--modality says which encoder of a run reads the images: add --run"
-                    : "--run has one encoder for real and one for generated images: add --modality real or generated")
+                "--run has one encoder for real and one for generated images: add --modality real or generated")
         }
-        guard batchSize >= 1 else { throw ValidationError("--batch-size is \(batchSize), expected 1 or more") }
-        if let reducedDecode, reducedDecode < 1 {
-            throw ValidationError("--reduced-decode is \(reducedDecode), expected 1 or more")
-        }
+        try Check.range("--reduced-decode", reducedDecode, 1...1000, "1 to 1000")
+        try Check.range("--maximum-skipped-share", maximumSkippedShare, 0...1, "0 to 1")
     }
 
     func run() async throws {
         let clock = ContinuousClock()
         let start = clock.now
-        let paths = try ImageDiscovery.images(images)
-        if !images.isEmpty && paths.isEmpty {
-            throw CommandError(
-                "--images: no .jpg, .jpeg, .png or .webp file in \(images.map { "'\($0)'" }.joined(separator: ", "))")
-        }
+        let found = try ImageFiles.list(images)
+        if !images.isEmpty, found.files.isEmpty { throw ImageFiles.nothing(in: images, found) }
         let lines = try texts.map(Self.lines)
-
-        let (device, dtype) = try compute.resolve()
-        let embedder = try Embedder(
-            folder: model, run: runFolder, modality: modality, device: device, dtype: dtype, batchSize: batchSize,
-            reducedDecode: reducedDecode, quiet: quiet)
-        let (sidecar, measured) = try await embedder.write(images: paths, texts: lines, to: out)
+        let embedder = try encoder.embedder(
+            compute, modality: modality ?? (encoder.adapter == nil ? .real : .generated), batchSize: batch.batchSize,
+            reducedDecode: reducedDecode, maximumSkippedShare: maximumSkippedShare, quiet: quiet)
+        let (sidecar, measured) = try await embedder.write(
+            images: found.files, skipped: found.skipped, texts: lines, to: out)
         var summary = measured
         summary.totalSeconds = (clock.now - start).seconds
         try report(summary, sidecar)
     }
 
-    /// Lines of a UTF-8 file; an empty line is an empty text and keeps its row. The end of the last line is no line.
+    /// Lines of a UTF-8 file; an empty line is an empty text and keeps its row.
     private static func lines(_ path: String) throws -> [String] {
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw CommandError("--texts: '\(path)' cannot be read")
-        }
-        guard let text = String(bytes: data, encoding: .utf8) else {
-            throw CommandError("--texts: '\(path)' is not UTF-8")
-        }
-        var lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map(String.init)
-        if lines.last == "" { lines.removeLast() }
+        let lines = try TextLines(path: path).texts()
         guard !lines.isEmpty else { throw CommandError("--texts: '\(path)' is empty") }
         return lines
     }

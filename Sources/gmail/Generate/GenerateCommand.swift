@@ -225,10 +225,6 @@ extension SynthesisSettings.ImageFormat: ExpressibleByArgument {}
 /// Where and in which precision the model runs. Unlike other commands' it has float16, in which Stable Diffusion is often
 /// published; images that overflow in it are made again in float32.
 struct GenerateComputeOptions: ParsableArguments {
-    enum Precision: String, ExpressibleByArgument, CaseIterable {
-        case auto, float32, bfloat16, float16
-    }
-
     @Option(help: "Precision of the model; auto is bfloat16 where the device multiplies it natively, else float32.")
     var dtype = Precision.auto
 
@@ -237,11 +233,6 @@ struct GenerateComputeOptions: ParsableArguments {
     /// Loads libtorch and settles what `auto` means on this machine.
     func resolve() throws -> (device: Device, dtype: DType) {
         let device = try device.resolve()
-        switch dtype {
-        case .float32: return (device, .float32)
-        case .bfloat16: return (device, .bfloat16)
-        case .float16: return (device, .float16)
-        case .auto: return (device, try ComputeOptions.preferredDType(device))
-        }
+        return (device, try dtype.dtype(on: device))
     }
 }

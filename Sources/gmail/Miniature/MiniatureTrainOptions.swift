@@ -44,7 +44,7 @@ struct MiniatureTrainOptions: ParsableArguments {
         var rendered = 0
         let outcome = try trainer.run(
             resume: resume, versions: Gmail.versions(), stop: stop,
-            progress: ProgressReporter(style: .automatic(quiet: quiet), total: recipe.training.steps)
+            progress: ProgressReporter(style: .automatic(quiet: quiet), total: recipe.training.steps ?? 0)
         ) { done, _ in
             bar.advance(by: done - rendered)
             rendered = done

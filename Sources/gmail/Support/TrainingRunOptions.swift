@@ -1,4 +1,9 @@
 import ArgumentParser
+import Files
+import Foundation
+import Terminal
+import Torch
+import Training
 
 /// What every command that trains on a pairs manifest takes, beside its models and data.
 struct TrainingRunOptions: ParsableArguments {
@@ -23,4 +28,70 @@ struct TrainingRunOptions: ParsableArguments {
 
     @Flag(help: "No progress.")
     var quiet = false
+}
+
+extension TrainingRunOptions {
+    /// Trains in the folder `--out`, from its beginning or, with `--resume`, from its last checkpoint; says how it ended, and
+    /// leaves with the exit code of a signal that stopped it.
+    /// - Parameters:
+    ///   - command: `gmail align`, for the lock and for messages.
+    ///   - ending: what is said on standard output when the run is done, beside the number of steps.
+    ///   - begin: reads models and data; gets the device, the folder of cached features, and what takes lines for the user.
+    func train<R: Recipe, Trainer: RunnableTrainer>(
+        _ recipe: R, command: String, ending: RunEnding,
+        begin: (_ device: Device, _ cache: String, _ job: TrainingJob) throws -> RunStart<Trainer>
+    ) throws {
+        let stop = StopSignal()
+        stop.listen()
+        let device = try device.resolve()
+        let job = TrainingJob(
+            folder: out, resumes: resume, owner: command, versions: try Gmail.versions(),
+            progress: .automatic(quiet: quiet))
+        let (run, outcome) = try job.run(recipe, stop: stop) {
+            try begin(device, cache ?? "\(CacheFolder.path)/features", job)
+        }
+        try report(outcome, run, ending)
+        if outcome.exitCode != 0 { throw ExitCode(outcome.exitCode) }
+    }
+
+    private func report(_ outcome: LoopOutcome, _ run: RunFolder, _ ending: RunEnding) throws {
+        let isFinished = outcome.exitCode == 0
+        let checkpoint = try run.checkpoints.latest()?.folder
+        if json {
+            struct Summary: Encodable {
+                let run: String
+                let step: Int
+                let checkpoint: String?
+                let finished: Bool
+            }
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            let summary = Summary(run: run.path, step: outcome.step, checkpoint: checkpoint, finished: isFinished)
+            try Terminal.output(String(decoding: try encoder.encode(summary), as: UTF8.self))
+        } else if !quiet {
+            try Terminal.output(
+                isFinished
+                    ? "\(run.path): \(outcome.step) steps done" + (ending.next.map { "; \($0)" } ?? "")
+                    : "\(run.path): stopped at step \(outcome.step); go on with --resume")
+            if let checkpoint, let holds = ending.checkpoint { try Terminal.output("\(holds): \(checkpoint)") }
+        }
+    }
+}
+
+/// What a command says when it is done, beside the number of steps.
+struct RunEnding {
+    /// The next command.
+    var next: String?
+    /// What the checkpoint holds, when its path is worth a line.
+    var checkpoint: String?
+}
+
+extension Gmail {
+    /// What a run's manifest records of the program.
+    static func versions() throws -> [String: String] {
+        [
+            "gmail": configuration.version, "libtorch": try TorchRuntime.version(),
+            "cpu_kernels": try TorchRuntime.cpuCapability(),
+        ]
+    }
 }

@@ -1,8 +1,6 @@
 import ArgumentParser
 import Captioning
-import Datasets
-import Encoders
-import LanguageModels
+import Files
 import Training
 
 /// `gmail train captioner`: ClipCap on GPT-2, on generated or real images.
@@ -27,13 +25,19 @@ struct TrainCaptioner: AsyncParsableCommand {
     @Option(help: "Name of a shipped recipe, or a YAML file.")
     var recipe: String
 
-    @Option(help: "Folder of the CLIP model.", completion: .directory)
+    @Option(help: "Folder of the encoder (CLIP: Hugging Face's or open_clip's).", completion: .directory)
     var model: String
 
     @Option(
         name: .customLong("run"),
         help: ArgumentHelp("A run of gmail align: f_g and the projections.", valueName: "folder"))
     var alignment: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Instead of --run: an adapter in PEFT's layout, made anywhere, as f_g.", valueName: "folder"),
+        completion: .directory)
+    var adapter: String?
 
     @Option(help: "Folder of the language model, GPT-2 of any size.", completion: .directory)
     var languageModel: String
@@ -46,25 +50,20 @@ struct TrainCaptioner: AsyncParsableCommand {
 
     @OptionGroup var options: TrainingRunOptions
 
+    func validate() throws {
+        guard alignment == nil || adapter == nil else {
+            throw ValidationError("--run and --adapter are two alignments: give one")
+        }
+    }
+
     func run() async throws {
         let recipe = try CaptionerRecipe(recipe, overrides: options.overrides)
         let ending = RunEnding(next: "caption with gmail caption --run \(options.out) IMAGE")
-        try options.train(recipe, ending: ending) { setup in
+        try options.train(recipe, command: "gmail train captioner", ending: ending) { device, cache, job in
             let inputs = CaptionerTrainer.Inputs(
-                model: model, alignment: alignment, languageModel: languageModel, pairs: pairs, validation: validation,
-                cache: setup.cache, modelHash: try setup.hashes.sha256(of: CLIPCheckpoint.path(folder: model)),
-                languageModelHash: try LanguageModelFiles.hash(folder: languageModel, setup.hashes.sha256),
-                device: setup.device)
-            return .train(try CaptionerTrainer(recipe, inputs, note: setup.note))
+                model: model, alignment: alignment, adapter: adapter, languageModel: languageModel, pairs: pairs,
+                validation: validation, cache: cache, hashes: .command, device: device)
+            return .train(try CaptionerTrainer(recipe, inputs, note: job.note))
         }
-    }
-}
-
-extension CaptionerTrainer: RunnableTrainer {
-    var loopSettings: LoopSettings { LoopSettings(recipe, sampleCount: sampleCount) }
-
-    /// The features say what cannot be read, whatever was skipped before a resume.
-    func batches(from position: SamplerPosition, skipped: [SkippedSample]) throws -> CaptionBatches {
-        try batches(from: position)
     }
 }

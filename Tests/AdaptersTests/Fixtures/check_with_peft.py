@@ -1,12 +1,15 @@
-"""Reads an adapter folder with peft.PeftModel.from_pretrained and compares embeddings: the other half of the round trip.
+"""Reads adapter folders with peft.PeftModel.from_pretrained and compares outputs: the other half of the round trip.
 
-    python check_with_peft.py MODEL_FOLDER ADAPTER_FOLDER EMBEDDINGS.safetensors
+    GMAIL_PEFT_CHECK=FOLDER swift test --filter filesForPEFTItself     # leaves adapters in FOLDER
+    python check_with_peft.py FOLDER
 
-EMBEDDINGS holds `pixel_values` [B, 3, S, S] and `image_embeds` [B, E], as the Swift side computed them. Exit code 1 when
-they differ by more than 1e-5, or when PEFT reports missing or unexpected keys. AdaptersTests writes such a set of files
-when GMAIL_PEFT_CHECK names a folder.
+`expected.safetensors` of every adapter holds what the Swift side was given and computed: `pixel_values` and `image_embeds` of
+the CLIP beside this file, or `input_ids` and `logits` of the GPT-2. Exit code 1 when something differs by more than 1e-5, when
+PEFT reports missing or unexpected keys, or when it warns of anything about the adapter.
 """
 
+import json
+import os
 import sys
 import warnings
 
@@ -19,18 +22,44 @@ _names.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import CLIPModel
+from transformers import CLIPModel, CLIPVisionModelWithProjection, GPT2LMHeadModel
 
-model_folder, adapter_folder, embeddings = sys.argv[1:]
-expected = load_file(embeddings)
-with warnings.catch_warnings():
-    warnings.filterwarnings("error", message=".*(missing|unexpected).*adapter.*")
-    model = PeftModel.from_pretrained(CLIPModel.from_pretrained(model_folder), adapter_folder).eval()
-with torch.no_grad():
-    clip = model.base_model.model
-    got = clip.visual_projection(clip.vision_model(pixel_values=expected["pixel_values"]).pooler_output)
-    base = CLIPModel.from_pretrained(model_folder).eval()
-    plain = base.visual_projection(base.vision_model(pixel_values=expected["pixel_values"]).pooler_output)
-difference = (got - expected["image_embeds"]).abs().max().item()
-print(f"largest difference {difference:.2e}, of the adapter itself {(got - plain).abs().max().item():.2e}")
-sys.exit(difference > 1e-5 or torch.equal(got, plain))
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def model_for(folder, expected):
+    if "logits" in expected:
+        return GPT2LMHeadModel.from_pretrained(os.path.join(HERE, "gpt2"))
+    with open(os.path.join(folder, "adapter_config.json")) as file:
+        made_for = (json.load(file)["auto_mapping"] or {}).get("base_model_class")
+    clip = CLIPModel.from_pretrained(os.path.join(HERE, "base"))
+    if made_for != "CLIPVisionModelWithProjection":
+        return clip
+    config = clip.config.vision_config
+    config.projection_dim = clip.config.projection_dim
+    tower = CLIPVisionModelWithProjection(config)
+    tower.vision_model.load_state_dict(clip.vision_model.state_dict())
+    tower.visual_projection.load_state_dict(clip.visual_projection.state_dict())
+    return tower
+
+
+def outputs(model, expected):
+    with torch.no_grad():
+        if "logits" in expected:
+            return model(input_ids=expected["input_ids"]).logits
+        return model.visual_projection(model.vision_model(pixel_values=expected["pixel_values"]).pooler_output)
+
+
+failed = False
+for name in sorted(os.listdir(sys.argv[1])):
+    folder = os.path.join(sys.argv[1], name)
+    expected = load_file(os.path.join(folder, "expected.safetensors"))
+    plain = outputs(model_for(folder, expected).eval(), expected)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*(missing|unexpected|adapter|fan_in_fan_out|matched).*")
+        model = PeftModel.from_pretrained(model_for(folder, expected), folder).eval()
+    got = outputs(model.base_model.model, expected)
+    difference = (got - expected["logits" if "logits" in expected else "image_embeds"]).abs().max().item()
+    print(f"{name}: largest difference {difference:.2e}, of the adapter itself {(got - plain).abs().max().item():.2e}")
+    failed = failed or difference > 1e-5 or torch.equal(got, plain)
+sys.exit(failed)

@@ -1,0 +1,151 @@
+import Files
+import Torch
+import Training
+
+/// What the alignment minimises: one objective between the modalities, and text terms with weights.
+public struct AlignmentLoss: Sendable, Equatable, Codable {
+    public enum Objective: String, Sendable, Codable, CaseIterable {
+        /// Eq. 1: generated to real.
+        case generatedToReal = "generated-to-real"
+        /// Eq. 1 in both directions, averaged.
+        case symmetric
+        /// No separation: one encoder and one head read both kinds of image, contrasted with text (the Task2Sim-like
+        /// baseline of Table 16).
+        case mixed
+        /// No alignment term (Table 6): text terms alone.
+        case none
+    }
+
+    public var objective: Objective
+    /// τ of every term.
+    public var temperature: Double
+    public var alignmentWeight: Double
+    /// Weight of the symmetric contrast of generated images with their captions, `D(g(S), h(T))` in the paper.
+    public var generatedTextWeight: Double
+    /// Weight of the symmetric contrast of real images with their captions, `D(f(R), h(T))`.
+    public var realTextWeight: Double
+
+    public init(
+        objective: Objective = .generatedToReal, temperature: Double = 0.07, alignmentWeight: Double = 1,
+        generatedTextWeight: Double = 0, realTextWeight: Double = 0
+    ) {
+        self.objective = objective
+        self.temperature = temperature
+        self.alignmentWeight = alignmentWeight
+        self.generatedTextWeight = generatedTextWeight
+        self.realTextWeight = realTextWeight
+    }
+
+    public var needsText: Bool { objective == .mixed || generatedTextWeight > 0 || realTextWeight > 0 }
+    public var needsReal: Bool { objective != .none || realTextWeight > 0 }
+    /// Whether real images pass through the trained encoder, which no cache can replace.
+    public var needsRealPixels: Bool { objective == .mixed }
+
+    /// - Parameters:
+    ///   - input: the encoder's embedding dimension; `textInput`: the text encoder's, nil where there is none.
+    /// - Throws: `SettingError`, `AlignmentError.nothingToTrain`, `.noText`
+    public func validate(projection: ProjectionConfiguration, input: Int, textInput: Int?) throws {
+        try SettingError.require(
+            temperature > 0 && temperature.isFinite, "loss.temperature", "a number above 0", temperature)
+        for (name, weight) in [
+            ("alignmentWeight", alignmentWeight), ("generatedTextWeight", generatedTextWeight),
+            ("realTextWeight", realTextWeight),
+        ] {
+            try SettingError.require(
+                weight >= 0 && weight.isFinite, "loss.\(name)", "a number of at least 0", weight)
+        }
+        let aligns = objective != .none && alignmentWeight > 0
+        guard aligns || generatedTextWeight > 0 || realTextWeight > 0 else {
+            throw AlignmentError.nothingToTrain(objective: objective.rawValue)
+        }
+        if objective == .mixed {
+            try SettingError.require(
+                projection.depth == 0 || projection.isShared, "loss.objective",
+                "another one than mixed, or projection.isShared: mixed training has one head", "mixed")
+        }
+        if needsText {
+            guard let textInput else { throw AlignmentError.noText }
+            let output = projection.outputDimension(input: input)
+            try SettingError.require(
+                output == textInput, "projection.embeddingDimension",
+                "\(textInput), the text encoder's, because the loss has text terms", output)
+        }
+    }
+
+    /// The weighted sum and each term by itself.
+    /// - Parameters:
+    ///   - generated: `[B, D]`, projected.
+    ///   - real: `[B, D]`, projected; needed by every objective but `.none`.
+    ///   - text: `[B, D]`; needed by the text terms and `.mixed`.
+    ///   - realIDs: which real image each pair shows; repeated ones are not negatives of each other in any term, since
+    ///     their captions describe one image too.
+    public func callAsFunction(
+        generated: Embeddings<Generated>, real: Embeddings<Real>?, text: Tensor?, realIDs: [ExactString]
+    ) -> LossTerms {
+        let device = generated.tensor.device
+        let excluded = ContrastiveLoss.repeats(of: realIDs, device: device)
+        var terms: [(name: String, weight: Double, value: Tensor)] = []
+        func wanted<Value>(_ value: Value?, _ name: String) -> Value {
+            guard let value else { preconditionFailure("this loss needs \(name) embeddings") }
+            return value
+        }
+        if alignmentWeight > 0 {
+            switch objective {
+            case .generatedToReal:
+                terms.append(
+                    (
+                        "align", alignmentWeight,
+                        ContrastiveLoss.oneDirection(
+                            generated.tensor, wanted(real, "real").tensor, temperature: temperature,
+                            excluding: excluded)
+                    ))
+            case .symmetric:
+                terms.append(
+                    (
+                        "align", alignmentWeight,
+                        ContrastiveLoss.symmetric(
+                            generated.tensor, wanted(real, "real").tensor, temperature: temperature,
+                            excluding: excluded)
+                    ))
+            case .mixed:
+                let text = wanted(text, "text")
+                terms.append(
+                    (
+                        "mixed", alignmentWeight,
+                        ContrastiveLoss.symmetric(
+                            .cat([generated.tensor, wanted(real, "real").tensor]), .cat([text, text]),
+                            temperature: temperature,
+                            excluding: ContrastiveLoss.repeats(of: realIDs + realIDs, device: device))
+                    ))
+            case .none: break
+            }
+        }
+        if generatedTextWeight > 0 {
+            terms.append(
+                (
+                    "generated_text", generatedTextWeight,
+                    ContrastiveLoss.symmetric(
+                        generated.tensor, wanted(text, "text"), temperature: temperature, excluding: excluded)
+                ))
+        }
+        if realTextWeight > 0 {
+            terms.append(
+                (
+                    "real_text", realTextWeight,
+                    ContrastiveLoss.symmetric(
+                        wanted(real, "real").tensor, wanted(text, "text"), temperature: temperature,
+                        excluding: excluded)
+                ))
+        }
+        let weighted = terms.map { $0.weight == 1 ? $0.value : $0.value * $0.weight }
+        return LossTerms(total: weighted.dropFirst().reduce(weighted[0], +), parts: terms.map { ($0.name, $0.value) })
+    }
+}
+
+/// A loss and what it is made of.
+public struct LossTerms {
+    /// Scalar with its graph.
+    public let total: Tensor
+    /// Each term before its weight: `align` or `mixed`, `generated_text`, `real_text`.
+    public let parts: [(name: String, value: Tensor)]
+}

@@ -1,0 +1,37 @@
+import Adapters
+import Encoders
+import Files
+import Foundation
+import TorchNN
+
+extension AlignedModel {
+    /// Writes the tuned model with the adapter merged into it, as a model folder of its own, which transformers opens.
+    ///
+    /// The image tower of the result is `f_g`; text tower and configuration are the base's. Projections of the shared
+    /// space have no place in a model folder and are written beside it.
+    /// - Parameter base: the model that the run was begun with, whose configuration, preprocessing and tokenizer are written.
+    public func exportMerged(to out: String, base: OpenEncoder) throws {
+        try base.writeConfiguration(to: out)
+        // Merged layers keep their A and B beside the weight; a model folder has no place for them.
+        let tensors = towers.tuned.namedTensors().filter { $0.kind != .derived && !$0.key.contains(".lora_") }
+        try Weights.save(
+            tensors.map { ($0.key, $0.tensor) }, metadata: ["format": "pt"], to: "\(out)/model.safetensors")
+        try exportProjections(to: out)
+    }
+
+    /// Writes the adapter alone, in PEFT's layout, and the projections beside it.
+    /// - Throws: `AlignmentError.noAdapter` when the run has none.
+    public func exportAdapter(to out: String, base folder: String) throws {
+        guard let adapter = towers.adapter else {
+            throw AlignmentError.noAdapter(run: path, kind: recipe?.adapter.kind.rawValue ?? "none")
+        }
+        try FileSystem.createFolder(out)
+        try adapter.save(to: out, baseModel: folder)
+        try exportProjections(to: out)
+    }
+
+    private func exportProjections(to out: String) throws {
+        guard !projection.namedTensors().isEmpty else { return }
+        try projection.save(to: "\(out)/\(AlignmentTask.Files.projections)", metadata: ["format": "pt"])
+    }
+}

@@ -1,0 +1,149 @@
+import Adapters
+import Encoders
+import Files
+import Foundation
+import ModelFolders
+import Torch
+import TorchNN
+import Training
+
+/// A finished (or running) alignment, ready to read images: the base encoder with the newest checkpoint's adapter and
+/// projections, or with an adapter that was made elsewhere.
+///
+/// The modality of the images decides the route: real images go through `f_r` (or the tuned encoder, as the recipe's
+/// `evaluation.clipFlow` says) and the projection for real, generated ones through `f_g` and the projection for
+/// generated. Embeddings are in the shared space, not normalised.
+public final class AlignedModel {
+    public let towers: ModalityTowers
+    public let projection: DualProjection
+    public let flow: CLIPFlow
+    /// The run's folder, or the adapter's.
+    public let path: String
+    /// What trained it; nil for an adapter made elsewhere.
+    public let recipe: AlignmentRecipe?
+    /// Steps that the weights have been trained for; 0 for a recipe that trains nothing, and where nobody knows.
+    public let step: Int
+    /// The checkpoint's folder; nil for a recipe that trains nothing, and for an adapter made elsewhere.
+    public let checkpoint: String?
+    /// Names the weights: a hash over what the checkpoint's encoders and projections are made of, and the flow.
+    public let identity: String
+
+    /// - Parameters:
+    ///   - run: the run's folder.
+    ///   - encoder: the base model that the run was begun with.
+    ///   - fingerprint: of the base model, compared with the run's manifest.
+    /// - Throws: `TrainingError` for a folder that is no run, `AlignmentError.anotherBase` for another model,
+    ///   `AlignmentError.noCheckpoint` for a run that has not written one, `AdapterError`, `StateMismatch`.
+    public init(run path: String, encoder: any ImageEncoder, fingerprint: ModelFingerprint) throws {
+        self.path = path
+        let run = try RunFolder.open(path)
+        let recipe = try run.recipe(of: AlignmentRecipe.self)
+        self.recipe = recipe
+        flow = CLIPFlow(recipe.evaluation.clipFlow)
+        if let base = try run.manifest().sources.first(where: { $0.role == AlignmentRole.model }) {
+            guard base.sha256 == fingerprint.sha256 else {
+                throw AlignmentError.anotherBase(
+                    run: path, expected: "\(base.path) (\(base.sha256.prefix(12)))",
+                    got: String(fingerprint.sha256.prefix(12)))
+            }
+        }
+        let latest = try run.checkpoints.latest()
+        step = latest?.step ?? 0
+        checkpoint = latest?.folder
+        let trains = recipe.adapter.kind != .none || recipe.projection.kind != .none
+        if latest == nil, trains { throw AlignmentError.noCheckpoint(run: path) }
+        switch (recipe.adapter.kind, latest) {
+        case (.lora, let latest?):
+            towers = try ModalityTowers(trunk: encoder, adapterFolder: latest.folder)
+            // Merged: the adapter costs nothing at inference.
+            towers.adapter?.merge()
+        case (.full, let latest?):
+            towers = try ModalityTowers(trunk: encoder, tuning: .full, generator: Generator(seed: 0))
+            let weights = try Weights(path: "\(latest.folder)/\(AlignmentTask.Files.encoder)")
+            try towers.trainedParameters.overwrite(from: weights, model: "encoder")
+            towers.tuned.weightsDidChange()
+        default:
+            towers = try ModalityTowers(trunk: encoder, tuning: .frozen, generator: Generator(seed: 0))
+        }
+        projection = try DualProjection(
+            ProjectionConfiguration(recipe.projection), input: encoder.embeddingDimension,
+            generator: Generator(seed: 0), device: encoder.device)
+        if let latest, !projection.namedTensors().isEmpty {
+            try projection.overwrite(from: Weights(path: "\(latest.folder)/\(AlignmentTask.Files.projections)"))
+        }
+        projection.setTraining(false)
+        identity = try Self.identity(
+            flow, latest?.folder,
+            [
+                PEFTFiles.configuration, PEFTFiles.weights, AlignmentTask.Files.encoder,
+                AlignmentTask.Files.projections,
+            ])
+    }
+
+    /// An adapter in PEFT's layout, made elsewhere: `f_g` is the encoder with it, and there are no projections.
+    /// - Throws: `AdapterError`, `SafetensorsError`.
+    public init(adapter path: String, encoder: any ImageEncoder) throws {
+        self.path = path
+        recipe = nil
+        flow = .original
+        step = 0
+        checkpoint = nil
+        towers = try ModalityTowers(trunk: encoder, adapterFolder: path)
+        towers.adapter?.merge()
+        projection = try DualProjection(
+            .none, input: encoder.embeddingDimension, generator: Generator(seed: 0), device: encoder.device)
+        projection.setTraining(false)
+        identity = try Self.identity(flow, path, [PEFTFiles.configuration, PEFTFiles.weights])
+    }
+
+    private static func identity(_ flow: CLIPFlow, _ folder: String?, _ names: [String]) throws -> String {
+        var parts = ["flow \(flow.rawValue)"]
+        if let folder {
+            for name in names where FileSystem.exists("\(folder)/\(name)") {
+                parts.append("\(name) \(try ContentHash.sha256(ofFile: "\(folder)/\(name)"))")
+            }
+        }
+        return ContentHash.sha256(of: parts.joined(separator: "\n"))
+    }
+
+    // MARK: Routes
+
+    /// Whether a route's encoder is the tuned one.
+    func readsTuned(_ route: ImageRoute) -> Bool { route == .tuned || flow == .tuned }
+
+    /// The encoder of a route.
+    func encoder(for route: ImageRoute) -> any ImageEncoder { readsTuned(route) ? towers.tuned : towers.trunk }
+
+    /// Pixels `[n, 3, S, S]` through a route's encoder: `[n, E]`.
+    func tower(_ pixels: Tensor, _ route: ImageRoute) -> Tensor {
+        switch route {
+        case .original: towers.real(ImageBatch<Real>(pixels), reading: flow).tensor
+        case .tuned: towers.generated(ImageBatch<Generated>(pixels)).tensor
+        }
+    }
+
+    /// Encoder outputs `[n, E]` through a route's projection: `[n, D]`.
+    func project(_ features: Tensor, _ route: ImageRoute) -> Tensor {
+        switch route {
+        case .original: projection(Embeddings<Real>(features)).tensor
+        case .tuned: projection(Embeddings<Generated>(features)).tensor
+        }
+    }
+
+    /// Real images `[B, 3, S, S]` to `[B, D]`.
+    public func embed(_ images: ImageBatch<Real>) -> Embeddings<Real> {
+        Embeddings<Real>(project(tower(images.pixels, .original).to(.float32), .original))
+    }
+
+    /// Generated images `[B, 3, S, S]` to `[B, D]`.
+    public func embed(_ images: ImageBatch<Generated>) -> Embeddings<Generated> {
+        Embeddings<Generated>(project(tower(images.pixels, .tuned).to(.float32), .tuned))
+    }
+}
+
+/// Names of a run manifest's sources.
+public enum AlignmentRole {
+    public static let pairs = "pairs"
+    public static let validation = "validation"
+    public static let model = "model"
+}

@@ -1,0 +1,37 @@
+import Training
+
+extension AlignmentRecipe: Recipe {
+    /// In the order in which recipes are written.
+    public static let fields: [RecipeField<AlignmentRecipe>] =
+        [
+            RecipeField("name", \.name),
+            RecipeField("description", \.description),
+        ] + RecipeField.paper + [
+            RecipeField(choice: "data.images", \.data.images),
+            RecipeField("data.maximumSkippedShare", \.data.maximumSkippedShare),
+            RecipeField(choice: "adapter.kind", \.adapter.kind),
+            RecipeField("adapter.rank", \.adapter.rank),
+            RecipeField("adapter.alpha", \.adapter.alpha),
+            RecipeField("adapter.dropout", \.adapter.dropout),
+            RecipeField("adapter.targets", \.adapter.targets),
+            RecipeField(choice: "projection.kind", \.projection.kind),
+            RecipeField("projection.batchNormalization", \.projection.batchNormalization),
+            RecipeField("projection.dimension", \.projection.dimension),
+            RecipeField("projection.learningRate", \.projection.learningRate),
+            RecipeField(choice: "loss.kind", \.loss.kind),
+            RecipeField(choice: "loss.direction", \.loss.direction),
+            RecipeField("loss.temperature", \.loss.temperature),
+            RecipeField("loss.generatedTextWeight", \.loss.generatedTextWeight),
+            RecipeField("loss.realTextWeight", \.loss.realTextWeight),
+        ] + RecipeField.training(\.training, omitting: ["averageDecay"]) + [
+            RecipeField(choice: "evaluation.clipFlow", \.evaluation.clipFlow)
+        ]
+}
+
+extension AlignmentRecipe {
+    public var freeKeys: Set<String> {
+        training.freeKeys.union([
+            "name", "description", "paper.table", "paper.row", "paper.numbers", "data.maximumSkippedShare",
+        ])
+    }
+}

@@ -1,0 +1,156 @@
+// Everything that decides what a run of `gmail align` computes, as one value. The numbers are those of GMAIL (ICML 2025)
+// where the paper gives them; what it leaves open is marked "ours". Recipes/*.yaml name the table rows.
+
+import Torch
+import Training
+
+/// A run's settings; the default value is the paper's main model.
+public struct AlignmentRecipe: Sendable, Equatable {
+    public var name = "unnamed"
+    public var description = ""
+    public var paper = PaperReference()
+    public var data = DataSettings()
+    public var adapter = AdapterSettings()
+    public var projection = ProjectionSettings()
+    public var loss = LossSettings()
+    public var training = AlignmentRecipe.trainingDefaults
+    public var evaluation = EvaluationSettings()
+
+    public init() {}
+
+    public struct DataSettings: Sendable, Equatable {
+        public enum Images: String, Sendable, CaseIterable {
+            case generated
+            case real
+            /// Both kinds as if they were one.
+            case mixed
+        }
+        /// Which images the trained tower reads, and a captioner behind it.
+        public var images = Images.generated
+        /// Share of the pairs that may be unreadable before the run stops, 0...1 (ours).
+        public var maximumSkippedShare = 0.01
+
+        public init() {}
+    }
+
+    public struct AdapterSettings: Sendable, Equatable {
+        public enum Kind: String, Sendable, CaseIterable {
+            case lora
+            /// Every weight of the tower is trained (Table 11).
+            case full
+            /// The tower stays as it is; only projections are trained, if any.
+            case none
+        }
+        public var kind = Kind.lora
+        /// Sec. 4 and Table 11.
+        public var rank = 4
+        /// The update is scaled by alpha / rank (ours).
+        public var alpha = 8.0
+        /// On the adapter's input, 0 up to but not 1 (ours).
+        public var dropout = 0.0
+        /// Names of the linear layers, in checkpoint words; nil for those that the encoder names: all of its attention (ours).
+        public var targets: [String]?
+
+        public init() {}
+    }
+
+    public struct ProjectionSettings: Sendable, Equatable {
+        public enum Kind: String, Sendable, CaseIterable {
+            /// No heads: the towers' own embeddings are compared.
+            case none
+            /// One matrix per modality, starting as identity.
+            case linear
+            case mlp
+        }
+        /// Dual projection, Fig. 1; its depth is ours.
+        public var kind = Kind.linear
+        /// Sec. 4 mentions it for stability; where it stands is ours.
+        public var batchNormalization = false
+        /// Of the shared space; nil keeps the encoder's own.
+        public var dimension: Int?
+        /// Of the heads; nil is the adapter's (ours). Full matrices that start as identity move farther in a step than
+        /// low-rank updates that start at zero, so few pairs want a smaller one.
+        public var learningRate: Double?
+
+        public init() {}
+    }
+
+    public struct LossSettings: Sendable, Equatable {
+        public enum Kind: String, Sendable, CaseIterable {
+            /// Eq. 1, each modality in its own encoder.
+            case alignment
+            /// One encoder for both kinds of image against the text (the Task2Sim-like baseline).
+            case mixed
+            /// Nothing is aligned.
+            case none
+        }
+        public enum Direction: String, Sendable, CaseIterable {
+            /// Generated to real only, Eq. 1.
+            case oneWay
+            case symmetric
+        }
+        public var kind = Kind.alignment
+        public var direction = Direction.oneWay
+        /// Eq. 1.
+        public var temperature = 0.07
+        /// Weight of the generated-image-text contrast, Sec. 3.1; 0 leaves it out (ours).
+        public var generatedTextWeight = 0.0
+        /// Weight of the real-image-text contrast, Sec. 3.1; 0 leaves it out (ours).
+        public var realTextWeight = 0.0
+
+        public init() {}
+    }
+
+    /// Table 12 and Sec. 4 where the paper gives a number; the rest is ours.
+    static let trainingDefaults: TrainingSettings = {
+        var training = TrainingSettings(steps: 60_000, batchSize: 256, learningRate: 1e-4, schedule: .cosineRestarts)
+        training.weightDecay = 0.01
+        training.keepCheckpoints = 3
+        return training
+    }()
+
+    public struct EvaluationSettings: Sendable, Equatable {
+        public enum CLIPFlow: String, Sendable, CaseIterable {
+            /// Real images through the original encoder and the projection for real (Alg. 1, lines 15-18).
+            case original
+            /// Through the tuned encoder and the projection for real (last sentence of Sec. 3.2).
+            case tuned
+        }
+        public var clipFlow = CLIPFlow.original
+
+        public init() {}
+    }
+}
+
+extension AlignmentRecipe {
+    public func validate(source: String) throws {
+        let check = RecipeCheck(source: source)
+        try check(
+            (0...1).contains(data.maximumSkippedShare), "data.maximumSkippedShare", "0...1", data.maximumSkippedShare)
+        try check.range("adapter.rank", adapter.rank, 1...100_000)
+        try check.positive("adapter.alpha", adapter.alpha)
+        try check((0..<1).contains(adapter.dropout), "adapter.dropout", "0 up to but not 1", adapter.dropout)
+        try check(
+            adapter.kind != .lora || adapter.targets?.isEmpty != true, "adapter.targets",
+            "at least one layer name, or null for the encoder's own", "none")
+        try check.range("projection.dimension", projection.dimension ?? 1, 1...1_000_000)
+        try check(
+            (projection.learningRate ?? 1) > 0, "projection.learningRate",
+            "a positive number, or null for the adapter's", projection.learningRate ?? 0)
+        try check.positive("loss.temperature", loss.temperature)
+        try check.atLeast0("loss.generatedTextWeight", loss.generatedTextWeight)
+        try check.atLeast0("loss.realTextWeight", loss.realTextWeight)
+        try training.validate(check, leastSteps: loss.kind == .none ? 0 : 1)
+        try check(training.precision != .float16, "training.precision", "auto, float32 or bfloat16", "float16")
+        let trainsSomething = adapter.kind != .none || projection.kind != .none
+        try check(
+            loss.kind == .none || trainsSomething, "adapter.kind", "lora or full, or a projection: something to train",
+            "none")
+        try check(
+            training.batchSize > 1 || loss.kind == .none, "training.batchSize",
+            "at least 2: the other pairs of the batch are the negatives", training.batchSize)
+    }
+
+    /// Whether a run of it changes any weight; rows of the paper without alignment do not.
+    public var trainsSomething: Bool { loss.kind != .none || loss.generatedTextWeight > 0 || loss.realTextWeight > 0 }
+}

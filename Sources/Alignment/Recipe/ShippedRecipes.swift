@@ -1,0 +1,18 @@
+import Training
+
+extension AlignmentRecipe {
+    /// The files of `Recipes/`, compiled into the program: an installed command finds them wherever it stands.
+    public static let shipped: [String: [UInt8]] = [
+        "baseline": PackageResources.baseline_yaml,
+        "full-fine-tuning": PackageResources.full_fine_tuning_yaml,
+        "gmail": PackageResources.gmail_yaml,
+        "lora-rank-2": PackageResources.lora_rank_2_yaml,
+        "lora-rank-6": PackageResources.lora_rank_6_yaml,
+        "mixed": PackageResources.mixed_yaml,
+        "no-alignment": PackageResources.no_alignment_yaml,
+        "real-with-alignment": PackageResources.real_with_alignment_yaml,
+        "real-without-alignment": PackageResources.real_without_alignment_yaml,
+        "same-steps-gmail": PackageResources.same_steps_gmail_yaml,
+        "same-steps-mixed": PackageResources.same_steps_mixed_yaml,
+    ]
+}

@@ -1,0 +1,126 @@
+import Files
+import Torch
+
+/// How well held-out pairs lie together: tells early whether the generated data helps.
+public struct ValidationReport: Sendable, Equatable {
+    /// Pairs seen.
+    public let pairCount: Int
+    /// Different real images among them: what a generated image is looked up in.
+    public let realCount: Int
+    /// The training loss, mean over the batches weighted by their pairs; depends on the batch size.
+    public let loss: Double
+    /// Mean cosine of the pairs in the shared space (Table 14); nil without real images, as the recalls.
+    public let pairedCosine: Double?
+    /// Share of generated images whose real image is among the nearest k, for every k asked for.
+    public let recall: [Recall]
+
+    public struct Recall: Sendable, Equatable {
+        public let k: Int
+        public let value: Double
+    }
+}
+
+extension AlignmentTask {
+    /// Loss, paired cosine and generated-to-real recall on held-out batches; nothing is trained, dropout is off and batch
+    /// normalisation uses its running statistics.
+    /// - Parameters:
+    ///   - ranks: the k of recall@k.
+    ///   - next: the next batch, nil after the last, of the size of training, so that losses compare; each is validated like a
+    ///     training batch.
+    /// - Throws: `AlignmentError` for a batch that does not fit the loss, or for no batch at all; what `next` throws.
+    public func validate(ranks: [Int] = [1, 5, 10], next: () throws -> AlignmentPieces?) throws -> ValidationReport {
+        var retrieval = PairedRetrieval()
+        var lossSum = 0.0
+        var count = 0
+        while let batch = try next() {
+            let parts = try embeddings(of: batch)
+            let pairs = parts.pairs
+            let terms = withoutGradients {
+                settings.loss(
+                    generated: parts.generated, real: parts.real, text: pairs.text, realIDs: pairs.realIDs)
+            }
+            lossSum += terms.total.item() * Double(pairs.ids.count)
+            count += pairs.ids.count
+            if let real = parts.real { retrieval.add(generated: parts.generated, real: real, realIDs: pairs.realIDs) }
+        }
+        guard count > 0 else {
+            throw AlignmentError.missingInput(what: "pairs", reason: "validation needs at least 2 of")
+        }
+        return ValidationReport(
+            pairCount: count, realCount: retrieval.realCount, loss: lossSum / Double(count),
+            pairedCosine: retrieval.meanCosine, recall: retrieval.recall(ranks))
+    }
+
+    /// Projected embeddings of a batch as the finished model gives them, without gradient.
+    func embeddings(
+        of batch: AlignmentPieces
+    ) throws -> (generated: Embeddings<Generated>, real: Embeddings<Real>?, pairs: AlignmentPieces.Pairs) {
+        try withoutGradients {
+            let parts = parts(of: batch)
+            var generated: [Tensor] = []
+            var real: [Tensor] = []
+            while let part = try parts[generated.count + real.count] {
+                let features = encode(part)
+                switch part {
+                case .generated: generated.append(features)
+                case .real: real.append(features)
+                }
+            }
+            let pairs = try pairs(of: batch, parts)
+            let embeddings = real.isEmpty ? pairs.real : Embeddings<Real>(.cat(real))
+            return (
+                projection(Embeddings<Generated>(.cat(generated))), embeddings.map { projection($0) }, pairs
+            )
+        }
+    }
+}
+
+/// Looks every generated image's real image up among all real images gathered, by cosine in float32.
+struct PairedRetrieval {
+    private var generated: [Tensor] = []  // [b, D] each, normalised
+    private var real: [Tensor] = []  // [1, D] each, normalised
+    /// For every generated image its row among the real ones.
+    private var targets: [Int] = []
+    private var rows: [ExactString: Int] = [:]
+    private var cosineSum = 0.0
+
+    var realCount: Int { rows.count }
+    var meanCosine: Double? { targets.isEmpty ? nil : cosineSum / Double(targets.count) }
+
+    mutating func add(generated: Embeddings<Generated>, real: Embeddings<Real>, realIDs: [ExactString]) {
+        cosineSum += pairedCosine(generated, real).to(.float64).sum().item()
+        self.generated.append(generated.tensor.detached().to(.cpu).normalized())
+        let normalized = real.tensor.detached().to(.cpu).normalized()
+        for (index, id) in realIDs.enumerated() {
+            if let row = rows[id] {
+                targets.append(row)
+            } else {
+                targets.append(rows.count)
+                rows[id] = rows.count
+                self.real.append(normalized[index..<index + 1])
+            }
+        }
+    }
+
+    /// A tie goes to the image that came first, so that equal embeddings never count as found.
+    func recall(_ ranks: [Int]) -> [ValidationReport.Recall] {
+        guard !targets.isEmpty else { return [] }
+        let gallery = Tensor.cat(real).transposed(0, 1)  // [D, M]
+        let order = Tensor.arange(0, rows.count).unsqueezed(0)  // [1, M]
+        var found = Array(repeating: 0, count: ranks.count)
+        var start = 0
+        for queries in generated {
+            let end = start + queries.size(0)
+            let similarity = queries.matmul(gallery)  // [b, M]
+            let target = Tensor(Array(targets[start..<end])).unsqueezed(1)  // [b, 1]
+            let own = similarity.gather(1, target)  // [b, 1]
+            let ahead =
+                (similarity .> own).to(.int64).sum(1) + ((similarity .== own) .& (order .< target)).to(.int64).sum(1)
+            for place in ahead.array(of: Int.self) {
+                for (index, k) in ranks.enumerated() where place < k { found[index] += 1 }
+            }
+            start = end
+        }
+        return zip(ranks, found).map { .init(k: $0, value: Double($1) / Double(targets.count)) }
+    }
+}

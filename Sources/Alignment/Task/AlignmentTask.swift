@@ -1,0 +1,235 @@
+import Adapters
+import Encoders
+import Torch
+import TorchNN
+import TorchOptim
+import Training
+
+/// Everything that decides how `f_g` is trained; the paper's numbers where it states them.
+public struct AlignmentSettings: Sendable, Equatable {
+    public var tuning: Tuning
+    public var projection: ProjectionConfiguration
+    public var loss: AlignmentLoss
+    /// Of the encoder: 1e-4 in the paper.
+    public var learningRate: Double
+    /// Of the projections; nil is `learningRate`.
+    public var projectionLearningRate: Double?
+    public var weightDecay: Double
+    /// AdamW's.
+    public var beta2 = 0.999
+    /// AdamW's.
+    public var epsilon = 1e-8
+    public var schedule: Schedule
+    /// Largest norm of the gradient of everything trained; nil clips nothing.
+    public var clipNorm: Double?
+    /// Images that one pass with a graph holds; nil is the whole batch. Smaller parts use gradient caching.
+    public var chunkSize: Int?
+    /// Of the encoders' matrix products: float32, or bfloat16 under autocast.
+    public var dtype: DType
+    /// Seeds the initial weights and the dropout masks.
+    public var seed: UInt64
+
+    public init(
+        tuning: Tuning = .default, projection: ProjectionConfiguration = ProjectionConfiguration(),
+        loss: AlignmentLoss = AlignmentLoss(), learningRate: Double = 1e-4, projectionLearningRate: Double? = nil,
+        weightDecay: Double = 0.01,
+        schedule: Schedule = .cosineWarmRestarts(firstPeriod: 10_000, multiplier: 1, warmup: 0, minimum: 0),
+        clipNorm: Double? = 1, chunkSize: Int? = nil, dtype: DType = .float32, seed: UInt64 = 0
+    ) {
+        self.tuning = tuning
+        self.projection = projection
+        self.loss = loss
+        self.learningRate = learningRate
+        self.projectionLearningRate = projectionLearningRate
+        self.weightDecay = weightDecay
+        self.schedule = schedule
+        self.clipNorm = clipNorm
+        self.chunkSize = chunkSize
+        self.dtype = dtype
+        self.seed = seed
+    }
+
+    /// Checks the settings against each other and against the encoder.
+    /// - Throws: `SettingError`, `AlignmentError`, `AdapterError`
+    public func validate(input: Int, textInput: Int?) throws {
+        if case .lora(let configuration) = tuning { try configuration.validate() }
+        try projection.validate(input: input)
+        try loss.validate(projection: projection, input: input, textInput: textInput)
+        for (name, value) in [
+            ("learningRate", learningRate), ("projection.learningRate", projectionLearningRate ?? 0),
+            ("weightDecay", weightDecay),
+        ] { try SettingError.require(value >= 0 && value.isFinite, name, "a number of at least 0", value) }
+        if let clipNorm { try SettingError.require(clipNorm > 0, "clipNorm", "a number above 0", clipNorm) }
+        if let chunkSize { try SettingError.require(chunkSize > 0, "chunkSize", "a whole number above 0", chunkSize) }
+    }
+}
+
+/// The alignment itself: towers, projections, loss and optimizer, advanced one batch at a time.
+///
+/// Knows nothing of files, loaders and logs. The trainer calls `step(_:)`, and `save(to:)` and `load(from:)` around it.
+public final class AlignmentTask {
+    public let settings: AlignmentSettings
+    public let towers: ModalityTowers
+    public let projection: DualProjection
+    public let optimizer: AdamW
+    public let device: Device
+    /// Steps done.
+    public internal(set) var step = 0
+
+    /// Draws dropout masks; part of the state.
+    let dropoutGenerator: Generator
+
+    /// - Parameters:
+    ///   - trunk: the pretrained model, on the device to train on; is frozen.
+    ///   - textDimension: of the text encoder's embeddings; nil where there is none, and no loss with text terms.
+    /// - Throws: `SettingError`, `AlignmentError`, `AdapterError`, `OptimizerError`
+    public init(trunk: any ImageEncoder, textDimension: Int?, settings: AlignmentSettings) throws {
+        try settings.validate(input: trunk.embeddingDimension, textInput: textDimension)
+        self.settings = settings
+        device = trunk.device
+        // Two sequences of their own: another kind of projection must not change the adapter's start.
+        let adapterGenerator = Generator(seed: settings.seed)
+        let projectionGenerator = Generator(seed: settings.seed &+ 0x9E37_79B9)
+        dropoutGenerator = Generator(seed: settings.seed &+ 0x5851_F42D, device: device)
+        towers = try ModalityTowers(
+            trunk: trunk, tuning: settings.tuning, generator: adapterGenerator, dropoutGenerator: dropoutGenerator)
+        projection = try DualProjection(
+            settings.projection, input: trunk.embeddingDimension, generator: projectionGenerator, device: device)
+        var groups: [ParameterGroup] = []
+        if settings.tuning != .frozen {
+            groups.append(
+                ParameterGroup(
+                    name: towers.adapter == nil ? "encoder" : "adapter", parameters: towers.trainedParameters,
+                    learningRate: settings.learningRate, weightDecay: settings.weightDecay))
+        }
+        let heads = projection.namedParameters(prefix: "projection")
+        if !heads.isEmpty {
+            groups.append(
+                ParameterGroup(
+                    name: "projection", parameters: heads,
+                    learningRate: settings.projectionLearningRate ?? settings.learningRate,
+                    weightDecay: settings.weightDecay))
+        }
+        optimizer = try AdamW(groups, beta2: settings.beta2, eps: settings.epsilon)
+    }
+
+    /// One optimizer step on a batch: forward, loss, backward, clip, AdamW.
+    ///
+    /// A batch of one piece is an ordinary full batch; several are passed through the encoder one at a time
+    /// (`GradientCaching`).
+    /// - Returns: the loss before the step, and as metrics `gradient_norm` (before clipping), `paired_cosine` (of the batch's
+    ///   generated and real embeddings in the shared space, where there are real images), `loss/…` for every term before its
+    ///   weight where there are several, and `learning_rate/…` for every parameter group.
+    /// - Throws: `AlignmentError`: a batch that does not fit the loss, or a loss or gradient that is not finite; what the
+    ///   pieces throw. No weight and no running statistic is changed then.
+    public func step(_ batch: AlignmentPieces) throws -> StepReport {
+        setTraining(true)
+        defer { setTraining(false) }
+        optimizer.zeroGradients()
+        // Batch normalisation moves its statistics with the forward pass, before anybody knows whether the step is made.
+        let statistics = projection.namedTensors().filter { $0.kind == .buffer }.map { ($0.tensor, $0.tensor.clone()) }
+        do {
+            let outcome = try packingFrozenWeights { try backward(batch) }
+            let norm = clipGradientNorm(optimizer.parameters, maximum: settings.clipNorm ?? .infinity)
+            guard norm.isFinite else {
+                throw AlignmentError.nonFiniteGradient(step: step + 1, norm: "\(norm)", samples: outcome.ids)
+            }
+            let factor = settings.schedule.factor(at: step)
+            optimizer.step(scale: factor)
+            optimizer.zeroGradients()
+            step += 1
+            return report(outcome, norm: norm, factor: factor)
+        } catch {
+            optimizer.zeroGradients()
+            withoutGradients { for (tensor, before) in statistics { tensor.copy(from: before) } }
+            throw error
+        }
+    }
+
+    private func report(_ outcome: Outcome, norm: Double, factor: Double) -> StepReport {
+        var metrics = [Metric("gradient_norm", norm)]
+        if let cosine = outcome.pairedCosine { metrics.append(Metric("paired_cosine", cosine)) }
+        if outcome.terms.count > 1 { metrics += outcome.terms.map { Metric("loss/\($0.name)", $0.value) } }
+        metrics += optimizer.groups.map { Metric("learning_rate/\($0.name)", $0.learningRate * factor) }
+        return StepReport(loss: outcome.loss, metrics: metrics)
+    }
+
+    struct Outcome {
+        let ids: [String]
+        let loss: Double
+        let terms: [Metric]
+        let pairedCosine: Double?
+    }
+
+    /// Adds the gradient of the batch's loss to every trained parameter.
+    func backward(_ batch: AlignmentPieces) throws -> Outcome {
+        let parts = parts(of: batch)
+        return try GradientCaching.backward(
+            part: { try parts[$0] }, generator: dropoutGenerator, encode: encode,
+            loss: { features in
+                let pairs = try self.pairs(of: batch, parts)
+                let count = pairs.ids.count
+                let tunedReal: Embeddings<Real>? =
+                    self.settings.loss.needsRealPixels ? Embeddings<Real>(features[count..<2 * count]) : nil
+                return try self.loss(
+                    generated: Embeddings<Generated>(features[0..<count]), real: tunedReal ?? pairs.real, pairs)
+            })
+    }
+
+    func parts(of batch: AlignmentPieces) -> AlignmentPieces.Parts {
+        AlignmentPieces.Parts(batch, readsReal: settings.loss.needsRealPixels)
+    }
+
+    /// What belongs to a batch all of whose parts have come.
+    func pairs(of batch: AlignmentPieces, _ parts: AlignmentPieces.Parts) throws -> AlignmentPieces.Pairs {
+        var pairs = try batch.pairs()
+        try pairs.validate(
+            for: settings.loss, embeddingDimension: towers.trunk.embeddingDimension, step: step,
+            generated: parts.generatedCount, realImages: settings.loss.needsRealPixels ? parts.realCount : nil)
+        pairs.real = pairs.real.map { Embeddings<Real>($0.tensor.detached().to(device).to(.float32)) }
+        pairs.text = pairs.text?.detached().to(device).to(.float32)
+        return pairs
+    }
+
+    /// A part of a batch through the trained encoder: `[b, E]`, float32.
+    func encode(_ part: AlignmentPieces.Part) -> Tensor {
+        computing {
+            switch part {
+            case .generated(let images): towers.generated(images).tensor
+            case .real(let images): towers.real(images, reading: .tuned).tensor
+            }
+        }.to(.float32)
+    }
+
+    /// The loss on encoder outputs, with the projections between.
+    private func loss(
+        generated: Embeddings<Generated>, real: Embeddings<Real>?, _ pairs: AlignmentPieces.Pairs
+    ) throws -> (value: Tensor, result: Outcome) {
+        let projectedGenerated = projection(generated)
+        let projectedReal = real.map { projection($0) }
+        let terms = settings.loss(
+            generated: projectedGenerated, real: projectedReal, text: pairs.text, realIDs: pairs.realIDs)
+        let loss = terms.total.item()
+        let parts = terms.parts.map { Metric($0.name, $0.value.item()) }
+        guard loss.isFinite else {
+            throw AlignmentError.nonFiniteLoss(
+                step: step + 1, terms: parts.map { "\($0.name) \($0.value)" }.joined(separator: ", "),
+                samples: pairs.ids)
+        }
+        let cosine = projectedReal.map { pairedCosine(projectedGenerated, $0).mean().item() }
+        return (terms.total, Outcome(ids: pairs.ids, loss: loss, terms: parts, pairedCosine: cosine))
+    }
+
+    /// Runs an encoder in the number format of the settings.
+    func computing(_ body: () -> Tensor) -> Tensor { Torch.computing(in: settings.dtype, on: device, body) }
+
+    func setTraining(_ on: Bool) {
+        towers.setTraining(on)
+        projection.setTraining(on)
+    }
+}
+
+/// Cosine of each generated embedding with the real one of its pair: `[B]`, without gradient.
+public func pairedCosine(_ generated: Embeddings<Generated>, _ real: Embeddings<Real>) -> Tensor {
+    withoutGradients { (generated.tensor.normalized() * real.tensor.normalized()).sum(-1) }
+}

@@ -1,0 +1,145 @@
+import Files
+import Images
+import ModelFolders
+import StrictJSON
+import Tokenizers
+import Torch
+import TorchNN
+
+extension EncoderFamily {
+    /// CLIP, as Hugging Face and open_clip publish it, and its image tower alone (`CLIPVisionModel`,
+    /// `CLIPVisionModelWithProjection`, the image encoder of IP-Adapter and others).
+    public static let clip = EncoderFamily(
+        name: "CLIP",
+        recognises: { folder in
+            guard folder.has("config.json") else { return folder.has("open_clip_config.json") }
+            return try ["clip", "clip_vision_model", nil].contains(folder.modelType())
+        },
+        weights: { folder, variant in try CLIPCheckpoint.files(folder, variant) },
+        open: { folder, files, loading in
+            try TorchRuntime.load()
+            if try folder.modelType() == "clip_vision_model" { return try openVision(folder, files, loading) }
+            let configuration = try CLIPConfiguration(folder: folder.path)
+            let model = CLIPModel(configuration)
+            try model.load(
+                CLIPCheckpoint.weights(files), dtype: loading.dtype, device: loading.device, memory: loading.memory)
+            model.setRequiresGrad(false)
+            let preprocessing = try CLIPPreprocessing.read(folder, side: configuration.vision.imageSize)
+            return try OpenEncoder(
+                folder: folder, image: model, text: model, preprocessing: preprocessing, weights: files,
+                notes: dropoutNotes([
+                    ("image", configuration.vision.attentionDropout), ("text", configuration.text.attentionDropout),
+                ]),
+                tokenizer: { try CLIPTextFiles.tokenizer(folder) },
+                writeConfiguration: { out in
+                    try AtomicFile.write(configuration.huggingFaceJSON, to: "\(out)/config.json")
+                    try AtomicFile.write(preprocessing.huggingFaceJSON, to: "\(out)/preprocessor_config.json")
+                })
+        })
+
+    private static func openVision(
+        _ folder: ModelFolder, _ files: WeightFiles, _ loading: WeightLoading
+    ) throws -> OpenEncoder {
+        var weights = try Weights(files)
+        CLIPVisionModel.nameAsBefore(&weights)
+        let configuration = try CLIPVisionConfiguration(
+            folder: folder, hasProjection: weights["visual_projection.weight"] != nil)
+        let model = CLIPVisionModel(configuration)
+        try model.load(
+            weights, dtype: loading.dtype, device: loading.device, memory: loading.memory,
+            ignoring: CLIPVisionModel.isOfTheTextSide)
+        model.setRequiresGrad(false)
+        let preprocessing = try CLIPPreprocessing.read(folder, side: configuration.vision.imageSize)
+        return try OpenEncoder(
+            folder: folder, image: model, text: nil, preprocessing: preprocessing, weights: files,
+            notes: dropoutNotes([("image", configuration.vision.attentionDropout)]),
+            tokenizer: { throw EncoderError.noText(folder: folder.path) },
+            writeConfiguration: { out in
+                try AtomicFile.write(configuration.huggingFaceJSON, to: "\(out)/config.json")
+                try AtomicFile.write(preprocessing.huggingFaceJSON, to: "\(out)/preprocessor_config.json")
+            })
+    }
+
+    private static func dropoutNotes(_ towers: [(name: String, dropout: Double)]) -> [String] {
+        towers.filter { $0.dropout > 0 }.map {
+            "the \($0.name) tower's attention_dropout of \($0.dropout) has no effect here, in training neither"
+        }
+    }
+}
+
+/// What stands before CLIP's image tower.
+package enum CLIPPreprocessing {
+    /// Hugging Face's `preprocessor_config.json` or `processor_config.json`, or `preprocess_cfg` of `open_clip_config.json`.
+    /// - Parameter side: of the model's images, the default of open_clip's `size`.
+    package static func read(_ folder: ModelFolder, side: Int) throws -> ImagePreprocessing {
+        for name in ["preprocessor_config.json", "processor_config.json"] where folder.has(name) {
+            return try ImagePreprocessing(preprocessorConfigFile: folder.file(name))
+        }
+        guard !folder.has("config.json"), let file = try folder.json("open_clip_config.json") else {
+            throw ModelFolderError.missing(
+                path: folder.path, expected: "preprocessor_config.json (or processor_config.json)")
+        }
+        guard let settings = try file.object("preprocess_cfg") else { return try .openCLIP(side: side) }
+        try settings.refuseUnknown(
+            ["size", "mode", "mean", "std", "interpolation", "resize_mode"],
+            // Fills what another resize mode leaves empty.
+            harmless: ["fill_color"])
+        try settings.require("mode", only: .string("RGB"))
+        try settings.require("resize_mode", only: .string("shortest"))
+        let filters: [String: ResampleFilter] = ["bicubic": .bicubic, "bilinear": .bilinear]
+        let filter = try settings.value("interpolation", expected: "\"bicubic\" or \"bilinear\"") { found in
+            found.string.flatMap { filters[$0] }
+        }
+        func channels(_ key: String) throws -> [Double]? {
+            guard let values = try settings.numbers(key) else { return nil }
+            guard values.count == 3 else { throw settings.invalid(key, expected: "three numbers") }
+            return values
+        }
+        return try .openCLIP(
+            side: settings.square("size") ?? side, filter: filter ?? .bicubic, mean: channels("mean"),
+            std: channels("std"))
+    }
+}
+
+extension ImagePreprocessing {
+    /// open_clip's image transform: the shorter side resized, the middle cut out.
+    static func openCLIP(
+        side: Int, filter: ResampleFilter = .bicubic, mean: [Double]? = nil, std: [Double]? = nil
+    ) throws -> ImagePreprocessing {
+        let standard = try ImagePreprocessing.clip(side: side)
+        return try ImagePreprocessing(
+            resize: .shortestEdge(side), filter: filter, crop: ImageSize(width: side, height: side),
+            cropRounding: .torchvision, mean: mean ?? standard.mean, std: std ?? standard.std)
+    }
+}
+
+/// What stands before CLIP's text tower.
+package enum CLIPTextFiles {
+    /// The tokenizer of a folder: cleaned and padded as the folder's own library does it (transformers for Hugging Face's,
+    /// open_clip for its own).
+    package static func tokenizer(_ folder: ModelFolder) throws -> any EncoderTokenizer {
+        let isOpenCLIP = !folder.has("config.json")
+        if isOpenCLIP, let text = try folder.json("open_clip_config.json")?.object("model_cfg")?.object("text_cfg") {
+            for key in ["hf_tokenizer_name", "tokenizer_mode"] where text.has(key) {
+                throw text.unsupported(key, "texts need open_clip's own CLIP tokenizer; images can be embedded")
+            }
+        }
+        guard folder.has("tokenizer.json") || folder.has("vocab.json") else {
+            throw EncoderError.noTokenizer(
+                folder: folder.path, expected: "tokenizer.json, or vocab.json and merges.txt,")
+        }
+        return CLIPRows(
+            tokenizer: try CLIPTokenizer(
+                folder: folder.path, cleaning: isOpenCLIP ? .openAI : .huggingFace,
+                padding: isOpenCLIP ? .zero : .model))
+    }
+
+    private struct CLIPRows: EncoderTokenizer {
+        let tokenizer: CLIPTokenizer
+
+        func rows(_ texts: [String], contextLength: Int) throws -> (ids: [Int], truncatedRows: [Int]) {
+            let batch = try tokenizer.encode(texts, contextLength: contextLength, truncation: .truncate)
+            return (batch.ids.map(Int.init), batch.truncatedRows)
+        }
+    }
+}

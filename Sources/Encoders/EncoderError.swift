@@ -1,0 +1,31 @@
+import Foundation
+
+/// An encoder that cannot be used as it was asked to be.
+public enum EncoderError: Error, Equatable, Sendable {
+    /// Preprocessing makes images of another size than the model reads.
+    case anotherImageSize(folder: String, expected: Int, got: String)
+    /// The model reads images alone.
+    case noText(folder: String)
+    /// There are no tokenizer files beside a model that reads text.
+    case noTokenizer(folder: String, expected: String)
+    /// Embeddings came out as NaN or infinity.
+    case notFinite(source: String, reason: String)
+}
+
+extension EncoderError: CustomStringConvertible, LocalizedError {
+    public var errorDescription: String? { description }
+
+    public var description: String {
+        switch self {
+        case .anotherImageSize(let folder, let expected, let got):
+            "'\(folder)': preprocessing makes images of \(got), the model reads \(expected)x\(expected); are "
+                + "preprocessor_config.json and config.json of one model?"
+        case .noText(let folder):
+            "'\(folder)' holds an encoder of images alone; texts need a model with a text encoder, such as CLIP"
+        case .noTokenizer(let folder, let expected):
+            "'\(folder)' has no tokenizer: \(expected) expected in it"
+        case .notFinite(let source, let reason):
+            "the embeddings of \(source) are not finite: \(reason)"
+        }
+    }
+}
