@@ -47,8 +47,8 @@ let package = Package(
         .target(name: "Safetensors", dependencies: ["Files", "StrictJSON"]),
         .target(name: "ModelFolders", dependencies: ["Files", "StrictJSON"]),
         // F1
-        .target(name: "Torch", dependencies: ["CTorch"]),
-        .target(name: "TorchNN", dependencies: ["Torch", "Safetensors", "ModelFolders"]),
+        .target(name: "Torch", dependencies: ["CTorch", "Files"]),
+        .target(name: "TorchNN", dependencies: ["Files", "Torch", "Safetensors", "ModelFolders"]),
         .target(name: "TorchOptim", dependencies: ["Torch", "TorchNN"]),
         // F2
         .target(name: "Tokenizers", dependencies: ["Files", "StrictJSON", "ModelFolders"]),

@@ -1,17 +1,23 @@
 // Opens the shared library of shim/ at the first call and forwards every function of ctorch_functions.def to it.
 //
-// Search order: $GMAIL_TORCH_SHIM, then libgmail-torch.so beside the running image, then ../lib beside it, then
-// .build/torch-shim of the folders above the image (a package checkout).
+// A library that is opened runs its code, so the places it is looked for are few and none of them is the current folder:
+//   1. the file that $GMAIL_TORCH_SHIM names;
+//   2. beside the program, and of a program in a folder `bin` in `lib` beside that; /proc/self/exe says where the program lies,
+//      never argv[0], which has no folder when a program is started through PATH;
+//   3. .build/torch-shim of this package's checkout, for a program that lies in that .build (`swift build`, `swift test`);
+//   4. $XDG_DATA_HOME/gmail/<interface version> (~/.local/share by default), where `swift package torch-shim` puts it.
 #define _GNU_SOURCE
 #include "ctorch.h"
 
 #include <dlfcn.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SHIM_NAME "libgmail-torch.so"
@@ -25,9 +31,15 @@ static struct {
 
 static _Atomic int load_state = 0;  // 0 untried, 1 loaded, 2 failed
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static char message[8192];
+static char message[4 * PATH_MAX];
 static char loaded_path[PATH_MAX];
 
+static bool is_file(const char *path) {
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISREG(about.st_mode);
+}
+
+/// Cuts a path to its folder; false at the root.
 static bool parent(char *path) {
     char *slash = strrchr(path, '/');
     if (slash == NULL || slash == path) return false;
@@ -35,30 +47,84 @@ static bool parent(char *path) {
     return true;
 }
 
-/// Writes the first existing candidate into `out`; false when there is none.
-static bool find_shim(char *out, size_t capacity) {
-    const char *given = getenv("GMAIL_TORCH_SHIM");
-    if (given != NULL && given[0] != 0) {
-        snprintf(out, capacity, "%s", given);
-        return true;  // a path that was given is used or complained about, never passed over
-    }
-    Dl_info info;
+static bool is_named(const char *folder, const char *name) {
+    const char *slash = strrchr(folder, '/');
+    return slash != NULL && strcmp(slash + 1, name) == 0;
+}
+
+/// Writes a path into `out`; false when it does not fit, so that no cut path is ever opened.
+__attribute__((format(printf, 2, 3))) static bool join(char out[PATH_MAX], const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(out, PATH_MAX, format, arguments);
+    va_end(arguments);
+    return length > 0 && length < PATH_MAX;
+}
+
+/// The places of this process that may hold the shim, the first before the next.
+struct Places {
+    char paths[4][PATH_MAX];
+    int count;
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct Places *places, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(places->paths[places->count], PATH_MAX, format, arguments);
+    va_end(arguments);
+    if (length > 0 && length < PATH_MAX) places->count++;
+}
+
+static struct Places places_of_shim(void) {
+    struct Places places = {.count = 0};
     char folder[PATH_MAX];
-    if (dladdr((void *)&find_shim, &info) == 0 || info.dli_fname == NULL || realpath(info.dli_fname, folder) == NULL) {
-        ssize_t n = readlink("/proc/self/exe", folder, sizeof folder - 1);
-        if (n <= 0) return false;
-        folder[n] = 0;
+    ssize_t length = readlink("/proc/self/exe", folder, sizeof folder - 1);
+    if (length > 0 && length < (ssize_t)sizeof folder - 1 && folder[0] == '/') {
+        folder[length] = 0;
+        if (parent(folder)) {
+            add(&places, "%s/" SHIM_NAME, folder);
+            if (is_named(folder, "bin")) add(&places, "%s/../lib/" SHIM_NAME, folder);
+            // Up to the .build that the program lies in, and no further.
+            bool is_below = true;
+            while (!is_named(folder, ".build") && is_below) is_below = parent(folder);
+            char mark[PATH_MAX];
+            if (is_below && join(mark, "%s/../Sources/CTorch/include/ctorch.h", folder) && is_file(mark)) {
+                add(&places, "%s/torch-shim/" SHIM_NAME, folder);
+            }
+        }
     }
-    if (!parent(folder)) return false;
-    const char *const near[] = {"%s/" SHIM_NAME, "%s/../lib/" SHIM_NAME};
-    for (int i = 0; i < 2; i++) {
-        snprintf(out, capacity, near[i], folder);
-        if (access(out, R_OK) == 0) return true;
+    // As the XDG base directory specification has it, a relative path counts as none.
+    const char *data = secure_getenv("XDG_DATA_HOME"), *home = secure_getenv("HOME");
+    if (data != NULL && data[0] == '/') {
+        add(&places, "%s/gmail/%d/" SHIM_NAME, data, CT_ABI_VERSION);
+    } else if (home != NULL && home[0] == '/') {
+        add(&places, "%s/.local/share/gmail/%d/" SHIM_NAME, home, CT_ABI_VERSION);
     }
-    do {
-        snprintf(out, capacity, "%s/.build/torch-shim/" SHIM_NAME, folder);
-        if (access(out, R_OK) == 0) return true;
-    } while (parent(folder));
+    return places;
+}
+
+/// Writes the path of the shim into `out`; false, with a message, when there is none.
+static bool find_shim(char out[PATH_MAX]) {
+    const char *given = secure_getenv("GMAIL_TORCH_SHIM");
+    if (given != NULL && given[0] != 0) {
+        // A path that was given is used or complained about, never passed over.
+        if (is_file(given) && realpath(given, out) != NULL) return true;
+        snprintf(message, sizeof message, "GMAIL_TORCH_SHIM names '%s', which is no file; expected the path of " SHIM_NAME, given);
+        return false;
+    }
+    const struct Places places = places_of_shim();
+    for (int i = 0; i < places.count; i++) {
+        if (is_file(places.paths[i]) && realpath(places.paths[i], out) != NULL) return true;
+    }
+    int at = snprintf(message, sizeof message, "the libtorch shim " SHIM_NAME " was not found; looked for");
+    for (int i = 0; i < places.count && at < (int)sizeof message; i++) {
+        at += snprintf(message + at, sizeof message - at, "%s %s", i == 0 ? "" : ",", places.paths[i]);
+    }
+    if (at < (int)sizeof message) {
+        snprintf(message + at, sizeof message - at,
+                 "; build it with `make build` in a checkout of gmail, with `swift package torch-shim` in a package that depends on "
+                 "it, or name it in GMAIL_TORCH_SHIM");
+    }
     return false;
 }
 
@@ -70,17 +136,9 @@ static void shorten_waiting(void) {
     if (getenv("OMP_WAIT_POLICY") == NULL) setenv("GOMP_SPINCOUNT", "10000", 0);
 }
 
-static int load_locked(const char *path) {
-    char found[PATH_MAX];
-    if (path == NULL) {
-        if (!find_shim(found, sizeof found)) {
-            snprintf(message, sizeof message,
-                     "the libtorch shim " SHIM_NAME " was not found beside the program; build it with `make build`, or "
-                     "`scripts/build-torch-shim.sh` for another libtorch, or name it in GMAIL_TORCH_SHIM");
-            return 2;
-        }
-        path = found;
-    }
+static int load_locked(void) {
+    char path[PATH_MAX];
+    if (!find_shim(path)) return 2;
     shorten_waiting();
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (handle == NULL) {
@@ -108,22 +166,20 @@ static int load_locked(const char *path) {
         snprintf(message, sizeof message, "the libtorch shim %s lacks ct_last_error; rebuild it with `make build`", path);
         return 2;
     }
-    // Before the first product: a run that changed its kernels half-way would not repeat itself.
-    bool onednn = false;
-    if (table.ct_choose_float32_products(&onednn) != CT_OK) {
-        snprintf(message, sizeof message, "the libtorch shim %s: %s", path, table.last_error());
+    if (table.ct_settle_cpu_kernels() != CT_OK) {
+        snprintf(message, sizeof message, "%s", table.last_error());
         return 2;
     }
-    snprintf(loaded_path, sizeof loaded_path, "%s", path);
+    strcpy(loaded_path, path);
     return 1;
 }
 
-CTStatus ct_load(const char *path) {
+CTStatus ct_load(void) {
     if (atomic_load_explicit(&load_state, memory_order_acquire) == 1) return CT_OK;
     pthread_mutex_lock(&lock);
     int now = atomic_load_explicit(&load_state, memory_order_relaxed);
     if (now != 1) {
-        now = load_locked(path);
+        now = load_locked();
         atomic_store_explicit(&load_state, now, memory_order_release);
     }
     pthread_mutex_unlock(&lock);
@@ -145,7 +201,7 @@ void ct_set_scope_failed(bool failed) { scope_failed = failed; }
 #define CT_FN(name, params, args)                                                              \
     CTStatus name params {                                                                     \
         if (__builtin_expect(atomic_load_explicit(&load_state, memory_order_acquire) != 1, 0)) {    \
-            CTStatus status = ct_load(NULL);                                                   \
+            CTStatus status = ct_load();                                                       \
             if (status != CT_OK) return status;                                                \
         }                                                                                      \
         return table.name args;                                                                \

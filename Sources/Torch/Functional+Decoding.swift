@@ -14,7 +14,8 @@ extension Functional {
         }
     }
 
-    /// Whether `cachedAttention` runs on queries, keys and values like these: float32 on a CPU with AVX2, without gradients.
+    /// Whether `cachedAttention` is to be used on queries, keys and values like these: float32 on a CPU with AVX2, without
+    /// gradients.
     public static func hasCachedAttention(
         _ query: Tensor, file: StaticString = #fileID, line: UInt = #line
     ) -> Bool {

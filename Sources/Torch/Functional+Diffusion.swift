@@ -17,19 +17,6 @@ extension Functional {
 }
 
 extension Functional {
-    /// `x · weightᵀ + bias`, plus `other` where it is given: `[..., in]`, `[out, in]`, `[out]`, `[..., out]`.
-    ///
-    /// In float32 on a CPU with AVX2, without gradients and for 64 rows or more, by a kernel that adds while results are in the
-    /// cache and reads bfloat16 weights as they are; elsewhere `linear` and a sum.
-    public static func tiledLinear(
-        _ x: Tensor, weight: Tensor, bias: Tensor? = nil, adding other: Tensor? = nil, file: StaticString = #fileID,
-        line: UInt = #line
-    ) -> Tensor {
-        Tensor.make("linear", file, line) {
-            ct_tiled_linear(x.handle, weight.handle, bias?.handle, other?.handle, $0)
-        }
-    }
-
     /// The dtype of what passes between the layers of a model with such weights: theirs, but float32 for bfloat16 weights on a
     /// CPU that does not multiply bfloat16. There libtorch emulates every product, at a tenth of the rate; linear layers,
     /// convolutions and norms over float32 widen the weight they read, so that it stays in half of the memory.
@@ -63,7 +50,7 @@ extension Functional {
 /// 16/9 or 4 times the memory of the plain ones. The sums are reordered: results differ from the plain ones in the last
 /// digits, for tiles of 4x4 by some 1e-6 of the largest value.
 public final class WinogradConvolution {
-    private let filters: Tensor  // [t², in, out], or in panels of 16 outputs
+    private let filters: Tensor  // [t², in, out]
     private let bias: Tensor  // [out]
 
     /// - Parameters:
@@ -74,8 +61,9 @@ public final class WinogradConvolution {
         self.bias = bias ?? .zeros([weight.size(0)])
     }
 
-    /// Whether a convolution of these channels can be computed so.
+    /// Whether a convolution of these channels can be computed so, and is not switched off.
     public static func fits(weight: Tensor) -> Bool {
+        guard CPUKernel.isUsed("winograd") else { return false }
         let shape = weight.shape
         return weight.dtype == .float32 && weight.device == .cpu && shape[2...] == [3, 3] && shape[0] % 16 == 0
             && shape[1] % 16 == 0

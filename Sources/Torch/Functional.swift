@@ -104,8 +104,8 @@ public enum Functional {
     /// Attention of tokens with several heads: `q` `[B, P, C]`, `k` and `v` `[B, S, C]` give `[B, P, C]`; a head is C / heads
     /// neighbouring channels.
     ///
-    /// On a CPU by kernels that never hold all scores and need no copy with the heads apart: in float32 and bfloat16, with
-    /// gradients, where there is AVX-512; in float32 without gradients and not causal where there is AVX2. Elsewhere libtorch's.
+    /// On a CPU with AVX-512, in float32 and bfloat16, by a kernel that never holds all scores and needs no copy with the heads
+    /// apart, with gradients; elsewhere libtorch's.
     /// - Parameters:
     ///   - causal: position p attends to keys up to p + S - P.
     ///   - scale: of the scores; nil is 1 / √(C / heads).
@@ -144,8 +144,9 @@ public enum Functional {
 
 /// A linear layer in oneDNN's own weight layout, with what follows it fused in: inference on the CPU only.
 ///
-/// Used where it is measured to be faster than `Functional.linear` (see `LinearKernel`). The packed copy of the weight
-/// costs its size in memory; no gradient flows through it.
+/// Used where `LinearKernel` says that it is faster than `Functional.linear`. The packed copy of the weight costs its size in
+/// memory; no gradient flows through it. The layout depends on the weight alone, not on how many rows come first, so that equal
+/// inputs give equal bits in a program that begins with another batch.
 public final class PackedLinear {
     public enum Activation: Int32, Sendable {
         case none = 0
@@ -153,7 +154,6 @@ public final class PackedLinear {
         case gelu = 2
         /// `x · sigmoid(x)`; QuickGELU is this after scaling (`swish(1.702 x) / 1.702`), folded into the weights by the caller.
         case swish = 3
-        case tanh = 4
     }
 
     let weight: Tensor
@@ -162,12 +162,10 @@ public final class PackedLinear {
 
     /// - Parameters:
     ///   - weight: `[out, in]` on the CPU.
-    ///   - rows: how many rows of input to lay the weight out for; other counts work, with a re-layout at each call.
     public init(
-        weight: Tensor, bias: Tensor?, activation: Activation = .none, rows: Int, file: StaticString = #fileID,
-        line: UInt = #line
+        weight: Tensor, bias: Tensor?, activation: Activation = .none, file: StaticString = #fileID, line: UInt = #line
     ) {
-        self.weight = Tensor.make("PackedLinear", file, line) { ct_onednn_pack_linear(weight.handle, Int64(rows), $0) }
+        self.weight = Tensor.make("PackedLinear", file, line) { ct_onednn_pack_linear(weight.handle, $0) }
         self.bias = bias
         self.activation = activation
     }

@@ -4,8 +4,12 @@ import Foundation
 /// The loaded libtorch: what it is, and its process-wide settings.
 public enum TorchRuntime {
     /// Opens libtorch now, so that its absence is a thrown error with the command that mends it and not a trap later.
+    ///
+    /// Everything that throws and makes a tensor (opening a model above all) calls it first. Once libtorch is there it costs
+    /// nothing.
+    /// - Throws: `TorchError` of kind `.notLoaded`, which names the places that were looked at.
     public static func load() throws {
-        try throwing(ct_load(nil))
+        try throwing(ct_load())
     }
 
     /// Where the shim was loaded from.
@@ -20,24 +24,10 @@ public enum TorchRuntime {
     /// libtorch's build description, several lines.
     public static func buildConfiguration() throws -> String { try text(ct_build_configuration) }
 
-    public static func hasOneDNN() throws -> Bool {
-        var out = false
-        try throwing(ct_has_onednn(&out))
-        return out
-    }
-
-    /// Whether the CPU multiplies bfloat16 natively (avx512_bf16 or amx); without it, float32 is at least as quick.
+    /// Whether the CPU multiplies bfloat16 natively (avx512_bf16); without it, float32 is at least as quick.
     public static func cpuMultipliesBFloat16() throws -> Bool {
         var out = false
         try throwing(ct_cpu_bf16_is_native(&out))
-        return out
-    }
-
-    /// Whether float32 matrix products go to oneDNN in place of MKL: on CPUs for which MKL has half-width kernels only, after a proof
-    /// that they stay float32. Chosen when libtorch is loaded; `GMAIL_FLOAT32_PRODUCTS` overrides it.
-    public static func multipliesFloat32ByOneDNN() throws -> Bool {
-        var out = false
-        try throwing(ct_choose_float32_products(&out))
         return out
     }
 

@@ -29,6 +29,12 @@ extension Tensor {
     public func round(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
         unary(CT_ROUND, "round", file, line)
     }
+    /// Whether no element is a NaN or an infinity; at the speed of reading the memory on a CPU.
+    public var isAllFinite: Bool {
+        var out = true
+        return check(ct_is_finite(handle, &out), "isAllFinite", #fileID, #line) && out
+    }
+
     public func isFinite(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
         unary(CT_ISFINITE, "isFinite", file, line)
     }

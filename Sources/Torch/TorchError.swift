@@ -1,5 +1,6 @@
 import CTorch
 import Foundation
+import Synchronization
 
 /// A failure that libtorch reported, with its message (its C++ backtrace cut off) and, for an operation, the Swift call site.
 public struct TorchError: Error, CustomStringConvertible, LocalizedError, Sendable {
@@ -29,8 +30,9 @@ public struct TorchError: Error, CustomStringConvertible, LocalizedError, Sendab
     }
 
     public var description: String {
-        guard let operation else { return message }
-        return "\(operation)\(site.map { " at \($0)" } ?? ""): \(message)"
+        let what = kind == .outOfMemory ? "not enough memory: \(message)" : message
+        guard let operation else { return what }
+        return "\(operation)\(site.map { " at \($0)" } ?? ""): \(what)"
     }
 
     public var errorDescription: String? { description }
@@ -75,7 +77,21 @@ private func operationFailed(_ status: CTStatus, _ operation: String, _ file: St
         ct_set_scope_failed(true)
         return
     }
+    // What the machine lacks is no mistake of the program's.
+    if error.kind == .outOfMemory || error.kind == .notLoaded { resourceFailure.withLock { $0 }?(error) }
     fatalError("libtorch: \(error)", file: file, line: line)
+}
+
+private let resourceFailure = Mutex<(@Sendable (TorchError) -> Never)?>(nil)
+
+extension TorchRuntime {
+    /// What ends the program when an operation outside `catchingTorchErrors` finds no memory or no libtorch: conditions of the
+    /// machine, which a command reports as an error with an exit code instead of a trap. Without it the operation traps.
+    ///
+    /// Nothing is unwound: files that are written aside and renamed keep their former content. `body` may run on any thread.
+    public static func whenResourcesFail(_ body: @escaping @Sendable (TorchError) -> Never) {
+        resourceFailure.withLock { $0 = body }
+    }
 }
 
 /// The first frame of the stack that is not this module's, as the run time names it.

@@ -32,10 +32,7 @@ open class Conv1D: Module {
         guard kernel == .packed, PackedRows.areWorthIt(x), !x.requiresGrad, !weight.requiresGrad else {
             return Functional.fewRowsLinear(x, weight: weight, isInputFirst: true, bias: bias)
         }
-        let layer =
-            packed
-            ?? PackedLinear(
-                weight: weight.transposed(0, 1).contiguous(), bias: bias, rows: PackedRows.typical)
+        let layer = packed ?? PackedLinear(weight: weight.transposed(0, 1).contiguous(), bias: bias)
         packed = layer
         return layer(x)
     }
@@ -43,9 +40,6 @@ open class Conv1D: Module {
 
 /// When oneDNN's packed weights are used: for batches, on the CPU. A few rows read the plain weight faster.
 package enum PackedRows {
-    /// The rows that weights are laid out for: 64 images, 5 beams.
-    package static let typical = 320
-
     package static func areWorthIt(_ x: Tensor) -> Bool {
         let shape = x.shape
         return shape.dropLast().reduce(1, *) >= 32 && x.device == .cpu

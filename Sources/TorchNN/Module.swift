@@ -114,6 +114,20 @@ public struct NamedTensor {
     public let kind: Kind
     let assign: (Tensor) -> Void
 
+    init(key: String, tensor: Tensor, kind: Kind, assign: @escaping (Tensor) -> Void) {
+        self.key = key
+        self.tensor = tensor
+        self.kind = kind
+        self.assign = assign
+    }
+
+    /// A tensor that is kept beside a model (a moving average) and that no module's property holds.
+    public init(key: String, tensor: Tensor) {
+        self.init(key: key, tensor: tensor, kind: .parameter) { _ in
+            preconditionFailure("'\(key)' stands in no module, so its value cannot be replaced")
+        }
+    }
+
     /// Puts another tensor into the slot (the property then holds it).
     package func replace(_ tensor: Tensor) {
         tensor.requiresGrad = self.tensor.requiresGrad

@@ -111,6 +111,10 @@ public enum WeightsError: Error, CustomStringConvertible, Equatable {
     case unsupportedElementType(source: String, key: String, got: String)
     case indivisible(source: String, key: String, shape: [Int], parts: Int)
     case repeatedKey(source: String, key: String)
+    /// A file of torch.save that holds other things than tensors, and no state dict where one is looked for.
+    case noStateDict(source: String, key: String, kind: String, dictionaries: [String])
+    case twoStateDicts(source: String, names: [String])
+    case notFinite(source: String, key: String)
 
     public var description: String {
         switch self {
@@ -120,6 +124,17 @@ public enum WeightsError: Error, CustomStringConvertible, Equatable {
             "\(source): tensor '\(key)' of shape \(shape) does not split into \(parts) equal parts along its first dimension"
         case .repeatedKey(let source, let key):
             "\(source): the key '\(key)' stands twice; which of the two is meant?"
+        case .noStateDict(let source, let key, let kind, let dictionaries):
+            "\(source) holds \(kind) under '\(key)', expected a state dict: names and tensors alone, or one under 'state_dict' "
+                + "or 'model'"
+                + (dictionaries.isEmpty
+                    ? "" : " (dictionaries in the file: \(dictionaries.prefix(20).joined(separator: ", ")))")
+        case .notFinite(let source, let key):
+            "\(source): tensor '\(key)' holds a NaN or an infinity, so every result would be one; the file is damaged, or its "
+                + "training had diverged when it was saved"
+        case .twoStateDicts(let source, let names):
+            "\(source) holds state dicts under \(names.map { "'\($0)'" }.joined(separator: " and ")); save the one that is "
+                + "meant by itself"
         }
     }
 }

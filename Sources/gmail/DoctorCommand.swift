@@ -47,13 +47,15 @@ struct DoctorCommand: ParsableCommand {
                     : "the CPU has no avx512_bf16, so bfloat16 would save memory but no time"
             try row("--device auto", "\(device)")
             try row("--dtype auto", "\(dtype): \(why)")
-            try row(
-                "float32 products",
-                try TorchRuntime.multipliesFloat32ByOneDNN()
-                    ? "oneDNN's: MKL has half-width kernels for this CPU" : "libtorch's default, or kernels of our own")
             for dtype in isNative ? [DType.float32, .bfloat16] : [.float32] {
                 try row("linear layers", try LinearKernel.choose(dtype: dtype).reason)
             }
+            let kernels = try CPUKernel.all()
+            func names(_ isUsed: Bool) -> String {
+                kernels.filter { $0.isUsed == isUsed }.map(\.name).joined(separator: " ")
+            }
+            try row("kernels used", names(true))
+            try row("kernels not used", names(false))
         } catch {
             try row("libtorch", "missing")
             problems.append("\(error)")

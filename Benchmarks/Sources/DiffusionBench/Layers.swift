@@ -51,7 +51,7 @@ struct LayerTimes {
         let x = random([rows, inputs])
         let weight = random([outputs, inputs])
         let bias = hasBias ? random([outputs]) : nil
-        let packed = PackedLinear(weight: weight, bias: bias, rows: rows)
+        let packed = PackedLinear(weight: weight, bias: bias)
         measure(
             kind, "\(inputs) to \(outputs), \(rows) rows", count: count,
             gigaflops: 2e-9 * Double(inputs * outputs * rows),

@@ -60,7 +60,7 @@ public final class AlignedModel {
         case (.full, let latest?):
             towers = try ModalityTowers(trunk: encoder, tuning: .full, generator: Generator(seed: 0))
             let weights = try Weights(path: "\(latest.folder)/\(AlignmentTask.Files.encoder)")
-            try AlignmentTask.overwrite(towers.trainedParameters, from: weights, model: "encoder")
+            try towers.trainedParameters.overwrite(from: weights, model: "encoder")
             towers.tuned.weightsDidChange()
         default:
             towers = try ModalityTowers(trunk: encoder, tuning: .frozen, generator: Generator(seed: 0))
@@ -69,9 +69,7 @@ public final class AlignedModel {
             ProjectionConfiguration(recipe.projection), input: encoder.embeddingDimension,
             generator: Generator(seed: 0), device: encoder.device)
         if let latest, !projection.namedTensors().isEmpty {
-            try AlignmentTask.overwrite(
-                projection.namedTensors(), from: Weights(path: "\(latest.folder)/\(AlignmentTask.Files.projections)"),
-                model: "DualProjection")
+            try projection.overwrite(from: Weights(path: "\(latest.folder)/\(AlignmentTask.Files.projections)"))
         }
         projection.setTraining(false)
         identity = try Self.identity(

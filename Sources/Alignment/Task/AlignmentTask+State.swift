@@ -68,37 +68,15 @@ extension AlignmentTask {
         if let adapter = towers.adapter {
             try adapter.loadTensors(from: "\(folder)/\(PEFTFiles.weights)")
         } else if towers.tuning == .full {
-            try Self.overwrite(
-                towers.trainedParameters, from: Weights(path: "\(folder)/\(Files.encoder)"), model: "encoder")
+            try towers.trainedParameters.overwrite(
+                from: Weights(path: "\(folder)/\(Files.encoder)"), model: "encoder")
         }
         if hasProjections {
             // Copied into place: the optimizer holds these tensors.
-            try Self.overwrite(
-                projection.namedTensors(), from: Weights(path: "\(folder)/\(Files.projections)"),
-                model: "DualProjection")
+            try projection.overwrite(from: Weights(path: "\(folder)/\(Files.projections)"))
         }
         try optimizer.loadState(Weights(path: "\(folder)/\(Files.optimizer)"))
     }
 
     private var hasProjections: Bool { !projection.namedTensors().isEmpty }
-
-    static func overwrite(_ slots: [NamedTensor], from weights: Weights, model: String) throws {
-        var mismatch = StateMismatch(source: weights.source, model: model)
-        var unused = Set(weights.entries.keys)
-        for slot in slots {
-            guard let entry = weights[slot.key] else {
-                mismatch.missing.append(.init(key: slot.key, shape: slot.tensor.shape))
-                continue
-            }
-            unused.remove(slot.key)
-            if entry.shape != slot.tensor.shape {
-                mismatch.misshapen.append(.init(key: slot.key, expected: slot.tensor.shape, got: entry.shape))
-            }
-        }
-        mismatch.unused = unused.sorted()
-        guard mismatch.isEmpty else { throw mismatch }
-        for slot in slots {
-            if let entry = weights[slot.key] { slot.tensor.copy(from: entry.tensor()) }
-        }
-    }
 }

@@ -20,8 +20,9 @@
 extern "C" {
 #endif
 
-/// Raised whenever a function is added, removed or changes its parameters.
-#define CT_ABI_VERSION 6
+/// Raised whenever a function is added, removed, changes its parameters or computes something else: a library that
+/// `swift package torch-shim` built for an older package must not be taken for this one's.
+#define CT_ABI_VERSION 7
 
 typedef struct CTTensorOpaque *CTTensor;
 typedef struct CTGeneratorOpaque *CTGenerator;
@@ -57,24 +58,22 @@ typedef int32_t CTDevice;
 
 enum CTUnary {
     CT_NEG, CT_ABS, CT_EXP, CT_LOG, CT_SQRT, CT_RSQRT, CT_SIN, CT_COS, CT_TANH, CT_SIGMOID, CT_RELU, CT_SILU,
-    CT_GELU, CT_GELU_TANH, CT_QUICK_GELU, CT_FLOOR, CT_ROUND, CT_SQUARE, CT_RECIPROCAL, CT_LOGICAL_NOT, CT_ISNAN,
-    CT_ISFINITE, CT_ERF, CT_LOG_SIGMOID, CT_SIGN,
+    CT_GELU, CT_GELU_TANH, CT_QUICK_GELU, CT_ROUND, CT_SQUARE, CT_LOGICAL_NOT, CT_ISFINITE,
 };
 
 enum CTBinary {
-    CT_ADD, CT_SUB, CT_MUL, CT_DIV, CT_POW, CT_MAXIMUM, CT_MINIMUM, CT_EQ, CT_NE, CT_LT, CT_LE, CT_GT, CT_GE,
-    CT_AND, CT_OR, CT_MATMUL, CT_FLOOR_DIVIDE, CT_REMAINDER,
+    CT_ADD, CT_SUB, CT_MUL, CT_DIV, CT_POW, CT_MAXIMUM, CT_EQ, CT_NE, CT_LT, CT_LE, CT_GT, CT_GE, CT_AND, CT_OR,
+    CT_MATMUL, CT_REMAINDER,
 };
 
 enum CTReduce {
-    CT_SUM, CT_MEAN, CT_AMAX, CT_AMIN, CT_VAR, CT_STD, CT_NORM2, CT_LOGSUMEXP, CT_ARGMAX, CT_ARGMIN, CT_ANY, CT_ALL,
-    CT_PROD, CT_CUMSUM,
+    CT_SUM, CT_MEAN, CT_AMAX, CT_AMIN, CT_VAR, CT_NORM2, CT_LOGSUMEXP, CT_ARGMAX, CT_ANY, CT_ALL, CT_CUMSUM,
 };
 
-enum CTActivation { CT_ACT_NONE, CT_ACT_RELU, CT_ACT_GELU, CT_ACT_SWISH, CT_ACT_TANH };
+enum CTActivation { CT_ACT_NONE, CT_ACT_RELU, CT_ACT_GELU, CT_ACT_SWISH };
 
-/// Opens the shim at once instead of at the first call. `path` NULL searches as loader.c describes.
-CTStatus ct_load(const char *path);
+/// Opens the shim at once instead of at the first call; loader.c says where it is looked for.
+CTStatus ct_load(void);
 /// The message of this thread's last failure; "" before any.
 const char *ct_last_error(void);
 /// Where the shim was opened from; "" before that.

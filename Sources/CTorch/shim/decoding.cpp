@@ -12,7 +12,7 @@
 #endif
 
 #include "frozen.h"
-#include "gemm.h"
+#include "kernels.h"
 #include "protect.h"
 
 using namespace shim;
@@ -21,11 +21,6 @@ namespace {
 
 #if defined(__x86_64__)
 #define SHIM_AVX2 __attribute__((target("avx2,fma")))
-
-bool has_avx2() {
-    static const bool found = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    return found;
-}
 
 SHIM_AVX2 inline float total(__m256 v) {
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -209,7 +204,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
         auto count = x.size(0);
         bool x_grad = records && x.requires_grad(), weight_grad = records && weight.requires_grad();
 #if defined(__x86_64__)
-        if (has_matrix_product() && is_dense(x) && is_dense(weight) && count > 0) {
+        if (uses(Kernel::cross_entropy) && is_dense(x) && is_dense(weight) && count > 0) {
             return fused(context, x, weight, targets, piece, x_grad, weight_grad);
         }
 #endif
@@ -238,10 +233,10 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
         return t.device().is_cpu() && t.scalar_type() == at::kFloat && t.is_contiguous();
     }
 
-    /// The same with a pass less over the logits per operation, and products of our own.
+    /// The same with a pass less over the logits per operation.
     static at::Tensor fused(torch::autograd::AutogradContext *context, const at::Tensor &x, const at::Tensor &weight,
                             const at::Tensor &targets, int64_t piece, bool x_grad, bool weight_grad) {
-        const auto count = x.size(0), width = x.size(1), n = weight.size(0);
+        const auto count = x.size(0), n = weight.size(0);
         // Equal pieces, since each costs a pass over the weight's gradient.
         const auto pieces = (count + piece - 1) / piece;
         piece = (count + pieces - 1) / pieces;
@@ -254,12 +249,13 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
             TORCH_CHECK(ids[i] >= 0 && ids[i] < n, "target ", ids[i], " is out of bounds of ", n, " classes");
         }
         auto *scores = buffer.mutable_data_ptr<float>();
-        const MatrixView inputs{x.const_data_ptr<float>(), width, 1}, weights{weight.const_data_ptr<float>(), width, 1};
+        shim::count(Kernel::cross_entropy);
         std::vector<double> losses(count);
         for (int64_t first = 0; first < count; first += piece) {
             const auto rows = std::min(piece, count - first);
-            const MatrixView part{inputs.data + first * width, width, 1}, logits{scores, n, 1};
-            matrix_product(rows, n, width, part, weights.transposed(), nullptr, scores, n, false);
+            const auto part = x.narrow(0, first, rows);
+            auto logits = buffer.narrow(0, 0, rows);
+            at::mm_out(logits, part, weight.t());
             at::parallel_for(0, rows, 1, [&](int64_t begin, int64_t end) {
                 for (auto row = begin; row < end; row++) {
                     losses[first + row] =
@@ -267,12 +263,12 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
                 }
             });
             if (x_grad) {
-                matrix_product(rows, width, n, logits, weights, nullptr, dx.mutable_data_ptr<float>() + first * width, width,
-                               false);
+                auto own = dx.narrow(0, first, rows);
+                at::mm_out(own, logits, weight);
             }
             if (weight_grad) {
-                matrix_product(n, width, rows, logits.transposed(), part, nullptr, dweight.mutable_data_ptr<float>(), width,
-                               first > 0);
+                if (first == 0) at::mm_out(dweight, logits.t(), part);
+                else dweight.addmm_(logits.t(), part);
             }
         }
         context->save_for_backward({dx, dweight});
@@ -309,7 +305,8 @@ CTStatus ct_best_tokens(CTTensor logits, int64_t count, const int64_t *excluded,
         }
         TORCH_CHECK(count >= 1 && count <= n - excluded_count, count, " tokens of ", n - excluded_count);
 #if defined(__x86_64__)
-        if (has_avx2() && is_plain(x)) {
+        if (uses(Kernel::best_tokens) && is_plain(x)) {
+            shim::count(Kernel::best_tokens);
             auto best = at::empty({rows, count}, x.options());
             auto places = at::empty({rows, count}, x.options().dtype(at::kLong));
             std::vector<uint8_t> marks(excluded_count > 0 ? n : 0);
@@ -328,13 +325,14 @@ CTStatus ct_best_tokens(CTTensor logits, int64_t count, const int64_t *excluded,
             return;
         }
 #endif
-        auto scores = at::log_softmax(x, 1);
-        for (int64_t i = 0; i < excluded_count; i++) {
-            scores.select(1, excluded[i]).fill_(-std::numeric_limits<double>::infinity());
-        }
-        auto [best, places] = scores.topk(count, 1);
-        give(values, best);
-        give(ids, places);
+        // Ids that may be chosen, in order; of equal logits a stable sort keeps the smaller id first, which topk does not promise.
+        auto mark = at::ones({n}, x.options().dtype(at::kBool));
+        for (int64_t i = 0; i < excluded_count; i++) mark[excluded[i]].fill_(false);
+        auto allowed = mark.nonzero().squeeze(1);
+        auto places = std::get<1>(at::sort(x.index_select(1, allowed), /*stable=*/true, 1, /*descending=*/true));
+        auto chosen = allowed.index_select(0, places.narrow(1, 0, count).reshape(-1)).view({rows, count});
+        give(values, at::log_softmax(x, 1).gather(1, chosen));
+        give(ids, chosen);
     });
 }
 
@@ -343,7 +341,7 @@ CTStatus ct_has_cached_attention(CTTensor query, bool *out) {
         const auto &q = get(query);
         *out = false;
 #if defined(__x86_64__)
-        *out = has_avx2() && q.device().is_cpu() && q.scalar_type() == at::kFloat && !needs_gradient(q);
+        *out = uses(Kernel::cached_attention) && q.device().is_cpu() && q.scalar_type() == at::kFloat && !needs_gradient(q);
 #endif
     });
 }
@@ -353,7 +351,7 @@ CTStatus ct_cached_attention(CTTensor query, const CTTensor *memory, const int64
     return protect([&] {
 #if defined(__x86_64__)
         const auto &q = get(query);
-        TORCH_CHECK(q.dim() == 3 && q.scalar_type() == at::kFloat && q.device().is_cpu() && has_avx2() && count > 0 &&
+        TORCH_CHECK(q.dim() == 3 && q.scalar_type() == at::kFloat && q.device().is_cpu() && cpu().has_avx2 && count > 0 &&
                         starts[0] == 0 && length > 0,
                     "cached attention of queries ", q.sizes(), " over ", count, " segments");
         const auto rows = q.size(0), heads = q.size(1), d = q.size(2), width = heads * d;
@@ -383,6 +381,7 @@ CTStatus ct_cached_attention(CTTensor query, const CTTensor *memory, const int64
             TORCH_CHECK(get(mask).scalar_type() == at::kBool && get(mask).dim() == 2, "mask ", get(mask).sizes());
             allowed = get(mask).expand({rows, length}).contiguous();
         }
+        shim::count(Kernel::cached_attention);
         auto result = at::empty({rows, width}, q.options());
         auto *ys = result.mutable_data_ptr<float>();
         const auto *qs = queries.const_data_ptr<float>();

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels.h"
 #include "protect.h"
-#include "tiles.h"
 
 using namespace shim;
 
@@ -289,46 +289,27 @@ CT_VECTORISED void transform_filters(const float *weight, int64_t inputs, int64_
     }
 }
 
-/// Transformed filters, `[t², I, O]`, or for the products of tiles.h `[t², O / 16, I, 16]`.
+/// Transformed filters, `[t², I, O]`.
 template <int M>
 at::Tensor winograd_filter(const at::Tensor &weight) {
-    static_assert(kLanes == tiles::kColumns, "a panel is what one step of the transform makes");
     constexpr int T = Winograd<M>::tile;
     const int64_t outputs = weight.size(0), inputs = weight.size(1);
-    const bool in_panels = tiles::are_fastest();
-    auto packed = in_panels ? at::empty({T * T, outputs / kLanes, inputs, kLanes}, at::kFloat) : at::empty({T * T, inputs, outputs}, at::kFloat);
+    auto packed = at::empty({T * T, inputs, outputs}, at::kFloat);
     auto dense = weight.to(at::kFloat).contiguous();
     const float *from = dense.const_data_ptr<float>();
     float *to = packed.mutable_data_ptr<float>();
     at::parallel_for(0, outputs / kLanes, 1, [&](int64_t first, int64_t last) {
-        for (int64_t panel = first; panel < last; panel++) {
-            float *out = to + panel * (in_panels ? inputs * kLanes : kLanes);
-            transform_filters<M>(from, inputs, panel * kLanes, inputs * outputs, in_panels ? kLanes : outputs, out);
+        for (int64_t i = first; i < last; i++) {
+            transform_filters<M>(from, inputs, i * kLanes, inputs * outputs, outputs, to + i * kLanes);
         }
     });
     return packed;
 }
 
-/// The t² products of one chunk: `p` `[t², count, O]` of `v` `[t², count, I]` and filters in panels. Threads share out the panels,
-/// so that each reads its part of the filters once.
-void winograd_products(const float *v, const at::Tensor &packed, int64_t count, float *p) {
-    const int64_t panels = packed.size(1), inputs = packed.size(2), outputs = panels * tiles::kColumns;
-    const int64_t group = std::min<int64_t>(panels, 10), groups = (panels + group - 1) / group;
-    const float *filters = packed.const_data_ptr<float>();
-    at::parallel_for(0, packed.size(0) * groups, 1, [&](int64_t first, int64_t last) {
-        for (int64_t i = first; i < last; i++) {
-            const int64_t t = i / groups, start = i % groups * group;
-            tiles::multiply(v + t * count * inputs, inputs, count, filters + (t * panels + start) * inputs * tiles::kColumns,
-                            std::min(group, panels - start), inputs, p + t * count * outputs + start * tiles::kColumns, outputs);
-        }
-    });
-}
-
 template <int M>
 at::Tensor winograd_convolution(const at::Tensor &x, const at::Tensor &packed, const at::Tensor &bias, const float *other) {
     constexpr int T = Winograd<M>::tile;
-    const bool in_panels = packed.dim() == 4;
-    const int64_t batch = x.size(0), inputs = x.size(1), outputs = in_panels ? packed.size(1) * tiles::kColumns : packed.size(2);
+    const int64_t batch = x.size(0), inputs = x.size(1), outputs = packed.size(2);
     const Tiling tiling{x.size(2), x.size(3), (x.size(2) + M - 1) / M, (x.size(3) + M - 1) / M};
     const int64_t tiles = batch * tiling.rows * tiling.columns;
     // Transformed tiles and products of one chunk fit the last-level cache; fewer rows would starve the products.
@@ -345,11 +326,7 @@ at::Tensor winograd_convolution(const at::Tensor &x, const at::Tensor &packed, c
         at::parallel_for(start, start + count, 8, [&](int64_t first, int64_t last) {
             transform_input<M>(in, tiling, inputs, first, last, start, count * inputs, vs.mutable_data_ptr<float>());
         });
-        if (in_panels) {
-            winograd_products(vs.const_data_ptr<float>(), packed, count, ps.mutable_data_ptr<float>());
-        } else {
-            at::bmm_out(ps, vs, packed);
-        }
+        at::bmm_out(ps, vs, packed);
         at::parallel_for(start, start + count, 8, [&](int64_t first, int64_t last) {
             transform_output<M>(ps.const_data_ptr<float>(), tiling, outputs, first, last, start, count * outputs, add, other, out);
         });
@@ -368,7 +345,7 @@ CTStatus ct_upsample_nearest2d_to(CTTensor x, int64_t height, int64_t width, CTT
 CTStatus ct_gated_gelu(CTTensor x, CTTensor *out) {
     return protect([&] {
         auto &in = get(x);
-        if (records_gradients(in) || !in.is_cpu() || !in.is_contiguous() || in.scalar_type() != at::kFloat || in.numel() == 0) {
+        if (!uses(Kernel::gated_gelu) || records_gradients(in) || !in.is_cpu() || !in.is_contiguous() || in.scalar_type() != at::kFloat || in.numel() == 0) {
             auto halves = in.chunk(2, -1);
             give(out, halves[0] * at::gelu(halves[1]));
             return;
@@ -378,6 +355,7 @@ CTStatus ct_gated_gelu(CTTensor x, CTTensor *out) {
         auto shape = in.sizes().vec();
         shape.back() = width;
         auto y = at::empty(shape, in.options());
+        count(Kernel::gated_gelu);
         const float *from = in.const_data_ptr<float>();
         float *to = y.mutable_data_ptr<float>();
         at::parallel_for(0, y.numel() / width, std::max<int64_t>(1, kBlock / width), [&](int64_t first, int64_t last) {
@@ -393,7 +371,7 @@ CTStatus ct_group_norm_silu(CTTensor x, CTTensor added, int64_t groups, CTTensor
         auto &in = get(x);
         auto more = optional(added);
         auto scale = widened(get(weight), in), shift = widened(get(bias), in);
-        const bool is_plain = in.is_cpu() && in.scalar_type() == at::kFloat && in.dim() == 4 && !records_gradients(in) &&
+        const bool is_plain = uses(Kernel::group_norm) && in.is_cpu() && in.scalar_type() == at::kFloat && in.dim() == 4 && !records_gradients(in) &&
                               in.is_contiguous(at::MemoryFormat::ChannelsLast) && scale.scalar_type() == at::kFloat &&
                               scale.is_contiguous() && shift.is_contiguous() && in.size(1) % groups == 0 &&
                               !(at::GradMode::is_enabled() && (scale.requires_grad() || (more && more->requires_grad())));
@@ -403,6 +381,7 @@ CTStatus ct_group_norm_silu(CTTensor x, CTTensor added, int64_t groups, CTTensor
             give(out, silu ? at::silu(y) : y);
             return;
         }
+        count(Kernel::group_norm);
         const int64_t stride = more && more->size(0) > 1 ? more->size(1) : 0;
         give(out, group_norm_channels_last(in, more ? more->const_data_ptr<float>() : nullptr, stride, groups,
                                            scale.const_data_ptr<float>(), shift.const_data_ptr<float>(), eps, silu));
@@ -426,8 +405,8 @@ CTStatus ct_winograd_conv2d(CTTensor x, CTTensor packed, CTTensor bias, CTTensor
         auto in = get(x).contiguous(at::MemoryFormat::ChannelsLast);
         auto &filters = get(packed);
         TORCH_CHECK(in.scalar_type() == at::kFloat && in.is_cpu(), "Winograd's convolution computes in float32 on the CPU");
-        const int64_t inputs = filters.dim() == 4 ? filters.size(2) : filters.size(1);
-        TORCH_CHECK(in.size(1) == inputs, in.size(1), " channels for filters of ", inputs);
+        TORCH_CHECK(in.size(1) == filters.size(1), in.size(1), " channels for filters of ", filters.size(1));
+        count(Kernel::winograd);
         auto more = optional(other);
         if (more) more = more->contiguous(at::MemoryFormat::ChannelsLast);
         const float *add = more ? more->const_data_ptr<float>() : nullptr;

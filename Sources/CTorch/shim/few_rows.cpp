@@ -8,22 +8,18 @@
 #include <ATen/autocast_mode.h>
 
 #include "frozen.h"
-#include "gemm.h"
+#include "kernels.h"
 #include "protect.h"
 
 using namespace shim;
 
 namespace {
 
-[[maybe_unused]] constexpr int64_t kMostRows = 8;
+// One row is libtorch's own matrix-vector product, which reads the weight once too.
+[[maybe_unused]] constexpr int64_t kFewestRows = 2, kMostRows = 8;
 
 #if defined(__x86_64__)
 #define SHIM_AVX2 __attribute__((target("avx2,fma")))
-
-bool has_avx2() {
-    static const bool found = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    return found;
-}
 
 /// y[m][0..<n] += x[m][0..<k] · w[0..<k][0..<n], w with rows of `stride` floats. M rows of x (stride ldx) and y (ldy).
 template <int M>
@@ -163,17 +159,16 @@ SHIM_LANES void dot_rows_wide(const float *x, int64_t ldx, const float *w, float
     }
 }
 
-template <template <int> class Kernel, typename... Arguments>
+template <template <int> class Product, typename... Arguments>
 void with_rows(int64_t rows, Arguments... arguments) {
     switch (rows) {
-        case 1: return Kernel<1>::run(arguments...);
-        case 2: return Kernel<2>::run(arguments...);
-        case 3: return Kernel<3>::run(arguments...);
-        case 4: return Kernel<4>::run(arguments...);
-        case 5: return Kernel<5>::run(arguments...);
-        case 6: return Kernel<6>::run(arguments...);
-        case 7: return Kernel<7>::run(arguments...);
-        case 8: return Kernel<8>::run(arguments...);
+        case 2: return Product<2>::run(arguments...);
+        case 3: return Product<3>::run(arguments...);
+        case 4: return Product<4>::run(arguments...);
+        case 5: return Product<5>::run(arguments...);
+        case 6: return Product<6>::run(arguments...);
+        case 7: return Product<7>::run(arguments...);
+        case 8: return Product<8>::run(arguments...);
     }
 }
 
@@ -181,7 +176,7 @@ template <int M>
 struct AddProducts {
     template <typename... A>
     static void run(A... a) {
-        lanes::are_there() ? add_products_wide<M>(a...) : add_products<M>(a...);
+        cpu().has_avx512 ? add_products_wide<M>(a...) : add_products<M>(a...);
     }
 };
 
@@ -189,7 +184,7 @@ template <int M>
 struct DotRows {
     template <typename... A>
     static void run(A... a) {
-        lanes::are_there() ? dot_rows_wide<M>(a...) : dot_rows<M>(a...);
+        cpu().has_avx512 ? dot_rows_wide<M>(a...) : dot_rows<M>(a...);
     }
 };
 
@@ -204,7 +199,7 @@ at::Tensor product_in_out(const at::Tensor &x, const at::Tensor &w, const std::o
     const auto *xs = x.const_data_ptr<float>(), *ws = w.const_data_ptr<float>();
     // Sums of one block of columns stay in the cache while rows of w stream past; with sixteen lanes in the second, which is
     // quick enough, so that w is read from end to end.
-    const int64_t columns = lanes::are_there() ? 16384 : std::max<int64_t>(256, 4096 / rows / 8 * 8);
+    const int64_t columns = cpu().has_avx512 ? 16384 : std::max<int64_t>(256, 4096 / rows / 8 * 8);
     at::parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {
         for (auto t = first; t < last; t++) {
             auto begin = t * part, end = std::min(k, begin + part);
@@ -246,8 +241,9 @@ CTStatus ct_few_rows_linear(CTTensor x, CTTensor weight, bool in_out, CTTensor b
         auto k = input.size(-1);
         auto rows = k > 0 ? input.numel() / k : 0;
 #if defined(__x86_64__)
-        if (rows >= 1 && rows <= kMostRows && w.numel() >= 65536 && has_avx2() && is_plain(input) && is_plain(w) &&
+        if (uses(Kernel::few_rows) && rows >= kFewestRows && rows <= kMostRows && w.numel() >= 65536 && is_plain(input) && is_plain(w) &&
             (!b || is_plain(*b)) && w.size(in_out ? 0 : 1) == k && !at::autocast::is_autocast_enabled(at::kCPU)) {
+            count(Kernel::few_rows);
             auto shape = input.sizes().vec();
             shape.back() = w.size(in_out ? 1 : 0);
             auto flat = input.view({rows, k});
@@ -260,13 +256,8 @@ CTStatus ct_few_rows_linear(CTTensor x, CTTensor weight, bool in_out, CTTensor b
             give(out, *y);
             return;
         }
-        if (!dtype) {
-            auto y = dense_linear(input, w, in_out, b);
-            give(out, y ? *y : at::linear(input, in_out ? w.t() : w, b));
-            return;
-        }
-        if (b) b = cast_weight(*b, *dtype);
-        auto cast = cast_weight(w, *dtype);
+        if (b) b = dtype ? cast_weight(*b, *dtype) : widened(*b, input);
+        auto cast = dtype ? cast_weight(w, *dtype) : widened(w, input);
         give(out, at::linear(input, in_out ? cast.t() : cast, b));
     });
 }

@@ -8,37 +8,13 @@
 #include <ATen/Context.h>
 #include <ATen/autocast_mode.h>
 
-#include <cstdlib>
-#include <cstring>
-
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
-
 #include "frozen.h"
+#include "kernels.h"
 #include "protect.h"
 
 using namespace shim;
 
 namespace {
-
-bool has_amx() {
-#if defined(__x86_64__)
-    unsigned a, b, c, d;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1);
-#else
-    return false;
-#endif
-}
-
-bool is_amd_with_avx512() {
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    return __builtin_cpu_is("amd") && __builtin_cpu_supports("avx512f");
-#else
-    return false;
-#endif
-}
 
 void give_to_onednn(bool on) {
     at::globalContext().setFloat32Precision(at::Float32Backend::MKLDNN, at::Float32Op::MATMUL,
@@ -53,16 +29,14 @@ bool is_exact() {
 }
 
 bool choose() {
-    const char *asked = std::getenv("GMAIL_FLOAT32_PRODUCTS");
-    const bool is_named = asked != nullptr && asked[0] != 0;
-    TORCH_CHECK(!is_named || !std::strcmp(asked, "mkl") || !std::strcmp(asked, "onednn"), "GMAIL_FLOAT32_PRODUCTS is '", asked,
-                "', expected mkl or onednn");
-    const bool wants = is_named ? !std::strcmp(asked, "onednn") : is_amd_with_avx512();
-    if (!wants || !at::globalContext().hasMKLDNN() || has_amx()) return false;
+    if (!uses(Kernel::onednn_products)) return false;
     at::NoGradGuard guard;
     c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
     give_to_onednn(true);
-    if (is_exact()) return true;
+    if (is_exact()) {
+        count(Kernel::onednn_products);
+        return true;
+    }
     give_to_onednn(false);
     return false;
 }
@@ -77,11 +51,3 @@ bool float32_products_by_onednn() {
 }
 
 }  // namespace shim
-
-extern "C" {
-
-CTStatus ct_choose_float32_products(bool *onednn) {
-    return protect([&] { *onednn = float32_products_by_onednn(); });
-}
-
-}  // extern "C"

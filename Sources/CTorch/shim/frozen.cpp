@@ -8,7 +8,6 @@
 // uninterrupted run and in a resumed one.
 #include "frozen.h"
 
-#include <ATen/Context.h>
 #include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -16,6 +15,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "kernels.h"
 #include "onednn.h"
 #include "protect.h"
 
@@ -75,8 +75,8 @@ at::Tensor form_of(const at::Tensor &weight, at::ScalarType dtype, Form form, Ma
     return forms.emplace(std::pair(dtype, form), make()).first->second;
 }
 
-at::Tensor pack(const at::Tensor &weight, at::ScalarType dtype, bool transposed, int64_t rows) {
-    return onednn::pack((transposed ? weight.t() : weight).to(dtype).contiguous(), rows);
+at::Tensor pack(const at::Tensor &weight, at::ScalarType dtype, bool transposed) {
+    return onednn::pack((transposed ? weight.t() : weight).to(dtype).contiguous());
 }
 
 at::Tensor rows_of(const at::Tensor &x, at::ScalarType dtype) { return x.reshape({-1, x.size(-1)}).to(dtype).contiguous(); }
@@ -123,16 +123,14 @@ PackingGuard::~PackingGuard() { is_packing = before; }
 
 bool packs(const at::Tensor &weight, const at::Tensor &x, at::ScalarType dtype) {
     if (!is_packing || weight.dim() != 2 || !weight.is_cpu() || !x.is_cpu() || x.dim() < 1 || !is_frozen(weight)) return false;
-    if (!at::globalContext().hasMKLDNN() || x.size(-1) == 0 || x.numel() / x.size(-1) < kFewestRows) return false;
-    bool is_native = false;
-    if (dtype == at::kFloat) return float32_products_by_onednn();
-    return dtype == at::kBFloat16 && ct_cpu_bf16_is_native(&is_native) == CT_OK && is_native;
+    return x.size(-1) > 0 && x.numel() / x.size(-1) >= kFewestRows && uses(Kernel::packed_weights, dtype);
 }
 
 at::Tensor packed_product(const at::Tensor &x, const at::Tensor &weight, bool transposed, const std::optional<at::Tensor> &bias) {
     const auto dtype = x.scalar_type();
     auto packed = form_of(weight, dtype, transposed ? Form::packed_transposed : Form::packed,
-                          [&] { return pack(weight, dtype, transposed, x.size(0)); });
+                          [&] { return pack(weight, dtype, transposed); });
+    count(Kernel::packed_weights);
     at::NoGradGuard no_grad;
     return onednn::linear(x, packed, bias);
 }

@@ -6,6 +6,7 @@
 
 #include <malloc.h>
 
+#include "kernels.h"
 #include "protect.h"
 
 using namespace shim;
@@ -60,7 +61,7 @@ SHIM_LANES void quick_gelu_lanes(const Number *x, const Number *dy, Number *y, i
 template <bool isBackward>
 bool quick_gelu_by_lanes(const at::Tensor &x, const at::Tensor &dy, const at::Tensor &y) {
     const auto dtype = x.scalar_type();
-    if (!lanes::are_there() || (dtype != at::kFloat && dtype != at::kBFloat16) || (isBackward && dy.scalar_type() != dtype)) return false;
+    if (!cpu().has_avx512 || (dtype != at::kFloat && dtype != at::kBFloat16) || (isBackward && dy.scalar_type() != dtype)) return false;
     auto run = [&]<typename Number>() {
         const Number *in = x.const_data_ptr<Number>(), *gradient = isBackward ? dy.const_data_ptr<Number>() : nullptr;
         Number *out = y.mutable_data_ptr<Number>();
@@ -129,6 +130,8 @@ struct QuickGELU : torch::autograd::Function<QuickGELU> {
 namespace shim {
 
 at::Tensor quick_gelu(const at::Tensor &x) {
+    if (!uses(Kernel::quick_gelu)) return x * at::sigmoid(x * kQuick);
+    count(Kernel::quick_gelu);
     if (at::GradMode::is_enabled() && x.requires_grad()) return QuickGELU::apply(x);
     auto dense = x.contiguous();
     auto y = at::empty_like(dense);
@@ -146,7 +149,15 @@ CTStatus ct_activation_(int32_t op, CTTensor x) {
         auto &t = get(x);
         TORCH_CHECK(!(t.requires_grad() && t.is_leaf()), "an activation in place would overwrite a parameter");
         switch (op) {
-            case CT_QUICK_GELU: TORCH_CHECK(t.is_contiguous(), "quick GELU in place needs contiguous memory"); quick_gelu_into(t, t); return;
+            case CT_QUICK_GELU:
+                TORCH_CHECK(t.is_contiguous(), "quick GELU in place needs contiguous memory");
+                if (!uses(Kernel::quick_gelu)) {
+                    t.mul_(at::sigmoid(t * kQuick));
+                    return;
+                }
+                count(Kernel::quick_gelu);
+                quick_gelu_into(t, t);
+                return;
             case CT_GELU: at::gelu_(t); return;
             case CT_GELU_TANH: at::gelu_(t, "tanh"); return;
             case CT_RELU: at::relu_(t); return;

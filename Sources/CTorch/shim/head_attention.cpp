@@ -18,6 +18,7 @@
 #include <memory>
 
 #include "head_attention.h"
+#include "kernels.h"
 
 namespace shim {
 
@@ -391,7 +392,7 @@ struct HeadAttention : torch::autograd::Function<HeadAttention> {
 
 bool has_head_attention(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, int64_t heads) {
 #if defined(__x86_64__)
-    if (!lanes::are_there()) return false;
+    if (!uses(Kernel::head_attention)) return false;
     const auto dtype = q.scalar_type();
     if (dtype != at::kFloat && dtype != at::kBFloat16) return false;
     for (auto *x : {&q, &k, &v}) {
@@ -406,6 +407,7 @@ bool has_head_attention(const at::Tensor &q, const at::Tensor &k, const at::Tens
 
 at::Tensor head_attention(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, int64_t heads, bool causal, double scale) {
 #if defined(__x86_64__)
+    count(Kernel::head_attention);
     if (at::GradMode::is_enabled() && (q.requires_grad() || k.requires_grad() || v.requires_grad())) {
         return HeadAttention::apply(q, k, v, heads, causal, scale);
     }

@@ -1,5 +1,5 @@
 // Sixteen float32 numbers at a time, for kernels of our own on CPUs with AVX-512. Memory may hold float32 or bfloat16; the
-// arithmetic is float32 either way.
+// arithmetic is float32 either way. What is marked SHIM_LANES runs where `cpu().has_avx512`.
 #pragma once
 
 #if defined(__x86_64__)
@@ -28,14 +28,6 @@ constexpr int64_t kCount = 16;
 inline int64_t rounded_up(int64_t count) { return (count + kCount - 1) / kCount * kCount; }
 
 #if defined(__x86_64__)
-
-/// Whether this CPU runs what is marked `SHIM_LANES`.
-inline bool are_there() {
-    static const bool found = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                              __builtin_cpu_supports("fma");
-    return found;
-}
 
 SHIM_LANES inline __mmask16 first(int64_t count) { return static_cast<__mmask16>((1u << count) - 1); }
 
@@ -108,10 +100,6 @@ SHIM_LANES inline void transpose(__m512 (&r)[16]) {
         r[12 + c] = _mm512_shuffle_f32x4(t[4 + c], t[12 + c], 0xdd);
     }
 }
-
-#else
-
-inline bool are_there() { return false; }
 
 #endif
 

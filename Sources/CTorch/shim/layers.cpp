@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "frozen.h"
-#include "gemm.h"
+#include "kernels.h"
 #include "onednn.h"
 #include "protect.h"
 
@@ -30,7 +30,6 @@ std::string_view activation_name(int32_t activation) {
         case CT_ACT_RELU: return "relu";
         case CT_ACT_GELU: return "gelu";
         case CT_ACT_SWISH: return "swish";
-        case CT_ACT_TANH: return "tanh";
     }
     TORCH_CHECK(false, "unknown fused activation ", activation);
 }
@@ -43,9 +42,9 @@ std::optional<std::string_view> activation_algorithm(int32_t activation) {
 
 namespace shim::onednn {
 
-at::Tensor pack(const at::Tensor &weight, int64_t rows) {
+at::Tensor pack(const at::Tensor &weight) {
     auto op = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_reorder_linear_weight", "");
-    torch::jit::Stack stack{weight, rows > 0 ? c10::IValue(rows) : c10::IValue()};
+    torch::jit::Stack stack{weight, c10::IValue(kTypicalRows)};
     op.callBoxed(stack);
     return stack.at(0).toTensor();
 }
@@ -68,31 +67,26 @@ CTStatus ct_linear(CTTensor x, CTTensor weight, CTTensor bias, CTTensor *out) {
             give(out, *y);
             return;
         }
-        if (!dtype) {
-            auto w = widened(get(weight), in);
-            auto b = widened(optional(bias), in);
-            auto y = dense_linear(in, w, false, b);
-            give(out, y ? *y : at::linear(in, w, b));
-            return;
-        }
-        auto bias_ = optional(bias);
-        if (bias_) bias_ = cast_weight(*bias_, *dtype);
-        give(out, at::linear(in, cast_weight(get(weight), *dtype), bias_));
+        auto b = optional(bias);
+        if (b) b = dtype ? cast_weight(*b, *dtype) : widened(*b, in);
+        give(out, at::linear(in, dtype ? cast_weight(get(weight), *dtype) : widened(get(weight), in), b));
     });
 }
 
-CTStatus ct_onednn_pack_linear(CTTensor weight, int64_t rows, CTTensor *out) {
-    return protect([&] { give(out, onednn::pack(get(weight), rows)); });
+CTStatus ct_onednn_pack_linear(CTTensor weight, CTTensor *out) {
+    return protect([&] { give(out, onednn::pack(get(weight))); });
 }
 
 CTStatus ct_onednn_linear(CTTensor x, CTTensor packed, CTTensor bias, int32_t activation, CTTensor *out) {
     return protect([&] {
+        count(Kernel::packed_layers);
         give(out, onednn::linear(get(x), get(packed), optional(bias), activation_name(activation), activation_algorithm(activation)));
     });
 }
 
 CTStatus ct_onednn_linear_add(CTTensor x, CTTensor other, CTTensor packed, CTTensor bias, CTTensor *out) {
     return protect([&] {
+        count(Kernel::packed_layers);
         give(out, onednn_linear_binary().call(get(x), get(other), get(packed), optional(bias), "add"));
     });
 }

@@ -7,7 +7,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "frozen.h"
-#include "gemm.h"
+#include "kernels.h"
 #include "low_rank.h"
 #include "protect.h"
 
@@ -25,9 +25,7 @@ std::vector<int64_t> shape_with(const at::Tensor &x, int64_t last) {
 
 /// dy [N, out] · weight [out, in].
 at::Tensor back_through(const at::Tensor &dy, const at::Tensor &weight, bool packed) {
-    if (packed) return packed_product(dy.contiguous(), weight, /*transposed=*/true, std::nullopt);
-    auto dx = dense_linear(dy, weight, /*in_out=*/true, std::nullopt);
-    return dx ? *dx : dy.matmul(weight);
+    return packed ? packed_product(dy.contiguous(), weight, /*transposed=*/true, std::nullopt) : dy.matmul(weight);
 }
 
 struct Layer {
@@ -63,11 +61,9 @@ std::vector<at::Tensor> outputs(const at::Tensor &x, const at::Tensor &low, cons
     int64_t column = 0;
     for (auto &layer : layers) {
         auto rank = layer.a.size(0);
-        std::optional<at::Tensor> y;                // [N, out]
-        if (layer.packed) y = packed_product(x, layer.weight, /*transposed=*/false, layer.bias);
-        if (!y) y = dense_linear(x, layer.weight, /*in_out=*/false, layer.bias);
-        if (!y) y = at::linear(x, layer.weight, layer.bias);
-        result.push_back(y->addmm_(low.narrow(1, column, rank), layer.b.t(), 1, layer.scale));
+        auto y = layer.packed ? packed_product(x, layer.weight, /*transposed=*/false, layer.bias)
+                              : at::linear(x, layer.weight, layer.bias);  // [N, out]
+        result.push_back(y.addmm_(low.narrow(1, column, rank), layer.b.t(), 1, layer.scale));
         column += rank;
     }
     return result;
@@ -186,7 +182,7 @@ CTStatus ct_lora_linears(CTTensor x, CTTensor low_input, int32_t count, const CT
         bool needs_graph = input.requires_grad() || dropped.requires_grad();
         for (int32_t i = 0; i < count; i++) {
             Layer layer{get(weights[i]), optional(biases[i]), get(as[i]), get(bs[i]), scales[i], false};
-            layer.packed = packs(layer.weight, input, input.scalar_type()) && !(layer.bias && layer.bias->requires_grad());
+            layer.packed = uses(Kernel::lora) && packs(layer.weight, input, input.scalar_type()) && !(layer.bias && layer.bias->requires_grad());
             if (dtype) {
                 if (!layer.packed) layer.weight = cast_weight(layer.weight, *dtype);
                 if (layer.bias) layer.bias = cast_weight(*layer.bias, *dtype);
@@ -201,15 +197,17 @@ CTStatus ct_lora_linears(CTTensor x, CTTensor low_input, int32_t count, const CT
         // The operands are cast: what follows computes in the dtype it is given.
         c10::impl::ExcludeDispatchKeyGuard guard(c10::autocast_dispatch_keyset);
         std::vector<at::Tensor> ys;
-        if (at::GradMode::is_enabled() && trains_base(layers)) {
+        if (!uses(Kernel::lora) || (at::GradMode::is_enabled() && trains_base(layers))) {
             // The fused backward gives none to the base weight: whoever trains it too gets libtorch's own graph.
             for (auto &layer : layers) {
                 auto update = at::linear(at::linear(dropped, layer.a), layer.b) * layer.scale;
                 ys.push_back(at::linear(input, layer.weight, layer.bias) + update);
             }
         } else if (at::GradMode::is_enabled() && needs_graph) {
+            count(Kernel::lora);
             ys = LoRALinears::apply(input, dropped, same, at::TensorList(adapters), Layers{layers});
         } else {
+            count(Kernel::lora);
             at::NoGradGuard no_grad;
             ys = outputs(rows(input).contiguous(), low_inputs(rows(dropped), joined_a(layers)), layers);
             for (int32_t i = 0; i < count; i++) ys[i] = ys[i].view(shape_with(input, layers[i].weight.size(0)));

@@ -8,6 +8,7 @@
 
 #include <vector>
 
+#include "kernels.h"
 #include "low_rank.h"
 
 namespace shim::low_rank {
@@ -185,19 +186,22 @@ at::Tensor inputs_for(const at::Tensor &x, const at::Tensor &a) {
 
 bool takes(const at::Tensor &x, int64_t ranks) {
     const auto dtype = x.scalar_type();
-    return lanes::are_there() && x.is_cpu() && (dtype == at::kFloat || dtype == at::kBFloat16) && x.dim() == 2 && x.stride(1) == 1 &&
+    return uses(Kernel::low_rank) && x.is_cpu() && (dtype == at::kFloat || dtype == at::kBFloat16) && x.dim() == 2 && x.stride(1) == 1 &&
            x.size(0) > 0 && x.size(1) > 0 && x.size(1) % W == 0 && ranks > 0 && ranks <= kMostRanks;
 }
 
 at::Tensor inputs(const at::Tensor &x, const at::Tensor &a) {
+    count(Kernel::low_rank);
     return x.scalar_type() == at::kFloat ? inputs_for<float>(x, a) : inputs_for<at::BFloat16>(x, a);
 }
 
 at::Tensor back(const at::Tensor &dy, const at::Tensor &b, const at::Tensor &low, double scale, const at::Tensor &dlow) {
+    count(Kernel::low_rank);
     return dy.scalar_type() == at::kFloat ? back_of<float>(dy, b, low, scale, dlow) : back_of<at::BFloat16>(dy, b, low, scale, dlow);
 }
 
 at::Tensor gathered(const at::Tensor &dlow, const at::Tensor &x) {
+    count(Kernel::low_rank);
     return x.scalar_type() == at::kFloat ? gathered_of<float>(dlow, x) : gathered_of<at::BFloat16>(dlow, x);
 }
 

@@ -20,16 +20,10 @@ static at::Tensor unary(int32_t op, const at::Tensor &a) {
         case CT_GELU: return at::gelu(a);
         case CT_GELU_TANH: return at::gelu(a, "tanh");
         case CT_QUICK_GELU: return quick_gelu(a);
-        case CT_FLOOR: return at::floor(a);
         case CT_ROUND: return at::round(a);
         case CT_SQUARE: return at::square(a);
-        case CT_RECIPROCAL: return at::reciprocal(a);
         case CT_LOGICAL_NOT: return at::logical_not(a);
-        case CT_ISNAN: return at::isnan(a);
         case CT_ISFINITE: return at::isfinite(a);
-        case CT_ERF: return at::erf(a);
-        case CT_LOG_SIGMOID: return at::log_sigmoid(a);
-        case CT_SIGN: return at::sign(a);
     }
     TORCH_CHECK(false, "unknown unary operation ", op);
 }
@@ -42,7 +36,6 @@ static at::Tensor binary(int32_t op, const at::Tensor &a, const at::Tensor &b) {
         case CT_DIV: return at::div(a, b);
         case CT_POW: return at::pow(a, b);
         case CT_MAXIMUM: return at::maximum(a, b);
-        case CT_MINIMUM: return at::minimum(a, b);
         case CT_EQ: return at::eq(a, b);
         case CT_NE: return at::ne(a, b);
         case CT_LT: return at::lt(a, b);
@@ -52,7 +45,6 @@ static at::Tensor binary(int32_t op, const at::Tensor &a, const at::Tensor &b) {
         case CT_AND: return at::logical_and(a, b);
         case CT_OR: return at::logical_or(a, b);
         case CT_MATMUL: return at::matmul(a, b);
-        case CT_FLOOR_DIVIDE: return at::floor_divide(a, b);
         case CT_REMAINDER: return at::remainder(a, b);
     }
     TORCH_CHECK(false, "unknown binary operation ", op);
@@ -66,14 +58,12 @@ static at::Tensor binary_scalar(int32_t op, const at::Tensor &a, double b) {
         case CT_DIV: return at::div(a, b);
         case CT_POW: return at::pow(a, b);
         case CT_MAXIMUM: return at::clamp_min(a, b);
-        case CT_MINIMUM: return at::clamp_max(a, b);
         case CT_EQ: return at::eq(a, b);
         case CT_NE: return at::ne(a, b);
         case CT_LT: return at::lt(a, b);
         case CT_LE: return at::le(a, b);
         case CT_GT: return at::gt(a, b);
         case CT_GE: return at::ge(a, b);
-        case CT_FLOOR_DIVIDE: return at::floor_divide(a, b);
         case CT_REMAINDER: return at::remainder(a, b);
     }
     TORCH_CHECK(false, "binary operation ", op, " takes no scalar");
@@ -99,14 +89,11 @@ static at::Tensor reduce(int32_t op, const at::Tensor &a, at::IntArrayRef dims, 
         case CT_AMAX: return at::amax(a, dims, keep);
         case CT_AMIN: return at::amin(a, dims, keep);
         case CT_VAR: return dims.empty() ? at::var(a, true) : at::var(a, dims, true, keep);
-        case CT_STD: return dims.empty() ? at::std(a, true) : at::std(a, dims, true, keep);
         case CT_NORM2: return dims.empty() ? at::norm(a) : at::norm(a, 2, dims, keep);
         case CT_LOGSUMEXP: return at::logsumexp(a, dims, keep);
         case CT_ARGMAX: return dims.empty() ? at::argmax(a) : at::argmax(a, one(), keep);
-        case CT_ARGMIN: return dims.empty() ? at::argmin(a) : at::argmin(a, one(), keep);
         case CT_ANY: return dims.empty() ? at::any(a) : at::any(a, one(), keep);
         case CT_ALL: return dims.empty() ? at::all(a) : at::all(a, one(), keep);
-        case CT_PROD: return dims.empty() ? at::prod(a) : at::prod(a, one(), keep);
         case CT_CUMSUM: return at::cumsum(a, one());
     }
     TORCH_CHECK(false, "unknown reduction ", op);
@@ -164,10 +151,6 @@ CTStatus ct_sort(CTTensor a, int64_t dim, bool descending, CTTensor *values, CTT
 
 CTStatus ct_normalize(CTTensor a, int64_t dim, double eps, CTTensor *out) {
     return protect([&] { give(out, get(a) / get(a).norm(2, dim, /*keepdim=*/true).clamp_min(eps)); });
-}
-
-CTStatus ct_einsum(const char *equation, const CTTensor *tensors, int32_t count, CTTensor *out) {
-    return protect([&] { give(out, at::einsum(equation, list(tensors, count))); });
 }
 
 }  // extern "C"

@@ -1,7 +1,7 @@
 // Products of bfloat16 and float16 numbers on a CPU that has no instructions for them.
 //
 // Below AVX-512 libtorch multiplies such matrices with loops of its own, at about a tenth of the float32 rate, and
-// convolves at about a seventieth (measured with libtorch 2.13 on AVX2). Both sum in float32 and round the sum; widening the
+// convolves at less than a hundredth (docs/cpu.md). Both sum in float32 and round the sum; widening the
 // operands, multiplying in float32 and rounding once is the same arithmetic in another order, at nearly the float32 rate.
 // Weights and activations stay as narrow in memory as they were; only the operands of the product at hand are wide.
 //
@@ -12,43 +12,33 @@
 #include <c10/util/Exception.h>
 #include <torch/library.h>
 
-#include "gemm.h"
-#include "protect.h"
+#include "kernels.h"
 
 namespace {
 
 using at::Scalar;
 using at::Tensor;
 
-bool is_narrow(const Tensor &x) { return x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf; }
+bool is_narrow(const Tensor &x) {
+    const bool is = x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf;
+    if (is) shim::count(shim::Kernel::wide_products);
+    return is;
+}
 
 Tensor wide(const Tensor &x) { return x.to(at::kFloat); }
 
-/// Of masks too: those that are added have the dtype of the queries, those that choose stay bool.
-std::optional<Tensor> wide(const std::optional<Tensor> &x) { return x && is_narrow(*x) ? std::optional(wide(*x)) : x; }
-
-/// a · b in float32.
-Tensor wide_product(const Tensor &a, const Tensor &b) {
-    auto x = wide(a), y = wide(b);
-    auto fast = shim::dense_linear(x, y, /*in_out=*/true, std::nullopt);
-    return fast ? *fast : at::cpu::mm(x, y);
-}
+std::optional<Tensor> wide(const std::optional<Tensor> &x) { return x ? std::optional(wide(*x)) : x; }
 
 Tensor mm(const Tensor &a, const Tensor &b) {
-    return is_narrow(a) ? wide_product(a, b).to(a.scalar_type()) : at::cpu::mm(a, b);
+    return is_narrow(a) ? at::cpu::mm(wide(a), wide(b)).to(a.scalar_type()) : at::cpu::mm(a, b);
 }
 
 Tensor &mm_out(const Tensor &a, const Tensor &b, Tensor &out) {
-    return is_narrow(a) ? out.copy_(wide_product(a, b)) : at::cpu::mm_out(out, a, b);
+    return is_narrow(a) ? out.copy_(at::cpu::mm(wide(a), wide(b))) : at::cpu::mm_out(out, a, b);
 }
 
 Tensor addmm(const Tensor &c, const Tensor &a, const Tensor &b, const Scalar &beta, const Scalar &alpha) {
-    if (!is_narrow(a)) return at::cpu::addmm(c, a, b, beta, alpha);
-    auto x = wide(a), y = wide(b), z = wide(c);
-    // A linear layer with its bias.
-    bool is_layer = z.dim() == 1 && z.size(0) == y.size(1) && beta.equal(1) && alpha.equal(1);
-    auto fast = is_layer ? shim::dense_linear(x, y, /*in_out=*/true, z) : std::nullopt;
-    return (fast ? *fast : at::cpu::addmm(z, x, y, beta, alpha)).to(a.scalar_type());
+    return is_narrow(a) ? at::cpu::addmm(wide(c), wide(a), wide(b), beta, alpha).to(a.scalar_type()) : at::cpu::addmm(c, a, b, beta, alpha);
 }
 
 Tensor &addmm_out(const Tensor &c, const Tensor &a, const Tensor &b, const Scalar &beta, const Scalar &alpha, Tensor &out) {
@@ -113,44 +103,13 @@ std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor &dy, const 
     return {narrowed(dx, dtype), narrowed(dweight, dtype), narrowed(dbias, dtype)};
 }
 
-/// - Returns: the attended values and the logarithms of the rows' sums, which are float32 either way.
-std::tuple<Tensor, Tensor> attention(const Tensor &q, const Tensor &k, const Tensor &v, double dropout, bool causal,
-                                     const std::optional<Tensor> &mask, std::optional<double> scale) {
-    if (!is_narrow(q)) return at::cpu::_scaled_dot_product_flash_attention_for_cpu(q, k, v, dropout, causal, mask, scale);
-    auto [y, sums] =
-        at::cpu::_scaled_dot_product_flash_attention_for_cpu(wide(q), wide(k), wide(v), dropout, causal, wide(mask), scale);
-    return {y.to(q.scalar_type()), sums};
-}
-
-std::tuple<Tensor, Tensor, Tensor> attention_backward(const Tensor &dy, const Tensor &q, const Tensor &k, const Tensor &v,
-                                                      const Tensor &y, const Tensor &sums, double dropout, bool causal,
-                                                      const std::optional<Tensor> &mask, std::optional<double> scale) {
-    if (!is_narrow(q)) {
-        return at::cpu::_scaled_dot_product_flash_attention_for_cpu_backward(dy, q, k, v, y, sums, dropout, causal, mask, scale);
-    }
-    auto [dq, dk, dv] = at::cpu::_scaled_dot_product_flash_attention_for_cpu_backward(
-        wide(dy), wide(q), wide(k), wide(v), wide(y), sums, dropout, causal, wide(mask), scale);
-    auto dtype = q.scalar_type();
-    return {dq.to(dtype), dk.to(dtype), dv.to(dtype)};
-}
-
-/// Below AVX-512 oneDNN takes no narrow operands, and libtorch is left to its own loops.
-bool cpu_lacks_narrow_products() {
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    return !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq");
-#else
-    return false;
-#endif
-}
-
 /// libtorch warns when a kernel takes another's place; here that is the purpose.
 struct Silence : c10::WarningHandler {
     void process(const c10::Warning &) override {}
 };
 
 void take_over(torch::Library &library) {
-    if (!cpu_lacks_narrow_products()) return;
+    if (!shim::uses(shim::Kernel::wide_products)) return;
     Silence silence;
     c10::WarningUtils::WarningHandlerGuard guard(&silence);
     library.impl("mm", mm);
@@ -165,8 +124,6 @@ void take_over(torch::Library &library) {
     library.impl("baddbmm_", baddbmm_in_place);
     library.impl("convolution", convolution);
     library.impl("convolution_backward", convolution_backward);
-    library.impl("_scaled_dot_product_flash_attention_for_cpu", attention);
-    library.impl("_scaled_dot_product_flash_attention_for_cpu_backward", attention_backward);
 }
 
 }  // namespace

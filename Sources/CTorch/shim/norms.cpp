@@ -9,6 +9,7 @@
 
 #include <vector>
 
+#include "kernels.h"
 #include "protect.h"
 
 using namespace shim;
@@ -20,7 +21,7 @@ bool takes(const at::Tensor &x, const std::optional<at::Tensor> &y, const at::Te
 #if defined(__x86_64__)
     auto is_float = [](const at::Tensor &t) { return t.is_cpu() && t.scalar_type() == at::kFloat; };
     const bool is_narrow = y && y->scalar_type() == at::kBFloat16;
-    return lanes::are_there() && is_float(x) && x.dim() >= 1 && x.numel() > 0 && x.size(-1) % lanes::kCount == 0 && is_float(weight) &&
+    return uses(Kernel::added_norm) && is_float(x) && x.dim() >= 1 && x.numel() > 0 && x.size(-1) % lanes::kCount == 0 && is_float(weight) &&
            is_float(bias) && weight.numel() == x.size(-1) && bias.numel() == x.size(-1) &&
            (!y || (y->is_cpu() && (is_narrow || y->scalar_type() == at::kFloat) && y->sizes() == x.sizes())) &&
            (dtype == at::kFloat || dtype == at::kBFloat16);
@@ -198,6 +199,7 @@ CTStatus ct_added_layer_norm(CTTensor x, CTTensor added, CTTensor weight, CTTens
         const auto dtype = autocast_dtype(in).value_or(in.scalar_type());
 #if defined(__x86_64__)
         if (takes(in, y, w, b, dtype)) {
+            count(Kernel::added_norm);
             if (needs_gradient(in) || (y && needs_gradient(*y)) || needs_gradient(w) || needs_gradient(b)) {
                 auto both = AddedNorm::apply(in, y, w, b, eps, static_cast<int64_t>(dtype));
                 give(sum, y ? both[1] : in);

@@ -8,8 +8,12 @@
 
 namespace shim::onednn {
 
-/// A weight `[out, in]` in the layout that products with so many rows want.
-at::Tensor pack(const at::Tensor &weight, int64_t rows);
+/// The rows that weights are laid out for. Other counts work as well; the number of rows that happened to come first must not
+/// decide, since another layout rounds otherwise and a resumed run would begin with another count.
+constexpr int64_t kTypicalRows = 1024;
+
+/// A weight `[out, in]` in the layout that products want.
+at::Tensor pack(const at::Tensor &weight);
 
 /// activation(x · weightᵀ + bias), the weight packed or as it lies; "none" and "" without activation.
 at::Tensor linear(const at::Tensor &x, const at::Tensor &weight, const std::optional<at::Tensor> &bias,

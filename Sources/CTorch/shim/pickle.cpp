@@ -4,10 +4,17 @@
 // model.state_dict() is, for the hooks of a tensor and puts None in its place. What a state dict needs of the pickle
 // language is small: constants, containers, tensors over storages. Anything else is refused by name, so that reading a
 // file never runs code in it.
+//
+// A file may come from anybody, so it can neither exhaust the stack nor memory. Containers and texts lie side by side in
+// a heap of the reader's, values only point there: nesting costs no recursion, repeating a text costs no copy, and what is
+// made is a bounded multiple of the pickle's length. Storages together are no larger than the file, since torch.save does
+// not compress, and no tensor is larger than the file.
 #include <ATen/core/grad_mode.h>
 #include <caffe2/serialize/inline_container.h>
 
 #include <cstring>
+#include <deque>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,6 +26,14 @@
 using namespace shim;
 
 namespace {
+
+// Of a pickle: that of a state dict has about a hundred bytes for each tensor.
+constexpr uint64_t kMostPickle = 32 << 20;
+// libtorch's own limit where it has one.
+constexpr size_t kMostDimensions = 64;
+
+/// A text of the file for a message: it may be of any length.
+std::string brief(const std::string &text) { return text.size() <= 120 ? text : text.substr(0, 120) + "…"; }
 
 struct Value;
 using List = std::vector<Value>;
@@ -36,9 +51,10 @@ struct StorageValue {
     at::ScalarType type;
 };
 
+/// One value of the pickle; what is larger than a number lies in the `Heap`.
 struct Value {
-    std::variant<None, Mark, bool, int64_t, double, std::string, Global, StorageValue, at::Tensor, std::shared_ptr<List>,
-                 std::shared_ptr<Dict>>
+    std::variant<None, Mark, bool, int64_t, double, const std::string *, const Global *, const StorageValue *, const at::Tensor *, List *,
+                 Dict *>
         is;
 
     template <typename T>
@@ -46,11 +62,34 @@ struct Value {
         return std::get_if<T>(&is);
     }
 
+    /// What the value points to; null when it is something else.
+    template <typename T>
+    T *at() const {
+        auto pointer = std::get_if<T *>(&is);
+        return pointer ? *pointer : nullptr;
+    }
+
     const char *kind() const {
         static const char *const names[] = {"None",      "a mark",    "a boolean", "a whole number", "a number", "a text",
                                             "a class", "a storage", "a tensor",  "a list",         "a dictionary"};
         return names[is.index()];
     }
+};
+
+/// Everything that values point to; freed one after the other, however deeply it is nested.
+struct Heap {
+    std::deque<std::string> texts;
+    std::deque<Global> globals;
+    std::deque<StorageValue> storages;
+    std::deque<at::Tensor> tensors;
+    std::deque<List> lists;
+    std::deque<Dict> dicts;
+
+    Value text(std::string value) { return {&std::as_const(texts.emplace_back(std::move(value)))}; }
+    Value global(std::string name) { return {&std::as_const(globals.emplace_back(Global{std::move(name)}))}; }
+    Value tensor(at::Tensor value) { return {&std::as_const(tensors.emplace_back(std::move(value)))}; }
+    Value list(List values = {}) { return {&lists.emplace_back(std::move(values))}; }
+    Value dict() { return {&dicts.emplace_back()}; }
 };
 
 std::optional<at::ScalarType> storage_type(const std::string &name) {
@@ -67,8 +106,9 @@ std::optional<at::ScalarType> storage_type(const std::string &name) {
 /// The part of pickle's protocols 2 to 5 that torch.save uses for tensors in containers.
 class Unpickler {
    public:
-    Unpickler(caffe2::serialize::PyTorchStreamReader &reader, const char *bytes, size_t size)
-        : reader(reader), at_(bytes), end(bytes + size) {}
+    /// - `budget`: bytes of storages and of any one tensor, at most.
+    Unpickler(caffe2::serialize::PyTorchStreamReader &reader, Heap &heap, const char *bytes, size_t size, uint64_t budget)
+        : reader(reader), heap(heap), at_(bytes), end(bytes + size), budget(budget), unread(budget), unmade(size) {}
 
     Value run() {
         for (;;) {
@@ -86,15 +126,15 @@ class Unpickler {
                 case 'J': push({static_cast<int64_t>(number<int32_t>())}); break;  // BININT
                 case 0x8a: push({long_integer()}); break;                          // LONG1
                 case 'G': push({big_endian_double()}); break;                      // BINFLOAT
-                case 'X': push({text(number<uint32_t>())}); break;                 // BINUNICODE
-                case 0x8c: push({text(number<uint8_t>())}); break;                 // SHORT_BINUNICODE
-                case '}': push({std::make_shared<Dict>()}); break;                 // EMPTY_DICT
-                case ']': push({std::make_shared<List>()}); break;                 // EMPTY_LIST
-                case ')': push({std::make_shared<List>()}); break;                 // EMPTY_TUPLE
+                case 'X': push(heap.text(text(number<uint32_t>()))); break;                 // BINUNICODE
+                case 0x8c: push(heap.text(text(number<uint8_t>())));  break;                 // SHORT_BINUNICODE
+                case '}': push(heap.dict()); break;                 // EMPTY_DICT
+                case ']': push(heap.list()); break;                 // EMPTY_LIST
+                case ')': push(heap.list()); break;                 // EMPTY_TUPLE
                 case 0x85: tuple(1); break;                                        // TUPLE1
                 case 0x86: tuple(2); break;                                        // TUPLE2
                 case 0x87: tuple(3); break;                                        // TUPLE3
-                case 't': push({std::make_shared<List>(to_mark())}); break;        // TUPLE
+                case 't': push(heap.list(to_mark())); break;        // TUPLE
                 case 'a': append({pop()}); break;                                  // APPEND
                 case 'e': append(to_mark()); break;                                // APPENDS
                 case 's': {                                                        // SETITEM
@@ -111,12 +151,12 @@ class Unpickler {
                 case 'j': push(recall(number<uint32_t>())); break;                 // LONG_BINGET
                 case 'c': {                                                        // GLOBAL
                     auto module = line();
-                    push({Global{module + " " + line()}});
+                    push(heap.global(module + " " + line()));
                     break;
                 }
                 case 0x93: {                                                       // STACK_GLOBAL
                     auto name = string(pop());
-                    push({Global{string(pop()) + " " + name}});
+                    push(heap.global(string(pop()) + " " + name));
                     break;
                 }
                 case 'Q': push(storage(pop())); break;                             // BINPERSID
@@ -129,11 +169,13 @@ class Unpickler {
 
    private:
     caffe2::serialize::PyTorchStreamReader &reader;
+    Heap &heap;
     const char *at_;
     const char *end;
+    uint64_t budget, unread, unmade;
     std::vector<Value> stack;
     std::unordered_map<uint64_t, Value> memo;
-    std::unordered_map<std::string, StorageValue> storages;
+    std::unordered_map<std::string, const StorageValue *> storages;
 
     const char *take(size_t count) {
         TORCH_CHECK(static_cast<size_t>(end - at_) >= count, "the pickle ends too early");
@@ -196,8 +238,7 @@ class Unpickler {
         size_t start = stack.size();
         while (start > 0 && !stack[start - 1].as<Mark>()) start--;
         TORCH_CHECK(start > 0, "the pickle lacks a mark");
-        List values(std::make_move_iterator(stack.begin() + static_cast<std::ptrdiff_t>(start)),
-                    std::make_move_iterator(stack.end()));
+        List values(stack.begin() + static_cast<std::ptrdiff_t>(start), stack.end());
         stack.resize(start - 1);
         return values;
     }
@@ -205,21 +246,21 @@ class Unpickler {
     void tuple(size_t count) {
         TORCH_CHECK(stack.size() >= count, "the pickle takes from an empty stack");
         auto first = stack.end() - static_cast<std::ptrdiff_t>(count);
-        auto values = std::make_shared<List>(std::make_move_iterator(first), std::make_move_iterator(stack.end()));
+        List values(first, stack.end());
         stack.resize(stack.size() - count);
-        push({std::move(values)});
+        push(heap.list(std::move(values)));
     }
 
     void append(List values) {
-        auto list = top().as<std::shared_ptr<List>>();
+        auto list = top().at<List>();
         TORCH_CHECK(list != nullptr, "the pickle appends to ", top().kind());
-        for (auto &value : values) (*list)->push_back(std::move(value));
+        list->insert(list->end(), values.begin(), values.end());
     }
 
     void set(List items) {
-        auto dict = top().as<std::shared_ptr<Dict>>();
+        auto dict = top().at<Dict>();
         TORCH_CHECK(dict != nullptr && items.size() % 2 == 0, "the pickle sets an item of ", top().kind());
-        for (size_t i = 0; i < items.size(); i += 2) (*dict)->emplace_back(std::move(items[i]), std::move(items[i + 1]));
+        for (size_t i = 0; i < items.size(); i += 2) dict->emplace_back(items[i], items[i + 1]);
     }
 
     const Value &recall(uint64_t index) {
@@ -229,7 +270,7 @@ class Unpickler {
     }
 
     static const std::string &string(const Value &value) {
-        auto text = value.as<std::string>();
+        auto text = value.at<const std::string>();
         TORCH_CHECK(text != nullptr, "the pickle has ", value.kind(), " where a text belongs");
         return *text;
     }
@@ -241,13 +282,14 @@ class Unpickler {
     }
 
     static const List &list(const Value &value) {
-        auto values = value.as<std::shared_ptr<List>>();
+        auto values = value.at<List>();
         TORCH_CHECK(values != nullptr, "the pickle has ", value.kind(), " where a tuple belongs");
-        return **values;
+        return *values;
     }
 
     static std::vector<int64_t> integers(const Value &value) {
         std::vector<int64_t> result;
+        TORCH_CHECK(list(value).size() <= kMostDimensions, "the pickle makes a tensor of ", list(value).size(), " dimensions");
         for (auto &entry : list(value)) result.push_back(integer(entry));
         return result;
     }
@@ -259,55 +301,101 @@ class Unpickler {
         auto &key = string(parts[2]);
         auto known = storages.find(key);
         if (known != storages.end()) return {known->second};
-        auto kind = parts[1].as<Global>();
+        auto kind = parts[1].at<const Global>();
         auto type = kind ? storage_type(kind->name) : std::nullopt;
-        TORCH_CHECK(type.has_value(), "the file has a storage of type '", kind ? kind->name : parts[1].kind(),
+        TORCH_CHECK(type.has_value(), "the file has a storage of type '", kind ? brief(kind->name) : parts[1].kind(),
                     "', which is not supported");
+        const uint64_t size = reader.getRecordSize("data/" + key);
+        TORCH_CHECK(size <= unread, "storage ", brief(key), " has ", size, " bytes, more than are left of the file's ", budget,
+                    "; torch.save writes no such file");
+        unread -= size;
+        const auto count = integer(parts[4]);
+        TORCH_CHECK(count >= 0 && static_cast<uint64_t>(count) <= size / c10::elementSize(*type), "storage ", brief(key), " has ", size, " bytes, ",
+                    count, " elements belong in it");
         auto [data, bytes] = reader.getRecord("data/" + key);
-        TORCH_CHECK(static_cast<int64_t>(bytes) >= integer(parts[4]) * static_cast<int64_t>(c10::elementSize(*type)),
-                    "storage ", key, " has ", bytes, " bytes, ", integer(parts[4]), " elements belong in it");
-        StorageValue value{c10::Storage(c10::Storage::use_byte_size_t(), bytes, std::move(data), nullptr, false), *type};
-        storages.emplace(key, value);
-        return {value};
+        auto &value = std::as_const(heap.storages.emplace_back(
+            StorageValue{c10::Storage(c10::Storage::use_byte_size_t(), bytes, std::move(data), nullptr, false), *type}));
+        storages.emplace(key, &value);
+        return {&value};
+    }
+
+    /// A view of a storage. Steps of 0 repeat elements (`expand`), which a file may use to name a tensor of any size.
+    at::Tensor tensor(const StorageValue &source, int64_t offset, const std::vector<int64_t> &shape, const std::vector<int64_t> &strides) {
+        uint64_t bytes = c10::elementSize(source.type);
+        for (auto size : shape) {
+            TORCH_CHECK(size >= 0, "the pickle makes a tensor of shape ", shape);
+            if (size > 0 && bytes > budget / static_cast<uint64_t>(size)) {
+                TORCH_CHECK(false, "the pickle makes a tensor of shape ", shape, ", larger than the whole file of ", budget,
+                            " bytes; was it expanded? Save a contiguous copy");
+            }
+            bytes *= static_cast<uint64_t>(size);
+        }
+        auto made = at::empty({0}, at::TensorOptions().dtype(source.type));
+        // Refuses what reaches beyond the storage, which cannot grow.
+        return made.set_(source.storage, offset, shape, strides);
     }
 
     void reduce() {
         auto arguments = pop();
         auto callee = pop();
-        auto function = callee.as<Global>();
+        auto function = callee.at<const Global>();
         TORCH_CHECK(function != nullptr, "the pickle calls ", callee.kind());
         auto &values = list(arguments);
         if (function->name == "collections OrderedDict") {
-            auto dict = std::make_shared<Dict>();
+            auto made = heap.dict();
             // Older pickles pass the items as a list of pairs.
             if (!values.empty()) {
-                for (auto &item : list(values[0])) {
+                const auto &items = list(values[0]);
+                TORCH_CHECK(items.size() <= unmade, "the pickle makes dictionaries of one list again and again");
+                unmade -= items.size();
+                for (auto &item : items) {
                     auto &pair = list(item);
                     TORCH_CHECK(pair.size() == 2, "the pickle makes a dictionary of something that is no pair");
-                    dict->emplace_back(pair[0], pair[1]);
+                    made.at<Dict>()->emplace_back(pair[0], pair[1]);
                 }
             }
-            push({std::move(dict)});
+            push(made);
         } else if (function->name == "torch._utils _rebuild_tensor_v2") {
-            TORCH_CHECK(values.size() >= 4 && values[0].as<StorageValue>(), "the pickle makes a tensor of no storage");
-            auto &source = *values[0].as<StorageValue>();
-            auto tensor = at::empty({0}, at::TensorOptions().dtype(source.type));
-            // Refuses what reaches beyond the storage, which cannot grow.
-            tensor.set_(source.storage, integer(values[1]), integers(values[2]), integers(values[3]));
-            push({std::move(tensor)});
+            auto source = values.size() >= 4 ? values[0].at<const StorageValue>() : nullptr;
+            TORCH_CHECK(source != nullptr, "the pickle makes a tensor of no storage");
+            push(heap.tensor(tensor(*source, integer(values[1]), integers(values[2]), integers(values[3]))));
         } else if (function->name == "torch._utils _rebuild_parameter") {
-            TORCH_CHECK(!values.empty() && values[0].as<at::Tensor>(), "the pickle makes a parameter of no tensor");
+            TORCH_CHECK(!values.empty() && values[0].at<const at::Tensor>(), "the pickle makes a parameter of no tensor");
             push(values[0]);
         } else {
-            TORCH_CHECK(false, "the pickle calls '", function->name, "', which no state dict needs");
+            TORCH_CHECK(false, "the pickle calls '", brief(function->name), "', which no state dict needs");
         }
     }
 };
 
-/// What ct_pickle_read gives: the tensors of a dictionary, in the file's order.
-struct Tensors {
-    std::vector<std::pair<std::string, at::Tensor>> entries;
+/// What ct_pickle_read gives: what stands in the file's dictionary and in the dictionaries directly in it, in its order.
+struct Contents {
+    struct Entry {
+        const std::string *dictionary, *name;
+        const char *kind;
+        const at::Tensor *tensor;  // null where `kind` says that it is something else
+    };
+    Heap heap;
+    std::vector<Entry> entries;
+
+    void add(const std::string *dictionary, const Value &key, const Value &value) {
+        auto name = key.at<const std::string>();
+        TORCH_CHECK(name != nullptr, "the file holds a dictionary with ", key.kind(), " for a key, expected names");
+        TORCH_CHECK(name->find('\0') == std::string::npos, "the file holds a name with a NUL character in it");
+        entries.push_back({dictionary, name, value.kind(), value.at<const at::Tensor>()});
+    }
 };
+
+bool has_names(const Dict &dict) {
+    return std::all_of(dict.begin(), dict.end(), [](auto &item) { return item.first.template at<const std::string>() != nullptr; });
+}
+
+/// A whole record of the container, which must not be larger than `most`.
+std::pair<at::DataPtr, size_t> record(caffe2::serialize::PyTorchStreamReader &reader, const std::string &name, uint64_t most) {
+    const uint64_t size = reader.getRecordSize(name);
+    TORCH_CHECK(size <= most, "'", name, "' has ", size, " bytes, expected at most ", most);
+    return reader.getRecord(name);
+}
 
 }  // namespace
 
@@ -316,43 +404,47 @@ extern "C" {
 CTStatus ct_pickle_read(const char *path, CTPickle *out) {
     return protect([&] {
         at::NoGradGuard no_grad;
+        const uint64_t budget = std::filesystem::file_size(path);
         caffe2::serialize::PyTorchStreamReader reader{std::string(path)};
         if (reader.hasRecord("byteorder")) {
-            auto [order, count] = reader.getRecord("byteorder");
+            auto [order, count] = record(reader, "byteorder", 64);
             TORCH_CHECK(std::string(static_cast<const char *>(order.get()), count) == "little",
                         "the file was written on a machine of another byte order");
         }
-        auto [pickle, size] = reader.getRecord("data.pkl");
-        auto value = Unpickler(reader, static_cast<const char *>(pickle.get()), size).run();
-        auto dict = value.as<std::shared_ptr<Dict>>();
+        auto [pickle, size] = record(reader, "data.pkl", std::min(budget, kMostPickle));
+        auto contents = std::make_unique<Contents>();
+        auto value = Unpickler(reader, contents->heap, static_cast<const char *>(pickle.get()), size, budget).run();
+        auto dict = value.at<Dict>();
         TORCH_CHECK(dict != nullptr, "the file holds ", value.kind(), ", expected a state dict: names and tensors");
-        auto tensors = std::make_unique<Tensors>();
-        for (auto &[key, entry] : **dict) {
-            auto name = key.as<std::string>();
-            TORCH_CHECK(name != nullptr, "the file holds a dictionary with ", key.kind(), " for a key, expected names");
-            auto tensor = entry.as<at::Tensor>();
-            TORCH_CHECK(tensor != nullptr, "the file holds ", entry.kind(), " under '", *name,
-                        "', expected a state dict: names and tensors alone");
-            tensors->entries.emplace_back(*name, *tensor);
+        const auto top = contents->heap.text("").at<const std::string>();
+        for (auto &[key, entry] : *dict) {
+            contents->add(top, key, entry);
+            auto inner = entry.at<Dict>();
+            if (inner == nullptr || !has_names(*inner)) continue;
+            TORCH_CHECK(contents->entries.size() + inner->size() <= size, "the file's dictionary holds another again and again");
+            for (auto &item : *inner) contents->add(key.at<const std::string>(), item.first, item.second);
         }
-        *out = reinterpret_cast<CTPickle>(tensors.release());
+        *out = reinterpret_cast<CTPickle>(contents.release());
     });
 }
 
 CTStatus ct_pickle_count(CTPickle pickle, int64_t *out) {
-    return protect([&] { *out = static_cast<int64_t>(reinterpret_cast<Tensors *>(pickle)->entries.size()); });
+    return protect([&] { *out = static_cast<int64_t>(reinterpret_cast<Contents *>(pickle)->entries.size()); });
 }
 
-CTStatus ct_pickle_entry(CTPickle pickle, int64_t index, const char **name, CTTensor *out) {
+CTStatus ct_pickle_entry(CTPickle pickle, int64_t index, const char **dictionary, const char **name, const char **kind, CTTensor *out) {
     return protect([&] {
-        auto &entry = reinterpret_cast<Tensors *>(pickle)->entries.at(static_cast<size_t>(index));
-        *name = entry.first.c_str();
-        give(out, entry.second);
+        auto &entry = reinterpret_cast<Contents *>(pickle)->entries.at(static_cast<size_t>(index));
+        *dictionary = entry.dictionary->c_str();
+        *name = entry.name->c_str();
+        *kind = entry.kind;
+        *out = nullptr;
+        if (entry.tensor != nullptr) give(out, *entry.tensor);
     });
 }
 
 CTStatus ct_pickle_free(CTPickle pickle) {
-    return protect([&] { delete reinterpret_cast<Tensors *>(pickle); });
+    return protect([&] { delete reinterpret_cast<Contents *>(pickle); });
 }
 
 }  // extern "C"

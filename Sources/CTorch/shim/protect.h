@@ -7,6 +7,7 @@
 
 #include <exception>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -84,22 +85,21 @@ inline bool is_plain(const at::Tensor &t) {
 /// Copies text into a caller's buffer, cut at its capacity and always terminated.
 void copy_text(const std::string &text, char *buffer, int64_t capacity);
 
+/// What an exception of libtorch says, as a status: memory that is not there is told apart from what libtorch refuses.
+CTStatus failed(const c10::Error &error) noexcept;
+
 /// Runs `body`; any exception becomes a status with its message, cut before libtorch's C++ backtrace.
 template <typename Body>
 CTStatus protect(Body body) noexcept {
     try {
         body();
         return CT_OK;
-    } catch (const c10::OutOfMemoryError &error) {
-        return fail(CT_OUT_OF_MEMORY, error.what_without_backtrace());
     } catch (const c10::Error &error) {
-        std::string text = error.what_without_backtrace();
-        // The CPU allocator reports exhaustion as a plain c10::Error.
-        bool memory = text.find("can't allocate memory") != std::string::npos ||
-                      text.find("not enough memory") != std::string::npos;
-        return fail(memory ? CT_OUT_OF_MEMORY : CT_ERROR, text);
+        return failed(error);
     } catch (const std::bad_alloc &) {
         return fail(CT_OUT_OF_MEMORY, "the host has no memory left for this operation");
+    } catch (const std::length_error &) {
+        return fail(CT_OUT_OF_MEMORY, "a list of more elements than memory can hold was asked for");
     } catch (const std::exception &error) {
         return fail(CT_ERROR, error.what());
     } catch (...) {

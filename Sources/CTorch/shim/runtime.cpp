@@ -8,7 +8,10 @@
 #include <torch/version.h>
 
 #include <cstring>
+#include <iomanip>
 #include <mutex>
+#include <sstream>
+#include <string_view>
 
 #include "protect.h"
 
@@ -27,6 +30,26 @@ void keep_message(const char *text) noexcept {
 CTStatus fail(CTStatus status, const std::string &text) noexcept {
     keep_message(text.c_str());
     return status;
+}
+
+CTStatus failed(const c10::Error &error) noexcept {
+    try {
+        std::string text = error.what_without_backtrace();
+        // The CPU's allocator reports exhaustion as a plain c10::Error, its sizes beyond 64 bits too.
+        constexpr std::string_view asked = "you tried to allocate ";
+        if (auto at = text.find(asked); text.find("can't allocate memory") != text.npos && at != text.npos) {
+            at += asked.size();
+            const auto bytes = std::stoull(text.substr(at));
+            std::ostringstream said;
+            said << bytes << " bytes (" << std::fixed << std::setprecision(1) << static_cast<double>(bytes) / (1 << 30) << " GiB) in one piece were asked for";
+            return fail(CT_OUT_OF_MEMORY, said.str());
+        }
+        const bool is_memory = dynamic_cast<const c10::OutOfMemoryError *>(&error) != nullptr || text.find("not enough memory") != text.npos ||
+                               text.find("Storage size calculation overflowed") != text.npos || text.find("numel: integer multiplication overflow") != text.npos;
+        return fail(is_memory ? CT_OUT_OF_MEMORY : CT_ERROR, text);
+    } catch (...) {
+        return fail(CT_ERROR, "libtorch failed, and there was no memory to say how");
+    }
 }
 
 void copy_text(const std::string &text, char *buffer, int64_t capacity) {
@@ -71,34 +94,9 @@ CTStatus ct_get_num_threads(int32_t *out) {
     return protect([&] { *out = at::get_num_threads(); });
 }
 
-CTStatus ct_has_onednn(bool *out) {
-    return protect([&] { *out = at::globalContext().hasMKLDNN(); });
-}
-
-CTStatus ct_cpu_bf16_is_native(bool *out) {
-    // Below avx512_bf16 or amx, libtorch emulates bf16 products and they are slower than fp32.
-    return protect([&] {
-#if defined(__x86_64__)
-        __builtin_cpu_init();
-        *out = __builtin_cpu_supports("avx512bf16");
-#else
-        *out = false;
-#endif
-    });
-}
-
 CTStatus ct_cuda_device_count(int32_t *out) {
     return protect([&] {
         *out = at::globalContext().hasCUDA() ? static_cast<int32_t>(at::detail::getCUDAHooks().deviceCount()) : 0;
-    });
-}
-
-CTStatus ct_cuda_device_name(int32_t index, char *buffer, int64_t capacity) {
-    // The generic hooks carry no name; the driver is asked through the properties libtorch prints.
-    return protect([&] {
-        auto count = at::globalContext().hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0;
-        TORCH_CHECK(index >= 0 && index < count, "CUDA device ", index, " of ", count, " asked for");
-        copy_text("cuda:" + std::to_string(index), buffer, capacity);
     });
 }
 
@@ -118,13 +116,6 @@ CTStatus ct_device_memory(CTDevice where, int64_t *allocated, int64_t *peak) {
         const auto &bytes = stats.allocated_bytes[0];
         *allocated = bytes.current;
         *peak = bytes.peak;
-    });
-}
-
-CTStatus ct_empty_cache(CTDevice where) {
-    return protect([&] {
-        auto target = device(where);
-        if (!target.is_cpu()) c10::getDeviceAllocator(target.type())->emptyCache();
     });
 }
 

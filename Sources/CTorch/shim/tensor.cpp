@@ -59,10 +59,6 @@ CTStatus ct_randperm(int64_t n, CTGenerator g, CTTensor *out) {
     return protect([&] { give(out, at::randperm(n, generator_or_none(g), at::TensorOptions().dtype(at::kLong))); });
 }
 
-CTStatus ct_multinomial(CTTensor p, int64_t n, bool replacement, CTGenerator g, CTTensor *out) {
-    return protect([&] { give(out, at::multinomial(get(p), n, replacement, generator_or_none(g))); });
-}
-
 CTStatus ct_from_bytes(const void *bytes, const int64_t *shape, int32_t rank, int32_t dtype, CTTensor *out) {
     return protect([&] {
         auto made = at::empty(sizes(shape, rank), options(dtype, CT_DEVICE_CPU));
@@ -166,13 +162,6 @@ CTStatus ct_mul_(CTTensor into, double factor) {
     return protect([&] {
         at::NoGradGuard guard;
         get(into).mul_(factor);
-    });
-}
-
-CTStatus ct_lerp_(CTTensor into, CTTensor end, double weight) {
-    return protect([&] {
-        at::NoGradGuard guard;
-        get(into).lerp_(get(end), weight);
     });
 }
 

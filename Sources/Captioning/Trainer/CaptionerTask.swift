@@ -190,28 +190,3 @@ extension CaptionerTask {
         if let state = states["dropout"] { dropoutGenerator.state = state }
     }
 }
-
-extension Module {
-    /// Copies values into the tensors that are there, strictly both ways.
-    fileprivate func overwrite(from weights: Weights, prefix: String) throws {
-        var mismatch = StateMismatch(source: weights.source, model: "\(type(of: self))")
-        var unused = Set(weights.entries.keys)
-        let slots = namedTensors(prefix: prefix).filter { $0.kind != .derived }
-        for slot in slots {
-            guard let entry = weights[slot.key] else {
-                mismatch.missing.append(.init(key: slot.key, shape: slot.tensor.shape))
-                continue
-            }
-            unused.remove(slot.key)
-            if entry.shape != slot.tensor.shape {
-                mismatch.misshapen.append(.init(key: slot.key, expected: slot.tensor.shape, got: entry.shape))
-            }
-        }
-        mismatch.unused = unused.sorted()
-        guard mismatch.isEmpty else { throw mismatch }
-        for slot in slots {
-            if let entry = weights[slot.key] { slot.tensor.copy(from: entry.tensor()) }
-        }
-        weightsDidChange()
-    }
-}

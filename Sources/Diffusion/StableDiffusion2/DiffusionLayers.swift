@@ -142,7 +142,7 @@ public final class PixelLinear: Module {
 
     func callAsFunction(_ x: Tensor) -> Tensor {
         let matrix = weight.reshaped(weight.size(0), -1)
-        return Functional.tiledLinear(x.permuted(0, 2, 3, 1), weight: matrix, bias: bias).permuted(0, 3, 1, 2)
+        return Functional.linear(x.permuted(0, 2, 3, 1), weight: matrix, bias: bias).permuted(0, 3, 1, 2)
     }
 }
 
@@ -205,7 +205,8 @@ extension Linear {
             return other.map { $0.adding(self(x)) } ?? self(x)
         }
         let matrix = weight.rank == 2 ? weight : weight.reshaped(outputSize, inputSize)
-        return Functional.tiledLinear(x, weight: matrix, bias: bias, adding: other)
+        let y = Functional.linear(x, weight: matrix, bias: bias)
+        return other.map { $0 + y } ?? y
     }
 }
 

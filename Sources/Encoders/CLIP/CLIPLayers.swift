@@ -87,7 +87,7 @@ public final class CLIPEncoderLayer: Module {
         precondition(count == x.size(1) || !causal, "a causal layer gives all its positions")
         func kept(_ x: Tensor) -> Tensor { count == x.size(1) ? x : x.slice(1, 0..<count) }
         if kernel == .packed, x.device == .cpu, !(attention.hasAdapters || mlp.hasAdapters) {
-            let layer = packed ?? CLIPPackedLayer(self, rows: x.size(0) * x.size(1), outputs: x.size(0) * count)
+            let layer = packed ?? CLIPPackedLayer(self)
             packed = layer
             let whole = pending.map { x + $0 } ?? x
             return (layer(whole, kept: kept(whole), norm1: norm1, norm2: norm2, causal: causal), nil)

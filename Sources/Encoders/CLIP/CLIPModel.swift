@@ -81,8 +81,7 @@ public final class CLIPModel: Module, ImageEncoder, TextEncoder {
     @discardableResult
     public func prepareForInference() throws -> LinearKernel.Choice? {
         guard logitScale.device == .cpu else { return nil }
-        let choice = try LinearKernel.choose(
-            dtype: visualProjection.weight.dtype, width: configuration.vision.hiddenSize)
+        let choice = try LinearKernel.choose(dtype: visualProjection.weight.dtype)
         vision.kernel = choice.kernel
         text.kernel = choice.kernel
         return choice

@@ -14,33 +14,30 @@ final class CLIPPackedLayer {
     private let isFused: Bool
     private let headCount: Int
 
-    /// - Parameters:
-    ///   - rows: positions of the whole batch.
-    ///   - outputs: those of them that are asked for.
-    init(_ layer: CLIPEncoderLayer, rows: Int, outputs: Int) {
+    init(_ layer: CLIPEncoderLayer) {
         let attention = layer.attention
         headCount = attention.headCount
         activation = layer.mlp.activation
         let parts = [attention.query, attention.key, attention.value]
         queryKeyValue = PackedLinear(
-            weight: .cat(parts.map(\.weight)), bias: .cat(parts.map { $0.bias! }), rows: rows)  // [3 D, D]
-        output = PackedLinear(weight: attention.output.weight, bias: attention.output.bias, rows: outputs)
+            weight: .cat(parts.map(\.weight)), bias: .cat(parts.map { $0.bias! }))  // [3 D, D]
+        output = PackedLinear(weight: attention.output.weight, bias: attention.output.bias)
         let mlp = layer.mlp
         switch mlp.activation {
         case .quickGELU:
             up = PackedLinear(
-                weight: mlp.up.weight * 1.702, bias: mlp.up.bias.map { $0 * 1.702 }, activation: .swish, rows: outputs)
-            down = PackedLinear(weight: mlp.down.weight / 1.702, bias: mlp.down.bias, rows: outputs)
+                weight: mlp.up.weight * 1.702, bias: mlp.up.bias.map { $0 * 1.702 }, activation: .swish)
+            down = PackedLinear(weight: mlp.down.weight / 1.702, bias: mlp.down.bias)
             isFused = true
         case .gelu, .relu, .silu:
             let fused: PackedLinear.Activation =
                 mlp.activation == .gelu ? .gelu : mlp.activation == .relu ? .relu : .swish
-            up = PackedLinear(weight: mlp.up.weight, bias: mlp.up.bias, activation: fused, rows: outputs)
-            down = PackedLinear(weight: mlp.down.weight, bias: mlp.down.bias, rows: outputs)
+            up = PackedLinear(weight: mlp.up.weight, bias: mlp.up.bias, activation: fused)
+            down = PackedLinear(weight: mlp.down.weight, bias: mlp.down.bias)
             isFused = true
         case .geluNew, .geluTanh:
-            up = PackedLinear(weight: mlp.up.weight, bias: mlp.up.bias, rows: outputs)
-            down = PackedLinear(weight: mlp.down.weight, bias: mlp.down.bias, rows: outputs)
+            up = PackedLinear(weight: mlp.up.weight, bias: mlp.up.bias)
+            down = PackedLinear(weight: mlp.down.weight, bias: mlp.down.bias)
             isFused = false
         }
     }

@@ -91,8 +91,7 @@ public final class CLIPVisionModel: Module, ImageEncoder {
 
     public func prepareForInference() throws -> LinearKernel.Choice? {
         guard device == .cpu else { return nil }
-        let choice = try LinearKernel.choose(
-            dtype: vision.embeddings.patches.weight.dtype, width: configuration.vision.hiddenSize)
+        let choice = try LinearKernel.choose(dtype: vision.embeddings.patches.weight.dtype)
         vision.kernel = choice.kernel
         return choice
     }

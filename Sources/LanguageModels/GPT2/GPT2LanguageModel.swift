@@ -79,15 +79,14 @@ public final class GPT2LanguageModel: Module, CausalLanguageModel {
 
     public override func dropDerivedWeights() { packedHead = nil }
 
-    /// Measures which way linear layers run faster for batches on this CPU and takes it from now on; does nothing on other
+    /// Takes the way in which linear layers run faster for batches on this kind of CPU from now on; does nothing on other
     /// devices. Packed weights are copies that cost the weights' size once a batch of 32 rows or more has run, so a
     /// program that captions single images does better without.
-    /// - Returns: the measurement, for logs; nil when there was nothing to choose.
+    /// - Returns: the choice and its reason, for logs; nil when there was nothing to choose.
     @discardableResult
     public func prepareForBatches() throws -> LinearKernel.Choice? {
         guard device == .cpu else { return nil }
-        let choice = try LinearKernel.choose(
-            dtype: headWeight.dtype, rows: PackedRows.typical, width: configuration.hiddenSize)
+        let choice = try LinearKernel.choose(dtype: headWeight.dtype)
         useKernel(choice.kernel)
         return choice
     }
@@ -104,7 +103,7 @@ public final class GPT2LanguageModel: Module, CausalLanguageModel {
 
     public func logits(_ states: Tensor) -> Tensor {
         if kernel == .packed, PackedRows.areWorthIt(states), !states.requiresGrad, !headWeight.requiresGrad {
-            let layer = packedHead ?? PackedLinear(weight: headWeight, bias: nil, rows: PackedRows.typical)
+            let layer = packedHead ?? PackedLinear(weight: headWeight, bias: nil)
             packedHead = layer
             return layer(states)
         }

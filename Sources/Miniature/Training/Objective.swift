@@ -151,36 +151,16 @@ public final class ObjectiveTask: TrainingTask {
 
     public func load(from folder: String) throws {
         // Copied into place: the optimizer holds these tensors.
-        let model = objective.module.namedTensors().filter { $0.kind != .derived }.map { ($0.key, $0.tensor) }
-        try Self.overwrite(model, from: Weights(path: "\(folder)/\(Files.model)"), "model")
+        try objective.module.overwrite(from: Weights(path: "\(folder)/\(Files.model)"))
         if let average {
-            try Self.overwrite(average.tensors, from: Weights(path: "\(folder)/\(Files.average)"), "average")
+            try average.tensors.map { NamedTensor(key: $0.key, tensor: $0.tensor) }
+                .overwrite(from: Weights(path: "\(folder)/\(Files.average)"), model: "average")
         }
         try optimizer.loadState(Weights(path: "\(folder)/\(Files.optimizer)"))
-        objective.module.weightsDidChange()
     }
 
     public var generatorStates: [String: [UInt8]] { [:] }
     public func restoreGenerators(_ states: [String: [UInt8]]) {}
-
-    /// Copies weights over tensors, strictly: nothing is changed unless keys and shapes are the same.
-    private static func overwrite(_ slots: [(key: String, tensor: Tensor)], from weights: Weights, _ what: String)
-        throws
-    {
-        var mismatch = StateMismatch(source: weights.source, model: what)
-        mismatch.missing = slots.filter { weights[$0.key] == nil }.map { .init(key: $0.key, shape: $0.tensor.shape) }
-        mismatch.unused = Set(weights.entries.keys).subtracting(slots.map(\.key)).sorted()
-        mismatch.misshapen = slots.compactMap { slot in
-            guard let shape = weights[slot.key]?.shape, shape != slot.tensor.shape else { return nil }
-            return .init(key: slot.key, expected: slot.tensor.shape, got: shape)
-        }
-        guard mismatch.isEmpty else { throw mismatch }
-        withoutGradients {
-            for slot in slots {
-                if let entry = weights[slot.key] { slot.tensor.copy(from: entry.tensor()) }
-            }
-        }
-    }
 }
 
 /// A moving average of weights: smoother than the weights of any one step, which a constant learning rate keeps moving.
