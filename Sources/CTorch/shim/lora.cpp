@@ -204,10 +204,10 @@ CTStatus ct_lora_linears(CTTensor x, CTTensor low_input, int32_t count, const CT
                 ys.push_back(at::linear(input, layer.weight, layer.bias) + update);
             }
         } else if (at::GradMode::is_enabled() && needs_graph) {
-            count(Kernel::lora);
+            shim::count(Kernel::lora);
             ys = LoRALinears::apply(input, dropped, same, at::TensorList(adapters), Layers{layers});
         } else {
-            count(Kernel::lora);
+            shim::count(Kernel::lora);
             at::NoGradGuard no_grad;
             ys = outputs(rows(input).contiguous(), low_inputs(rows(dropped), joined_a(layers)), layers);
             for (int32_t i = 0; i < count; i++) ys[i] = ys[i].view(shape_with(input, layers[i].weight.size(0)));

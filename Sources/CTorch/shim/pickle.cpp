@@ -391,7 +391,7 @@ bool has_names(const Dict &dict) {
 }
 
 /// A whole record of the container, which must not be larger than `most`.
-std::pair<at::DataPtr, size_t> record(caffe2::serialize::PyTorchStreamReader &reader, const std::string &name, uint64_t most) {
+std::tuple<at::DataPtr, size_t> record(caffe2::serialize::PyTorchStreamReader &reader, const std::string &name, uint64_t most) {
     const uint64_t size = reader.getRecordSize(name);
     TORCH_CHECK(size <= most, "'", name, "' has ", size, " bytes, expected at most ", most);
     return reader.getRecord(name);

@@ -123,29 +123,6 @@ import TorchNN
         }
     }
 
-    @Test(arguments: [(99, 40, 48), (64, 700, 336), (500, 33, 16), (7, 40, 48), (99, 40, 20)])
-    func tiledLinearEqualsThePlainLayer(_ rows: Int, _ inputs: Int, _ outputs: Int) {
-        let generator = Generator(seed: UInt64(rows + outputs))
-        let x = Tensor.randn([2, rows, inputs], generator: generator)
-        let weight = Tensor.randn([outputs, inputs], generator: generator)
-        let bias = Tensor.randn([outputs], generator: generator)
-        let other = Tensor.randn([2, rows, outputs], generator: generator)
-        let wide = x.to(.float64)
-        let plain = Functional.linear(wide, weight: weight.to(.float64))
-        let largest = plain.abs().max().item()
-        inferenceMode {
-            #expect(largestDifference(Functional.tiledLinear(x, weight: weight), plain) < 2e-6 * largest)
-            let biased = Functional.tiledLinear(x, weight: weight, bias: bias, adding: other)
-            let sum = plain + bias.to(.float64) + other.to(.float64)
-            #expect(largestDifference(biased, sum) < 2e-6 * largest)
-            let narrow = weight.to(.bfloat16)
-            let rounded = Functional.linear(wide, weight: narrow.to(.float64))
-            #expect(largestDifference(Functional.tiledLinear(x, weight: narrow), rounded) < 2e-6 * largest)
-        }
-        weight.requiresGrad = true
-        #expect(Functional.tiledLinear(x, weight: weight, adding: other).requiresGrad)
-    }
-
     @Test func narrowWeightsAreWidenedForWideInputs() {
         let generator = Generator(seed: 13)
         let x = Tensor.randn([2, 6, 5, 7], generator: generator)
