@@ -1,4 +1,4 @@
-/// Turns the bytes of streamed tokens into text, a character at a time: a token may end within one.
+/// Turns the bytes of streamed tokens into text, a character at a time, because a token may end within a character.
 public struct StreamedText {
     private var pending: [UInt8] = []
 
@@ -12,7 +12,7 @@ public struct StreamedText {
         return String(decoding: pending[..<complete], as: UTF8.self)
     }
 
-    /// What is left when no more bytes come.
+    /// The rest, when no more bytes come.
     public mutating func finish() -> String {
         defer { pending = [] }
         return String(decoding: pending, as: UTF8.self)
