@@ -21,7 +21,7 @@ enum Thumbnail {
             image = try image.resized(to: target, filter: .lanczos)
         }
         // In few pixels every flaw of the compression is visible, and high quality costs little.
-        let jpeg = try ImageEncoder.jpeg(image, quality: isSmall ? 95 : 80, fullChroma: isSmall)
+        let jpeg = try ImageWriter.jpeg(image, quality: isSmall ? 95 : 80, fullChroma: isSmall)
         return "data:image/jpeg;base64," + Data(jpeg).base64EncodedString()
     }
 }
