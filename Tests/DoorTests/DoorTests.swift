@@ -57,7 +57,7 @@ import Training
             to: folder("captions.json"))
     }
 
-    /// Lists are of the process: once.
+    /// The lists of families belong to the process, so the toys are added once.
     private static let addFamilies: Void = {
         EncoderFolder.families.add(.toy)
         CaptionerFamily.add(CaptionerFamily(ToyArchitecture.self))
