@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// The documents speak of what is there: links, paths, types, targets, commands and their options.
+/// The documents name only what exists: links, paths, types, targets, commands and their options.
 @Suite struct DocumentsTests {
     private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent()
@@ -63,7 +63,7 @@ import Testing
                 of: /\b(?:Sources|Tests|scripts|Benchmarks|Models|Recipes|docs)\/[\w+.\-\/]+/)
             {
                 let path = String(match.0).trimmingCharacters(in: CharacterSet(charactersIn: "./"))
-                // NAME stands for the reader's own; what goes on with a brace or a star is a pattern.
+                // NAME stands for the reader's own name; a path that continues with a brace or a star is a pattern.
                 let rest = document.text[match.range.upperBound...].first
                 if path.contains("NAME") || rest == "{" || rest == "*" { continue }
                 count += 1
@@ -151,7 +151,7 @@ import Testing
         for document in documents {
             for command in Self.commands(in: document.text) {
                 var words = command.split(separator: " ").map(String.init)[...]
-                // `gmail COMMAND --help`, and the program's name alone.
+                // Skips `gmail COMMAND --help` and the program's name alone.
                 guard let first = words.first, first.first?.isLowercase == true else { continue }
                 var path: [String] = []
                 while let word = words.first,
