@@ -154,7 +154,7 @@ import Testing
                 // Skips `gmail COMMAND --help` and the program's name alone.
                 guard let first = words.first, first.first?.isLowercase == true else { continue }
                 var path: [String] = []
-                while let word = words.first,
+                while let word = words.first, !word.hasPrefix("-"),
                     try help(path).split(separator: "\n").contains(where: {
                         $0.hasPrefix("  \(word) ") || $0 == "  \(word)"
                     }
