@@ -115,12 +115,6 @@ public struct GeneratedSequence: Sendable, Hashable {
         self.ending = ending
         self.score = score
     }
-
-    /// The tokens without the stop token that ended them: what is decoded into a caption.
-    public var contentTokens: [Int] {
-        if case .stopToken = ending { return Array(tokens.dropLast()) }
-        return tokens
-    }
 }
 
 /// One new token, as a streaming callback gets it.
