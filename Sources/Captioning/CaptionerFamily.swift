@@ -68,10 +68,6 @@ public struct CaptionerField<Settings: CaptionerSettings>: Sendable {
         Self(key, path)
     }
 
-    public static func optionalInteger(_ key: String, _ path: WritableKeyPath<Settings, Int?> & Sendable) -> Self {
-        Self(key, path)
-    }
-
     public static func number(_ key: String, _ path: WritableKeyPath<Settings, Double> & Sendable) -> Self {
         Self(key, path)
     }

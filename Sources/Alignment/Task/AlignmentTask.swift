@@ -128,7 +128,7 @@ public final class AlignmentTask {
         defer { setTraining(false) }
         optimizer.zeroGradients()
         // Batch normalisation updates its statistics in the forward pass, before it is known whether the step is taken.
-        let statistics = projection.namedTensors().filter { $0.kind == .buffer }.map { ($0.tensor, $0.tensor.clone()) }
+        let statistics = projection.bufferValues()
         do {
             let outcome = try packingFrozenWeights { try backward(batch) }
             let norm = clipGradientNorm(optimizer.parameters, maximum: settings.clipNorm ?? .infinity)
@@ -142,7 +142,7 @@ public final class AlignmentTask {
             return report(outcome, norm: norm, factor: factor)
         } catch {
             optimizer.zeroGradients()
-            withoutGradients { for (tensor, before) in statistics { tensor.copy(from: before) } }
+            statistics.restore()
             throw error
         }
     }

@@ -121,20 +121,4 @@ public final class CLIPModel: Module, ImageEncoder, TextEncoder {
         }
         weightsDidChange()
     }
-
-    /// Floating-point operations of one image through the image tower and its projection (a multiply-add counts as
-    /// two).
-    public var imageFLOPs: Double {
-        let vision = configuration.vision
-        let tokens = Double(vision.positionCount)
-        let width = Double(vision.hiddenSize)
-        let feedForward = 4 * width * Double(vision.intermediateSize)
-        // Queries, keys and values are computed for every position, the rest only for the positions that are asked for.
-        func block(outputs: Double) -> Double {
-            tokens * 6 * width * width + outputs * (2 * width * width + feedForward + 4 * tokens * width)
-        }
-        let patches = 2 * (tokens - 1) * width * Double(vision.channelCount * vision.patchSize * vision.patchSize)
-        let blocks = Double(vision.layerCount - 1) * block(outputs: tokens) + block(outputs: 1)
-        return blocks + patches + 2 * width * Double(configuration.projectionDimension)
-    }
 }

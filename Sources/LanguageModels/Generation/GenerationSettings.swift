@@ -116,12 +116,6 @@ public struct GeneratedSequence: Sendable, Hashable {
         self.ending = ending
         self.score = score
     }
-
-    /// The tokens without a stop token at the end: what is decoded into a caption.
-    public var contentTokens: [Int] {
-        if case .stopToken = ending { return Array(tokens.dropLast()) }
-        return tokens
-    }
 }
 
 /// One new token, as passed to a streaming callback.
