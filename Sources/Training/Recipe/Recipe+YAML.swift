@@ -35,7 +35,7 @@ extension Recipe {
             bytes = shipped
         } else {
             throw TrainingError.unknownRecipe(
-                name: nameOrPath, known: shippedNames, nearest: nearest(to: nameOrPath, in: shippedNames))
+                name: nameOrPath, known: shippedNames, nearest: NearestName.find(nameOrPath, in: shippedNames))
         }
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw TrainingError.brokenRecipe(source: nameOrPath, reason: "not UTF-8")
@@ -92,7 +92,7 @@ extension Recipe {
     private mutating func set(_ key: String, _ node: Node, source: String) throws {
         guard let field = Self.fields.first(where: { $0.key == key }) else {
             throw TrainingError.unknownRecipeKey(
-                source: source, key: key, nearest: nearest(to: key, in: Self.knownKeys))
+                source: source, key: key, nearest: NearestName.find(key, in: Self.knownKeys))
         }
         guard field.read(node, &self) else {
             throw TrainingError.recipeType(
