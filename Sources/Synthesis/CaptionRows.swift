@@ -94,6 +94,7 @@ public struct CaptionRows: Sendable {
                 throw SynthesisError.badLine(
                     path: path, line: line.number, expected: "a caption", got: "an empty line")
             }
+            try TextLimit.check(caption, path: path, place: "line \(line.number)")
             rows.append(CaptionRow(id: padded(rows.count, 8), caption: caption))
         }
         return rows
@@ -125,6 +126,7 @@ public struct CaptionRows: Sendable {
             guard let caption = value["caption"]?.string, hasText(caption) else {
                 throw failure("'caption', a string with text", value["caption"]?.kind ?? "nothing")
             }
+            try TextLimit.check(caption, path: path, place: "line \(line.number), 'caption'")
             var image: String?
             switch value["image"] {
             case nil, .null?: break

@@ -33,15 +33,9 @@ public struct CaptionFile: Sendable {
         or {"image id": ["caption", …]}
         """
 
-    /// - Throws: `CaptionDataError`: `unreadable`, `malformed` (with line and column), `unknownLayout`, `badEntry`.
+    /// - Throws: `FileError`; `CaptionDataError`: `malformed` (with line and column), `unknownLayout`, `badEntry`.
     public init(contentsOf path: String) throws {
-        let data: Data
-        do {
-            data = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)
-        } catch {
-            throw CaptionDataError.unreadable(path: path, reason: error.localizedDescription)
-        }
-        try self.init(data, path: path)
+        try self.init(Data(RegularFile.bytes(path)), path: path)
     }
 
     /// - Parameter path: for messages.
@@ -92,6 +86,9 @@ public struct CaptionFile: Sendable {
                 throw CaptionDataError.unknownLayout(path: path, expected: layouts)
             }
             try reader.finish()
+            for entry in entries {
+                try TextLimit.check(entry.caption, path: path, place: "image \(entry.imageID)")
+            }
             return entries
         }
     }

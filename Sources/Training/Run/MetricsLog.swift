@@ -17,15 +17,34 @@ public struct Metric: Sendable, Hashable {
 ///
 /// No times and no rates are in it (those are in `timings.jsonl`), so that a resumed run's file equals an uninterrupted
 /// one's. Numbers are written with the fewest digits that read back the same; a value that is no number becomes null.
+///
+/// A disk that is full stops no training: lines wait in memory until there is room, at the latest when the next checkpoint
+/// needs them.
 public final class MetricsLog {
     public var path: String { file.path }
     private let file: AppendFile
+    /// Lines that could not be written yet.
+    private var waiting: [UInt8] = []
 
     public init(path: String) throws { file = try AppendFile(path: path) }
 
     /// Appends `{"step": …, name: value, …}`.
-    public func append(step: Int, _ metrics: [Metric]) throws {
-        try file.append(Self.line(step: step, metrics))
+    /// - Returns: why the line waits in memory; nil when it is in the file.
+    @discardableResult
+    public func append(step: Int, _ metrics: [Metric]) -> FileError? {
+        waiting += Self.line(step: step, metrics)
+        do throws(FileError) {
+            try flush()
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    private func flush() throws(FileError) {
+        guard !waiting.isEmpty else { return }
+        try file.append(waiting)
+        waiting = []
     }
 
     /// Bytes in the file; a checkpoint keeps it.
@@ -39,7 +58,12 @@ public final class MetricsLog {
         try file.truncate(to: size)
     }
 
-    public func sync() throws { try file.sync() }
+    /// Waits until every line is on the device.
+    /// - Throws: `FileError` when there is still no room for those that wait.
+    public func sync() throws {
+        try flush()
+        try file.sync()
+    }
 
     static func line(step: Int, _ metrics: [Metric]) -> [UInt8] {
         var out = Array("{\"step\": \(step)".utf8)
