@@ -10,8 +10,6 @@ public enum FileError: Error, Equatable, Sendable {
     /// More bytes than are read at once.
     case tooLarge(path: String, bytes: Int, limit: Int)
     case notUTF8(path: String, line: Int)
-    /// One text of a file is longer than any caption; `place` says which.
-    case textTooLong(path: String, place: String, bytes: Int, limit: Int)
     case cannotWrite(path: String, reason: String)
     case outOfSpace(path: String, needed: Int)
     case failed(path: String, operation: String, reason: String)
@@ -40,8 +38,6 @@ extension FileError: CustomStringConvertible, LocalizedError {
             "'\(path)' has \(bytes) bytes; files above \(limit) are not read"
         case .notUTF8(let path, let line):
             "'\(path)' line \(line) is not UTF-8; save the file in that encoding"
-        case .textTooLong(let path, let place, let bytes, let limit):
-            "'\(path)' \(place): a text of \(bytes) bytes, expected at most \(limit); is a whole file in it?"
         case .cannotWrite(let path, let reason):
             "cannot write '\(path)': \(reason); does its folder exist, and may you write there?"
         case .outOfSpace(let path, let needed):

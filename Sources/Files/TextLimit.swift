@@ -6,10 +6,11 @@ public enum TextLimit {
     /// Bytes of UTF-8.
     public static let bytes = 1 << 20
 
-    /// - Parameter place: where in the file the text stands, such as `line 3`.
-    /// - Throws: ``FileError/textTooLong(path:place:bytes:limit:)``.
-    public static func check(_ text: String, path: String, place: @autoclosure () -> String) throws(FileError) {
-        guard text.utf8.count > bytes else { return }
-        throw .textTooLong(path: path, place: place(), bytes: text.utf8.count, limit: bytes)
+    /// What an error expects.
+    public static let expectation = "a text of at most \(bytes) bytes"
+
+    /// What an error got in its place; nil for a text within the limit.
+    public static func excess(of text: String) -> String? {
+        text.utf8.count > bytes ? "\(text.utf8.count) bytes" : nil
     }
 }

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// What is wrong with a recipe, a run folder, or a training step; the text says what, where, expected, got, and the next

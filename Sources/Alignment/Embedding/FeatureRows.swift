@@ -42,7 +42,9 @@ public final class FeatureRows {
         let matrix = Tensor.empty([count, dimension])
         try matrix.withUnsafeMutableBytes { target in
             var offset = 0
-            while offset < target.count { offset += try read(into: UnsafeMutableRawBufferPointer(rebasing: target[offset...]), at: offset) }
+            while offset < target.count {
+                offset += try read(into: UnsafeMutableRawBufferPointer(rebasing: target[offset...]), at: offset)
+            }
         }
         return matrix
     }
@@ -58,7 +60,8 @@ public final class FeatureRows {
             var offset = 0
             while offset < total {
                 let got = try read(
-                    into: UnsafeMutableRawBufferPointer(rebasing: piece[..<min(piece.count, total - offset)]), at: offset)
+                    into: UnsafeMutableRawBufferPointer(rebasing: piece[..<min(piece.count, total - offset)]),
+                    at: offset)
                 try emit(UnsafeRawBufferPointer(rebasing: piece[..<got]))
                 offset += got
             }
@@ -72,7 +75,8 @@ public final class FeatureRows {
             if got > 0 { return got }
             if got < 0, errno == EINTR { continue }
             throw FileError.failed(
-                path: target, operation: "reading its rows back", reason: got < 0 ? errorText(errno) : "they are cut short")
+                path: target, operation: "reading its rows back",
+                reason: got < 0 ? errorText(errno) : "they are cut short")
         }
     }
 }

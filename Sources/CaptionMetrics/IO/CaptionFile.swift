@@ -35,7 +35,9 @@ public struct CaptionFile: Sendable {
 
     /// - Throws: `FileError`; `CaptionDataError`: `malformed` (with line and column), `unknownLayout`, `badEntry`.
     public init(contentsOf path: String) throws {
-        try self.init(Data(RegularFile.bytes(path)), path: path)
+        let bytes = try RegularFile.bytes(path)
+        try PlaceholderFile.refuse(bytes, path: path)
+        try self.init(Data(bytes), path: path)
     }
 
     /// - Parameter path: for messages.
@@ -87,7 +89,10 @@ public struct CaptionFile: Sendable {
             }
             try reader.finish()
             for entry in entries {
-                try TextLimit.check(entry.caption, path: path, place: "image \(entry.imageID)")
+                if let excess = TextLimit.excess(of: entry.caption) {
+                    throw CaptionDataError.badEntry(
+                        path: path, entry: "image \(entry.imageID)", expected: TextLimit.expectation, got: excess)
+                }
             }
             return entries
         }

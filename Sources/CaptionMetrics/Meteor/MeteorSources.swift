@@ -176,7 +176,10 @@ struct MeteorSources {
         _ path: String, _ consume: (Data) throws(MeteorError) -> Void
     ) throws(MeteorError) {
         let file: MappedFile
-        do { file = try MappedFile(path: path) } catch {
+        do {
+            file = try MappedFile(path: path)
+            try PlaceholderFile.refuse(file.bytes, path: path)
+        } catch {
             throw .dataUnreadable(path: path, reason: "\(error)")
         }
         for start in stride(from: 0, to: file.bytes.count, by: 1 << 20) {
@@ -188,7 +191,7 @@ struct MeteorSources {
     /// A pipe or a device would be waited for, here or by the programs that unpack.
     private static func requireFile(_ path: String) throws(MeteorError) {
         do {
-            Glibc.close(try RegularFile.open(path).descriptor)
+            try PlaceholderFile.refuse(MappedFile(path: path).bytes, path: path)
         } catch {
             throw .dataUnreadable(path: path, reason: "\(error)")
         }

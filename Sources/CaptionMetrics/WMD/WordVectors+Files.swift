@@ -27,6 +27,7 @@ extension WordVectors {
             return
         }
         let file = try MappedFile(path: path)
+        try PlaceholderFile.refuse(file.bytes, path: path)
         let isBinary = format == .word2vecBinary || format == nil && path.hasSuffix(".bin")
         let hash = file.withUnsafeBytes { ContentHash.sha256(of: $0) }
         let table = try file.withUnsafeBytes { raw in
@@ -84,7 +85,8 @@ extension WordVectors {
         var values: [Float] = []
         var dimension = 0
         var line = 0
-        var start = 0
+        // A byte-order mark is no part of the first word.
+        var start = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
         while start < bytes.count {
             let end = bytes[start...].firstIndex(of: 0x0A) ?? bytes.count
             defer { start = end + 1 }

@@ -82,10 +82,8 @@ extension WordVectors {
                 got: "neither")
         }
         let data = try RegularFile.bytes(beside)
-        var lines = data.split(separator: 0x0A, omittingEmptySubsequences: false).map { line in
-            Array(line.last == 0x0D ? line.dropLast() : line)
-        }
-        if lines.last?.isEmpty == true { lines.removeLast() }
+        try PlaceholderFile.refuse(data, path: beside)
+        let lines = TextLines(data, path: beside).map { Array($0.bytes) }
         return (lines, "'\(beside)'", ContentHash.sha256(of: data))
     }
 }

@@ -47,6 +47,7 @@ public struct CaptionedImages: Sendable {
     ///   captioned image. COCO images without a caption are left out.
     public init(path: String, split: String? = nil, defaultSplit: String? = nil) throws {
         let file = try MappedFile(path: path)
+        try PlaceholderFile.refuse(file.bytes, path: path)
         let root: JSONValue
         do {
             root = try StrictJSON.parse(file.bytes)
@@ -163,7 +164,7 @@ private struct Reader {
 
     func string(_ value: JSONValue?, _ place: String) throws -> String {
         guard let text = value?.string else { throw failure(place, "a string", value?.kind ?? "nothing") }
-        try TextLimit.check(text, path: path, place: place)
+        if let excess = TextLimit.excess(of: text) { throw failure(place, TextLimit.expectation, excess) }
         return text
     }
 

@@ -161,7 +161,10 @@ private struct LineFields {
         guard text.utf8.contains(where: { $0 > 0x20 }) else {
             throw DatasetError.emptyValue(path: path, line: line, key: prefix + key)
         }
-        try TextLimit.check(text, path: path, place: "line \(line), '\(prefix + key)'")
+        if let excess = TextLimit.excess(of: text) {
+            throw DatasetError.wrongType(
+                path: path, line: line, key: prefix + key, expected: TextLimit.expectation, got: excess)
+        }
         return text
     }
 

@@ -191,7 +191,9 @@ public struct TrainingLoop<Task: TrainingTask, Source: BatchSource> where Source
             try session.logs.metrics.sync()
         } catch {
             throw TrainingError.checkpointFailed(
-                step: session.state.step, path: "\(folder.checkpoints.folder)/\(CheckpointStore.name(of: session.state.step))", reason: "\(error)",
+                step: session.state.step,
+                path: "\(folder.checkpoints.folder)/\(CheckpointStore.name(of: session.state.step))",
+                reason: "\(error)",
                 latest: try folder.checkpoints.latest()?.step)
         }
         session.state.metricsBytes = try session.logs.metrics.size()

@@ -13,7 +13,9 @@ extension Recipe {
     public init(_ nameOrPath: String, overrides: [String] = []) throws {
         self = try Self.load(nameOrPath, chain: [])
         let keys = try overrides.map { try set(override: $0) }
-        for (key, override) in zip(keys, overrides) { try requireUse(of: key, source: "--set \(abbreviated(override))") }
+        for (key, override) in zip(keys, overrides) {
+            try requireUse(of: key, source: "--set \(abbreviated(override))")
+        }
         try validate(source: overrides.isEmpty ? "recipe '\(nameOrPath)'" : "recipe '\(nameOrPath)' with --set")
     }
 

@@ -84,7 +84,8 @@ struct Demo {
             return try JSONDecoder().decode(Marker.self, from: Data(RegularFile.bytes(marker)))
         } catch let error as DecodingError {
             throw CommandError(
-                "'\(marker)' is not what this version writes (\(error.shortReason)); remove it, and the stage runs again")
+                "'\(marker)' is not what this version writes (\(error.shortReason)); remove it, and the stage runs again"
+            )
         }
     }
 

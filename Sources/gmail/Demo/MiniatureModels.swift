@@ -64,7 +64,9 @@ struct MiniatureModels {
     func hash() throws -> String {
         var weights: [String] = []
         for model in [clip, stableDiffusion, languageModel] {
-            weights += try FileSystem.files(below: model).filter { $0.hasSuffix(".safetensors") }.map { "\(model)/\($0)" }
+            weights += try FileSystem.files(below: model).filter { $0.hasSuffix(".safetensors") }.map {
+                "\(model)/\($0)"
+            }
         }
         let hashes = try weights.map { try FileHashes().sha256(of: $0) }
         return ContentHash.sha256(of: hashes.joined(separator: "\n"))

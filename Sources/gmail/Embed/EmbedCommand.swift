@@ -95,7 +95,10 @@ struct EmbedCommand: AsyncParsableCommand {
     private static func lines(_ path: String) throws -> [String] {
         let lines = try TextLines(path: path).texts()
         for (index, line) in lines.enumerated() {
-            try TextLimit.check(line, path: path, place: "line \(index + 1)")
+            if let excess = TextLimit.excess(of: line) {
+                throw CommandError(
+                    "--texts: '\(path)' line \(index + 1): expected \(TextLimit.expectation), got \(excess)")
+            }
         }
         guard !lines.isEmpty else { throw CommandError("--texts: '\(path)' is empty") }
         return lines

@@ -143,7 +143,11 @@ struct GenerateCommand: AsyncParsableCommand {
 
     private func report(_ estimate: SynthesisEstimate?) throws {
         guard let estimate else { throw CommandError("this shard has no images to estimate from") }
-        if json { try Terminal.output(json: GenerateSummary(estimate).text) } else { try Terminal.output(estimate.text) }
+        if json {
+            try Terminal.output(json: GenerateSummary(estimate).text)
+        } else {
+            try Terminal.output(estimate.text)
+        }
     }
 
     private func report(_ outcome: SynthesisOutcome, _ out: String, _ device: Device) throws {

@@ -64,7 +64,8 @@ import Testing
         }
         // Locks of files go with the work.
         #expect(
-            try FileSystem.files(below: world.path(".")).filter { $0.hasSuffix(".lock") && !$0.hasSuffix("/.lock") } == [])
+            try FileSystem.files(below: world.path(".")).filter { $0.hasSuffix(".lock") && !$0.hasSuffix("/.lock") }
+                == [])
     }
 
     /// A demo of several seeds holds the folder of all, and each seed's own.

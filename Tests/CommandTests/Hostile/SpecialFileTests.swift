@@ -41,7 +41,8 @@ import Testing
     @Test func modelsAndTexts() throws {
         try works(world.embed("f.safetensors"))
         try refuses(["clip", "texts.txt"], world.embed("f.safetensors"))
-        try refuses(["images/0.png"], ["embed", "--model", "clip", "--images", "images/0.png", "--out", "g.safetensors"])
+        try refuses(
+            ["images/0.png"], ["embed", "--model", "clip", "--images", "images/0.png", "--out", "g.safetensors"])
         try works(world.generate("made"))
         try refuses(["sd", "captions.jsonl"], unread: ["README.md", ".py"], world.generate("never"))
         for ending in ["json", "txt"] {
@@ -87,7 +88,8 @@ import Testing
         try refuses(
             ["weights.pt"],
             [
-                "caption", "--weights", "weights.pt", "--normalize", "no", "--model", "clip", "--language-model", "gpt2",
+                "caption", "--weights", "weights.pt", "--normalize", "no", "--model", "clip", "--language-model",
+                "gpt2",
                 "images/0.png",
             ])
         try works(world.captioning("m.json", run: "run"))
@@ -124,7 +126,8 @@ import Testing
 
     @Test func reports() throws {
         try works(world.align("run"))
-        for name in ["metrics.json", "retrieval.json", "gap.json", "predictions.jsonl"] where name != "predictions.jsonl" {
+        for name in ["metrics.json", "retrieval.json", "gap.json", "predictions.jsonl"]
+        where name != "predictions.jsonl" {
             try world.folder.write("{}", to: "run/\(name)")
         }
         try world.folder.write(
@@ -145,7 +148,8 @@ import Testing
         mkfifo(world.path("run/0.png"), 0o600)
         let outcome = try world.run(["report", "run", "--out", "page.html"])
         #expect(outcome.status == 0, "\(outcome.stderr)")
-        #expect(outcome.stderr.contains("note: no picture of 0.png: image 'run/0.png' cannot be read: it is a named pipe"))
+        #expect(
+            outcome.stderr.contains("note: no picture of 0.png: image 'run/0.png' cannot be read: it is a named pipe"))
     }
 
     /// Where a result would replace something that is no file.

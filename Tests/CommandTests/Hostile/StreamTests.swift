@@ -92,7 +92,8 @@ import Testing
             #expect(try bytes("\(name)-1") == bytes("\(name)-2"), "\(name)")
             let result = try world.shell("\"$gmail\" \"$@\" >/dev/full", arguments("\(name)-3") + ["--json"])
             #expect(result.status == 1, "\(name)")
-            #expect(result.stderr.contains("error: no space left to write 'standard output'"), "\(name): \(result.stderr)")
+            #expect(
+                result.stderr.contains("error: no space left to write 'standard output'"), "\(name): \(result.stderr)")
             let closed = try world.shell("\"$gmail\" \"$@\" <&- >&- 2>&-", arguments("\(name)-4"))
             #expect(closed.status == 1, "\(name)")
             #expect(try bytes("\(name)-1") == bytes("\(name)-4"), "\(name)")

@@ -27,7 +27,8 @@ final class HostileWorld {
             #"{"images": [\#(images)], "annotations": [\#(captions.joined(separator: ", "))]}"#, to: "coco.json")
         try folder.write("[\(captions.joined(separator: ", "))]", to: "results.json")
         try folder.write(
-            (0..<3).map { #"{"id": "s\#($0)", "caption": "a b \#($0)", "image": "images/\#($0).png"}"# + "\n" }.joined(),
+            (0..<3).map { #"{"id": "s\#($0)", "caption": "a b \#($0)", "image": "images/\#($0).png"}"# + "\n" }
+                .joined(),
             to: "captions.jsonl")
         try folder.write("a b\na c\n", to: "texts.txt")
         try folder.write("name: \"mine\"\nextends: \"gmail\"\n", to: "mine.yaml")
@@ -57,7 +58,8 @@ final class HostileWorld {
     func captioner(_ out: String, steps: Int = 3, _ more: [String] = []) -> [String] {
         [
             "train", "captioner", "--recipe", "real", "--model", "clip", "--language-model", "gpt2", "--pairs",
-            "pairs.jsonl", "--cache", "cache", "--out", out, "--threads", "1", "--set", "mapper.prefixLength=4", "--set",
+            "pairs.jsonl", "--cache", "cache", "--out", out, "--threads", "1", "--set", "mapper.prefixLength=4",
+            "--set",
             "mapper.clipLength=3", "--set", "mapper.layers=2",
         ]
             + Self.set([
@@ -105,7 +107,8 @@ final class HostileWorld {
 
     func captioning(_ out: String, run: String, _ more: [String] = []) -> [String] {
         [
-            "evaluate", "captioning", "--run", run, "--captions", "coco.json", "--images", "images", "--metrics", "bleu",
+            "evaluate", "captioning", "--run", run, "--captions", "coco.json", "--images", "images", "--metrics",
+            "bleu",
             "--max-tokens", "3", "--out", out,
         ] + more
     }
