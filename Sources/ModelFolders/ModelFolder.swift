@@ -5,7 +5,7 @@ import StrictJSON
 /// A folder that holds a model as its authors publish it: weights, `config.json`, tokenizer, preprocessing.
 ///
 /// Every family of models opens its files through this, so that all find weights by the same rule and refuse with the
-/// same words. Nothing is read before it is asked for.
+/// same words. Files are read only when they are asked for.
 public struct ModelFolder: Sendable, Hashable {
     public let path: String
 
@@ -40,11 +40,11 @@ public enum ModelFolderError: Error, Equatable, Sendable {
     case notAFolder(path: String, got: String)
     /// A file that every model of the kind has is not there.
     case missing(path: String, expected: String)
-    /// It is a model, of a family that is not read here.
+    /// A model of a family that is not read here.
     case unknownFamily(path: String, kind: String, got: String, known: [String])
-    /// The weights have a key layout that is none of those known.
+    /// The keys of the weights are in no known layout.
     case unknownLayout(file: String, expected: String)
-    /// Weight files of several variants, and nobody said which.
+    /// There are weight files of several variants, and none was chosen.
     case severalVariants(path: String, variants: [String])
     case badIndex(file: String, reason: String)
 }

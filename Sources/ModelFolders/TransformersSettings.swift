@@ -1,6 +1,6 @@
-/// Keys that every configuration of Hugging Face's transformers may hold and that change nothing that a forward pass
-/// computes: bookkeeping, labels, defaults of text generation (written into every `config.json` before transformers 4.40),
-/// and how Python is to return or store things. Reference: transformers `PreTrainedConfig` and `GenerationConfig`.
+/// Keys that every configuration of Hugging Face's transformers may hold and that do not change what a forward pass
+/// computes: bookkeeping, labels, defaults of text generation (in every `config.json` before transformers 4.40), and
+/// how Python should return or store things. Reference: transformers `PreTrainedConfig` and `GenerationConfig`.
 package enum TransformersSettings {
     package static let harmless: Set<String> = [
         // What made the file.

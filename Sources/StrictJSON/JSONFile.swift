@@ -3,12 +3,12 @@ import Foundation
 
 /// A JSON object of a file, asked key by key; a value of the wrong kind is an error that names file and key.
 ///
-/// The one reader of configuration files: every model, tokenizer, scheduler and adapter reads its own through it. `null`
-/// counts as absent: Hugging Face writes it for settings that keep their default.
+/// It is the one reader of configuration files: every model, tokenizer, scheduler and adapter reads its own through it.
+/// `null` counts as absent, because Hugging Face writes it for settings that keep their default.
 package struct JSONFile: Sendable {
     /// The file, for messages.
     package let path: String
-    /// Keys of the objects above this one, each with a dot after it.
+    /// Keys of the objects around this one, each followed by a dot.
     let prefix: String
     /// The object itself.
     package let value: JSONValue
@@ -19,7 +19,8 @@ package struct JSONFile: Sendable {
     }
 
     /// - Parameter path: what errors call the object.
-    /// - Throws: ``JSONFileError``; `FileError.placeholder` for bytes that stand for a file that was never fetched.
+    /// - Throws: ``JSONFileError``; `FileError.placeholder` for bytes that stand in place of a file that was never
+    ///   fetched.
     package init(_ bytes: [UInt8], path: String) throws {
         do {
             value = try StrictJSON.parse(bytes)
@@ -38,7 +39,7 @@ package struct JSONFile: Sendable {
         self.value = value
     }
 
-    /// What `convert` makes of the value under the first of `keys` that is there; nil when there is none.
+    /// What `convert` makes of the value under the first of `keys` that is there; nil if none is.
     /// - Parameter expected: in the words of an error.
     /// - Throws: ``JSONFileError/invalidValue(file:key:expected:got:)`` when `convert` gives nil.
     package func value<Result>(
@@ -52,7 +53,7 @@ package struct JSONFile: Sendable {
         return nil
     }
 
-    /// The key with those of the objects above: `text_config.hidden_size`.
+    /// The key with those of the objects around it: `text_config.hidden_size`.
     func fullName(of key: String) -> String { prefix + key }
 
     /// The error for the value under `key`, which is not what was expected.
@@ -143,7 +144,7 @@ package struct JSONFile: Sendable {
     /// Keys in the order of the file.
     package var keys: [String] { value.members?.map(\.key) ?? [] }
 
-    /// Whether a key is there with something else than `null`.
+    /// Whether a key is there with a value other than `null`.
     package func has(_ key: String) -> Bool { value[key].map { $0 != .null } ?? false }
 }
 
@@ -152,7 +153,7 @@ public enum JSONFileError: Error, Equatable, Sendable, CustomStringConvertible, 
     case notJSON(file: String, reason: String)
     case notObject(file: String, got: String)
     case invalidValue(file: String, key: String, expected: String, got: String)
-    /// A setting that changes what is computed, and that is not implemented.
+    /// A setting that changes what is computed and is not implemented.
     case unsupported(file: String, key: String, got: String, reason: String)
 
     public var description: String {
@@ -169,7 +170,7 @@ public enum JSONFileError: Error, Equatable, Sendable, CustomStringConvertible, 
 }
 
 extension JSONValue {
-    /// The value in the words of an error message: short ones as they stand.
+    /// The value in the words of an error message; short values as they stand.
     package var words: String {
         switch self {
         case .number(let text): text

@@ -1,13 +1,13 @@
-// A strict RFC 8259 reader over bytes. Refused beyond what the grammar refuses: repeated keys, invalid UTF-8, unpaired
-// surrogate escapes, nesting deeper than the limit, anything but white space after the value. A byte-order mark at the
-// start is skipped, as the RFC allows.
+// A strict RFC 8259 reader over bytes. Beyond what the grammar excludes, it refuses repeated keys, invalid UTF-8,
+// unpaired surrogate escapes, nesting deeper than the limit, and anything but white space after the value. It skips a
+// byte-order mark at the start, as the RFC allows.
 
-/// Why and where (byte offset into the document) a document is no strict JSON.
+/// Why and where (byte offset into the document) a document is not strict JSON.
 package struct JSONSyntaxError: Error, Equatable, Sendable, CustomStringConvertible {
     package enum Reason: Equatable, Sendable {
         case invalidUTF8
         case unexpectedEnd
-        /// Something else than what the grammar allows here; the text names what was expected.
+        /// Something other than what the grammar allows here; the text names what was expected.
         case expected(String)
         case invalidEscape
         case unpairedSurrogate
@@ -30,12 +30,12 @@ package struct JSONSyntaxError: Error, Equatable, Sendable, CustomStringConverti
     }
 
     package static func == (a: JSONSyntaxError, b: JSONSyntaxError) -> Bool {
-        // The offset says where already.
+        // The offset already says where.
         a.reason == b.reason && a.offset == b.offset
     }
 
     package var description: String {
-        // JSON Lines name the line themselves.
+        // Readers of JSON Lines name the line themselves.
         let place = line == 1 ? "column \(column)" : "line \(line), column \(column)"
         return switch reason {
         case .invalidUTF8: "invalid UTF-8 at \(place)"
@@ -86,7 +86,8 @@ package enum StrictJSON {
         return try result.get()
     }
 
-    /// The offset of the first byte that starts no well-formed UTF-8 sequence (Unicode 16, table 3-7); nil when all is well.
+    /// The offset of the first byte that starts no well-formed UTF-8 sequence (Unicode 16, table 3-7); nil if there is
+    /// none.
     package static func firstInvalidUTF8(_ bytes: UnsafeRawBufferPointer) -> Int? {
         var i = 0
         let count = bytes.count

@@ -1,8 +1,8 @@
 // A JSON document kept as it stands in the file: members in order, strings scalar for scalar, numbers as text.
 //
 // Foundation's decoders put objects into dictionaries keyed by `String`, whose equality is canonical equivalence: "é"
-// composed and decomposed would be one key, and a repeated key would silently win. Vocabularies and tensor names need
-// neither to happen.
+// composed and decomposed would be one key, and of repeated keys one would silently win. Vocabularies and tensor names
+// tolerate neither.
 
 /// One JSON value.
 package enum JSONValue: Sendable, Equatable {
@@ -40,7 +40,7 @@ extension JSONValue {
         }
     }
 
-    /// The member of an object under exactly these scalars; nil when absent or when this is no object.
+    /// The member of an object under exactly these scalars; nil if it is absent or this is no object.
     package subscript(key: String) -> JSONValue? {
         guard case .object(let members) = self else { return nil }
         return members.first { $0.key.utf8.elementsEqual(key.utf8) }?.value

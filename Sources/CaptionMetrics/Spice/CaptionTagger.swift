@@ -1,4 +1,4 @@
-/// What the tagger and the parser see of a word: hashes of the form and of its ends.
+/// What the tagger and the parser use of a word: hashes of the form and of its beginnings and ends.
 package struct TokenShape: Sendable {
     package let word: UInt64
     package let suffix1: UInt64
@@ -33,7 +33,7 @@ package struct TokenShape: Sendable {
     package static let boundary = TokenShape("\u{1}")
 }
 
-/// Tags words with Penn Treebank tags, left to right, each decision seeing the two tags before it.
+/// Tags words with Penn Treebank tags from left to right; each decision sees the two tags before it.
 package struct CaptionTagger: Sendable {
     package static let tags = [
         "NN", "NNS", "JJ", "JJR", "JJS", "RB", "RBR", "RBS", "RP", "IN", "TO", "DT", "PDT", "CC", "CD", "PRP", "PRP$",

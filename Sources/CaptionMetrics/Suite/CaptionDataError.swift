@@ -1,6 +1,6 @@
 import Foundation
 
-/// What can be wrong with captions and the files they come from.
+/// What can be wrong with captions and their files.
 public enum CaptionDataError: Error, Equatable, Sendable {
     case malformed(path: String, line: Int, column: Int, expected: String, got: String)
     case unknownLayout(path: String, expected: String)

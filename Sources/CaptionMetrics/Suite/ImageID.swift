@@ -5,7 +5,7 @@ public enum ImageID: Hashable, Sendable, Comparable, CustomStringConvertible {
     case number(Int)
     case name(String)
 
-    /// The id written as a JSON object key: a key of digits is a number, so that `gts.json` and COCO results match.
+    /// The id as the key of a JSON object: a key of digits is a number, so that `gts.json` and COCO results match.
     public init(key: String) {
         if let number = Int(key), String(number) == key { self = .number(number) } else { self = .name(key) }
     }

@@ -1,10 +1,10 @@
 import Files
 import Yams
 
-/// YAML read with bounds: what a recipe may hold, and no more. Every reader of YAML here goes through this.
+/// Reads YAML within the bounds of a recipe. Every reader of YAML in this package calls it.
 package enum YAMLText {
-    /// Values that a document may unfold to. Aliases share a node in the file and repeat it in the value: a few lines of
-    /// them can stand for more values than there is time to look at.
+    /// How many values a document may unfold to. Aliases share a node in the file and repeat it in the value, so a few
+    /// lines can stand for more values than there is time to read.
     static let largestSize = 100_000
     /// Bytes of a document; the shipped recipes have one thousandth of it.
     package static let largestFile = 1 << 20
