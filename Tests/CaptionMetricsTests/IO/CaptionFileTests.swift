@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import CaptionMetrics
@@ -100,7 +101,7 @@ import Testing
         for length in 0..<whole.count {
             #expect(throws: CaptionDataError.self) { try CaptionFile(Data(whole[..<length]), path: "f") }
         }
-        var generator = SeededGenerator(seed: 3)
+        var generator = SeededGenerator(state: 3)
         for _ in 0..<2000 {
             var bytes = whole
             for _ in 0..<3 {

@@ -1,5 +1,6 @@
 import Foundation
 import Safetensors
+import TestSupport
 import Testing
 
 @testable import CaptionMetrics
@@ -72,7 +73,7 @@ import Testing
 
     /// Against all ways to match, on random costs.
     @Test func transportIsOptimal() {
-        var generator = SeededGenerator(seed: 7)
+        var generator = SeededGenerator(state: 7)
         func permutations(_ items: [Int]) -> [[Int]] {
             items.isEmpty
                 ? [[]] : items.flatMap { item in permutations(items.filter { $0 != item }).map { [item] + $0 } }

@@ -169,37 +169,36 @@ import Testing
     /// `é` composed and decomposed: one name to Swift's strings, two files to everybody else.
     @Test func namesThatLookAlikeAreTwoFiles() throws {
         let names = ["images/\u{E9}.png", "images/e\u{301}.png"]
-        for (number, name) in names.enumerated() { try TinyModel.writeImage(40 + 7 * number, to: world.path(name)) }
-        try world.folder.write(
-            names.enumerated().map { number, name in
+        let plain = ["images/one.png", "images/two.png"]
+        for (number, (name, other)) in zip(names, plain).enumerated() {
+            try TinyModel.writeImage(40 + 7 * number, to: world.path(other))
+            try FileSystem.copy(world.path(other), to: world.path(name))
+        }
+        for (manifest, names) in [("alike", names), ("plain", plain)] {
+            let lines = names.enumerated().map { number, name in
                 #"{"id": "p\#(number)", "caption": "a b", "real": "\#(name)", "generated": "images/\#(number).png"}"#
                     + "\n"
-            }.joined(), to: "alike.jsonl")
+            }
+            try world.folder.write(lines.joined(), to: "\(manifest).jsonl")
+        }
         // embed and the lister: two rows, each its own picture's.
         try works(["embed", "--model", "clip", "--images"] + names + ["--out", "f.safetensors", "--dtype", "float32"])
         let rows = try TinyModel.read(world.path("f.safetensors"), "image_embeds")
         #expect(rows.count == 2 && cosine(rows[0], rows[1]) < 0.9999)
         let all = try world.run(["embed", "--model", "clip", "--images", "images", "--out", "g.safetensors"])
-        #expect(all.status == 0 && all.stdout.contains("14 images"), "\(all.stdout)")
+        #expect(all.status == 0 && all.stdout.contains("16 images"), "\(all.stdout)")
         // data check
         let check = try world.run(["data", "check", "alike.jsonl", "--json"])
         let found = try #require(JSONSerialization.jsonObject(with: Data(check.stdout.utf8)) as? [String: Any])
         #expect(check.status == 0 && found["realImages"] as? Int == 2, "\(check.stdout)")
         // evaluate gap: the same numbers as under names that do not look alike.
-        for (from, to) in zip(names, ["images/one.png", "images/two.png"]) {
-            try FileSystem.copy(world.path(from), to: world.path(to))
-        }
-        let text = String(decoding: try RegularFile.bytes(world.path("alike.jsonl")), as: UTF8.self)
-        let plain = text.unicodeScalars.split(separator: "\n").enumerated().map { number, line in
-            String(String.UnicodeScalarView(line)).replacingOccurrences(
-                of: names[number], with: ["images/one.png", "images/two.png"][number], options: .literal)
-        }
-        try world.folder.write(plain.joined(separator: "\n") + "\n", to: "plain.jsonl")
         func gap(_ pairs: String) throws -> String {
             try works(["evaluate", "gap", "--model", "clip", "--pairs", pairs, "--map", "none", "--out", "gap.json"])
             let data = try Data(contentsOf: URL(fileURLWithPath: world.path("gap.json")))
             let root = try #require(JSONSerialization.jsonObject(with: data) as? [String: Any])
-            return "\(root["before"] ?? "nothing")"
+            let before = try #require(root["before"])
+            return String(
+                decoding: try JSONSerialization.data(withJSONObject: before, options: .sortedKeys), as: UTF8.self)
         }
         #expect(try gap("alike.jsonl") == gap("plain.jsonl"))
         // align: the same losses.
@@ -304,12 +303,7 @@ import Testing
 
     /// A NaN in any file of weights, in every command that reads it.
     @Test func aNaNInTheWeightsIsSaid() throws {
-        for made in [
-            world.align("run"), world.captioner("captioner"),
-            world.captioner("whole", ["--set", "languageModel.frozen=false"]),
-        ] {
-            try works(made)
-        }
+        for made in [world.align("run"), world.captioner("captioner")] { try works(made) }
         let adapter = "run/checkpoints/step-000003"
         let trained = try FileSystem.files(below: world.path("captioner/checkpoints/step-000003"))
             .filter { $0.hasSuffix(".safetensors") && !$0.hasPrefix("optimizer") }
@@ -341,7 +335,7 @@ import Testing
                 [world.generate("never")]
             ),
         ]
-        #expect(readers.allSatisfy { !$0.files.isEmpty } && readers[5].files.count == 3)
+        #expect(readers.allSatisfy { !$0.files.isEmpty } && readers[5].files.count >= 3)
         for (files, commands) in readers {
             for arguments in commands {
                 try replacing(files, by: poisoned) { file in

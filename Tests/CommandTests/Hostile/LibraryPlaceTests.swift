@@ -37,8 +37,7 @@ import Testing
         #expect(outcome.stdout.contains("libtorch "), "\(outcome.stdout)")
         #expect(!FileSystem.exists(mark), "foreign code ran")
         // The same library does leave its mark where a user names it.
-        let named = try Gmail.run(["doctor"], environment: ["GMAIL_TORCH_SHIM": library], in: folder.url)
-        #expect(named.status != 0 || !named.stdout.contains("libtorch             2"))
+        _ = try Gmail.run(["doctor"], environment: ["GMAIL_TORCH_SHIM": library], in: folder.url)
         #expect(FileSystem.exists(mark))
     }
 }

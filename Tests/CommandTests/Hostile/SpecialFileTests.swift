@@ -126,23 +126,16 @@ import Testing
 
     @Test func reports() throws {
         try works(world.align("run"))
-        for name in ["metrics.json", "retrieval.json", "gap.json", "predictions.jsonl"]
-        where name != "predictions.jsonl" {
-            try world.folder.write("{}", to: "run/\(name)")
-        }
         try world.folder.write(
             #"{"image_id": 1, "file": "0.png", "caption": "a", "references": []}"# + "\n", to: "run/predictions.jsonl")
         try world.folder.write(#"{"image_id": 1, "Bleu_1": 1}"# + "\n", to: "run/per-image.jsonl")
         for name in [
-            "recipe.yaml", "manifest.json", "metrics.jsonl", "timings.jsonl", "metrics.json", "retrieval.json",
-            "gap.json", "predictions.jsonl", "per-image.jsonl",
-        ] {
-            for other in ["metrics.json", "retrieval.json", "gap.json"] where other != name {
-                unlink(world.path("run/\(other)"))
-            }
-            if !FileSystem.exists(world.path("run/\(name)")) { try world.folder.write("{}", to: "run/\(name)") }
+            "recipe.yaml", "manifest.json", "metrics.jsonl", "timings.jsonl", "predictions.jsonl", "per-image.jsonl",
+        ] { try refuses(["run/\(name)"], ["report", "run", "--out", "page.html"]) }
+        for name in ["metrics.json", "retrieval.json", "gap.json"] {
+            try world.folder.write("{}", to: "run/\(name)")
             try refuses(["run/\(name)"], ["report", "run", "--out", "page.html"])
-            if ["metrics.json", "retrieval.json", "gap.json"].contains(name) { unlink(world.path("run/\(name)")) }
+            unlink(world.path("run/\(name)"))
         }
         // A picture is named on the page, and the page is made.
         mkfifo(world.path("run/0.png"), 0o600)

@@ -40,7 +40,8 @@ final class HostileWorld {
             + #""generated": "images/\#(6 + index).png"}"# + "\n"
     }
 
-    func path(_ name: String) -> String { folder.path(name) }
+    /// By bytes: `URL` might have its own idea of a name.
+    func path(_ name: String) -> String { "\(folder.url.path)/\(name)" }
 
     var environment: [String: String] {
         ["XDG_CACHE_HOME": path("xdg"), "OMP_NUM_THREADS": "1", "GMAIL_DATA_DIR": path("data")]
@@ -49,35 +50,39 @@ final class HostileWorld {
     // MARK: Commands, as they are typed in the folder
 
     func align(_ out: String, steps: Int = 3, _ more: [String] = []) -> [String] {
-        [
-            "align", "--recipe", "gmail", "--model", "clip", "--pairs", "pairs.jsonl", "--cache", "cache", "--out", out,
-            "--threads", "1",
-        ] + Self.set(["batchSize=2", "steps=\(steps)", "checkpointEvery=1000", "logEvery=1"]) + more
+        var arguments = ["align", "--recipe", "gmail", "--model", "clip", "--pairs", "pairs.jsonl"]
+        arguments += ["--cache", "cache", "--out", out, "--threads", "1"]
+        arguments += Self.settings(steps, ["training.batchSize=2"])
+        return arguments + more
     }
 
     func captioner(_ out: String, steps: Int = 3, _ more: [String] = []) -> [String] {
-        [
-            "train", "captioner", "--recipe", "real", "--model", "clip", "--language-model", "gpt2", "--pairs",
-            "pairs.jsonl", "--cache", "cache", "--out", out, "--threads", "1", "--set", "mapper.prefixLength=4",
-            "--set",
-            "mapper.clipLength=3", "--set", "mapper.layers=2",
-        ]
-            + Self.set([
-                "batchSize=2", "steps=\(steps)", "epochs=null", "warmupSteps=1", "checkpointEvery=1000", "logEvery=1",
-            ]) + more
+        var arguments = ["train", "captioner", "--recipe", "real", "--model", "clip", "--language-model", "gpt2"]
+        arguments += ["--pairs", "pairs.jsonl", "--cache", "cache", "--out", out, "--threads", "1"]
+        arguments += Self.settings(
+            steps,
+            [
+                "training.batchSize=2", "training.epochs=null", "training.warmupSteps=1", "mapper.prefixLength=4",
+                "mapper.clipLength=3", "mapper.layers=2",
+            ])
+        return arguments + more
     }
 
     func miniature(_ out: String, steps: Int = 3, _ more: [String] = []) -> [String] {
-        ["miniature", "train", "language-model", "--out", out, "--threads", "1"]
-            + ["data.scenes=16", "data.validationScenes=4", "model.width=16", "model.layers=1", "model.heads=2"]
-            .flatMap { ["--set", $0] }
-            + Self.set([
-                "batchSize=4", "steps=\(steps)", "warmupSteps=1", "checkpointEvery=1000", "logEvery=1",
-                "validationEvery=1000",
-            ]) + more
+        var arguments = ["miniature", "train", "language-model", "--out", out, "--threads", "1"]
+        arguments += Self.settings(
+            steps,
+            [
+                "data.scenes=16", "data.validationScenes=4", "model.width=16", "model.layers=1", "model.heads=2",
+                "training.batchSize=4", "training.warmupSteps=1", "training.validationEvery=100000",
+            ])
+        return arguments + more
     }
 
-    private static func set(_ training: [String]) -> [String] { training.flatMap { ["--set", "training.\($0)"] } }
+    private static func settings(_ steps: Int, _ more: [String]) -> [String] {
+        let all = ["training.steps=\(steps)", "training.checkpointEvery=100000", "training.logEvery=1"] + more
+        return all.flatMap { ["--set", $0] }
+    }
 
     func embed(_ out: String, _ more: [String] = []) -> [String] {
         ["embed", "--model", "clip", "--images", "images", "--texts", "texts.txt", "--out", out] + more
