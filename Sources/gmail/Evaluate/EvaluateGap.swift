@@ -1,6 +1,7 @@
 import Alignment
 import ArgumentParser
 import Evaluation
+import Files
 import Foundation
 import Terminal
 
