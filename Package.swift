@@ -196,7 +196,8 @@ let package = Package(
         .executableTarget(
             name: "training-crash-helper", dependencies: ["TrainingTestSupport"], path: "Tests/TrainingCrashHelper"),
         .testTarget(
-            name: "CaptionMetricsTests", dependencies: ["CaptionMetrics", "Safetensors"], resources: [.copy("Fixtures")]
+            name: "CaptionMetricsTests", dependencies: ["CaptionMetrics", "Safetensors", "TestSupport"],
+            resources: [.copy("Fixtures")]
         ),
         // Run the built program; see Tests/CommandTests/Support.
         .testTarget(
