@@ -1,3 +1,5 @@
+import Files
+
 /// ROUGE-L (Lin, 2004) as coco-caption computes it: an F-score of the longest common subsequence with β = 1.2.
 ///
 /// Precision and recall are each the best over the references, which need not be the same one:

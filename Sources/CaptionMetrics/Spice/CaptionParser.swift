@@ -3,14 +3,14 @@
 /// Deterministic and safe to use from several threads at once. Trained by `spice-parser train`; docs/spice.md says on
 /// what, and how well it does.
 public struct CaptionParser: Sendable {
-    package let tagger: CaptionTagger
-    package let transitions: SparseLinearModel
-    package let labeler: ArcLabeler
-    package let lemmatizer: Lemmatizer
+    @_spi(Training) public let tagger: CaptionTagger
+    @_spi(Training) public let transitions: SparseLinearModel
+    @_spi(Training) public let labeler: ArcLabeler
+    @_spi(Training) public let lemmatizer: Lemmatizer
     /// Hash of the file the parser was read from, for protocol tags; empty for a parser just trained.
     public let hash: String
 
-    package init(
+    @_spi(Training) public init(
         tagger: CaptionTagger, transitions: SparseLinearModel, labeler: ArcLabeler, lemmatizer: Lemmatizer,
         hash: String = ""
     ) {
@@ -59,7 +59,7 @@ public struct CaptionParser: Sendable {
     ]
 
     /// Governors counted from 0, the count for the root.
-    package func heads(shapes: [TokenShape], tags: [UInt8]) -> [Int] {
+    @_spi(Training) public func heads(shapes: [TokenShape], tags: [UInt8]) -> [Int] {
         var state = TransitionState(count: shapes.count)
         var features = FeatureBuffer()
         var scores = [Int32](repeating: 0, count: 3)

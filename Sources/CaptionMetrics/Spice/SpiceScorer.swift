@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// SPICE (Anderson et al., ECCV 2016) with our own parser in place of CoreNLP's.

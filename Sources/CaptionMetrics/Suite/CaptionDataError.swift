@@ -1,11 +1,9 @@
+import CaptionFiles
 import Foundation
 
 /// What can be wrong with captions and the files they come from.
 public enum CaptionDataError: Error, Equatable, Sendable {
     case unreadable(path: String, reason: String)
-    case malformed(path: String, line: Int, column: Int, expected: String, got: String)
-    case unknownLayout(path: String, expected: String)
-    case badEntry(path: String, entry: String, expected: String, got: String)
     case unequalCounts(images: Int, references: Int, candidates: Int)
     case repeatedImage(ImageID)
     case noReferences(ImageID)
@@ -21,12 +19,6 @@ extension CaptionDataError: CustomStringConvertible, LocalizedError {
         switch self {
         case .unreadable(let path, let reason):
             "cannot read '\(path)': \(reason)"
-        case .malformed(let path, let line, let column, let expected, let got):
-            "'\(path)' is not valid JSON: line \(line), column \(column): expected \(expected), got \(got)"
-        case .unknownLayout(let path, let expected):
-            "'\(path)' has an unknown layout: expected \(expected)"
-        case .badEntry(let path, let entry, let expected, let got):
-            "'\(path)', \(entry): expected \(expected), got \(got)"
         case .unequalCounts(let images, let references, let candidates):
             "captions do not pair up: \(images) images, \(references) lists of references, \(candidates) candidates; "
                 + "all three must be equal in number"

@@ -1,3 +1,4 @@
+import CaptionFiles
 import Files
 import Foundation
 import Safetensors
@@ -81,16 +82,8 @@ extension WordVectors {
                     + "(one per line)",
                 got: "neither")
         }
-        let data: Data
-        do {
-            data = try Data(contentsOf: URL(fileURLWithPath: beside))
-        } catch {
-            throw CaptionDataError.unreadable(path: beside, reason: error.localizedDescription)
-        }
-        var lines = data.split(separator: 0x0A, omittingEmptySubsequences: false).map { line in
-            Array(line.last == 0x0D ? line.dropLast() : line)
-        }
-        if lines.last?.isEmpty == true { lines.removeLast() }
-        return (lines, "'\(beside)'", ContentHash.sha256(of: Array(data)))
+        let bytes = try RegularFile.bytes(beside)
+        let lines = TextLines(bytes, path: beside).map { Array($0.bytes) }
+        return (lines, "'\(beside)'", ContentHash.sha256(of: bytes))
     }
 }

@@ -1,3 +1,4 @@
+import Files
 import Yams
 
 /// YAML read with bounds: what a recipe may hold, and no more.
@@ -42,10 +43,9 @@ package enum YAMLText {
         switch error {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
             .composer(_, let problem, let mark, _):
-            let lines = yaml.split(separator: "\n", omittingEmptySubsequences: false)
-            let line = mark.line >= 1 && mark.line <= lines.count ? lines[mark.line - 1] : ""
+            let line = TextLines(Array(yaml.utf8), path: "").first { $0.number == mark.line }?.bytes ?? []
             let what =
-                line.prefix { $0 == " " || $0 == "\t" }.contains("\t")
+                line.prefix { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }.contains(UInt8(ascii: "\t"))
                 ? "a tab; YAML is indented with spaces" : problem
             return "line \(mark.line), column \(mark.column): \(what)"
         case .duplicatedKeysInMapping(let duplicates, _):

@@ -44,9 +44,7 @@ struct EvaluateRetrieval: AsyncParsableCommand {
 
     func run() async throws {
         let data = try RetrievalSet(file: captions, folder: images, split: split)
-        if data.withoutCaption > 0 {
-            Terminal.note("note: \(data.withoutCaption) images of '\(captions)' have no caption and are left out")
-        }
+        if let note = data.note { Terminal.note("note: \(note)") }
         // The evaluation itself refuses any image that is not read: recall over fewer would be another number.
         let embedder = try encoder.embedder(
             compute, modality: .real, batchSize: batch.batchSize, maximumSkippedShare: 1, quiet: quiet)

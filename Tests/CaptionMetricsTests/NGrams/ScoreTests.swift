@@ -1,3 +1,4 @@
+import CaptionFiles
 import Foundation
 import Testing
 
@@ -153,6 +154,11 @@ import Testing
     @Test func oneImageAloneHasNoCIDEr() throws {
         let results = try evaluate(tokenized([["a dog runs", "the dog"]], ["a dog runs"]))
         #expect(results["CIDEr"]?.corpus == 0 && results["CIDEr-plain"]?.corpus == 0)
+        let note =
+            "of one image is 0 whatever its caption: words weigh by how many of the images have them, so score a set of images"
+        #expect(results.scores.compactMap(\.note) == ["CIDEr \(note)", "CIDEr-plain \(note)"])
+        let report = String(decoding: try CaptionReport.metrics(results, findings: []), as: UTF8.self)
+        #expect(report.contains("\"note\" : \"CIDEr \(note)\""))
     }
 
     /// As in Python: words are split at U+00A0 for BLEU and CIDEr, not for ROUGE-L.
