@@ -7,6 +7,8 @@ public enum CaptionDataError: Error, Equatable, Sendable {
     case unequalCounts(images: Int, references: Int, candidates: Int)
     case repeatedImage(ImageID)
     case noReferences(ImageID)
+    /// Captions whose comparison would take minutes.
+    case tooLong(ImageID, metric: String, candidate: Int, reference: Int)
     case noImages
     case noCommonImages(references: Int, candidates: Int, referenceExample: String, candidateExample: String)
     case wordVectors(path: String, expected: String, got: String)
@@ -26,6 +28,9 @@ extension CaptionDataError: CustomStringConvertible, LocalizedError {
             "image \(id) occurs twice: each image has one entry, with all its references and one candidate"
         case .noReferences(let id):
             "image \(id) has no reference caption: expected at least one"
+        case .tooLong(let id, let metric, let candidate, let reference):
+            "image \(id) has a candidate of \(candidate) words and a reference of \(reference); \(metric) compares every word "
+                + "with every other, which is too many here. Shorten them, or leave \(metric) out"
         case .noImages:
             "no images to score: expected at least one image with references and a candidate"
         case .noCommonImages(let references, let candidates, let referenceExample, let candidateExample):
