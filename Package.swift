@@ -1,13 +1,14 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
-// A target imports only targets of earlier floors; docs/architecture.md draws the house.
+// A target imports only targets on earlier lines; docs/architecture.md draws the house.
 let package = Package(
     name: "gmail",
     products: [
         .executable(name: "gmail", targets: ["gmail"]),
         .library(name: "Files", targets: ["Files"]),
         .library(name: "Randomness", targets: ["Randomness"]),
+        .library(name: "StrictJSON", targets: ["StrictJSON"]),
         .library(name: "Safetensors", targets: ["Safetensors"]),
         .library(name: "ModelFolders", targets: ["ModelFolders"]),
         .library(name: "Torch", targets: ["Torch"]),

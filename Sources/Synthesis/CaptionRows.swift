@@ -3,13 +3,13 @@ import Datasets
 import Files
 import Foundation
 
-/// One caption to make images of.
+/// One caption for which images are made.
 public struct CaptionRow: Sendable, Hashable {
     /// Unique within the file.
     public let id: String
-    /// As it stands in the file, not trimmed.
+    /// As in the file, not trimmed.
     public let caption: String
-    /// The real image of the caption as the file names it.
+    /// The real image of the caption, as the file names it.
     public let image: String?
 
     public init(id: String, caption: String, image: String? = nil) {
@@ -19,30 +19,31 @@ public struct CaptionRow: Sendable, Hashable {
     }
 }
 
-/// The captions of a file, in an order that only the file decides: a row's number is part of what its image is.
+/// The captions of a file, in an order that depends only on the file, because the number of a row decides its images.
 ///
-/// - `.json` and `.jsonl`: any layout of `CaptionFile`; of COCO's captions the images ascend by id, other files keep their
+/// - `.json` and `.jsonl`: any layout of `CaptionFile`. The images of COCO's captions ascend by id; other files keep their
 ///   order. Ids are `coco-391895-0`, image and caption number.
-/// - JSON Lines: an object per line, `{"id": "…", "caption": "…", "image": "…"}`, `image` optional, the ids their own.
+/// - JSON Lines: an object per line, `{"id": "…", "caption": "…", "image": "…"}`, `image` optional; rows keep these ids.
 ///   Blank lines are no rows.
-/// - `.txt`: a caption per line, all of them: an empty one is an error. Ids are row numbers, `00000041`.
+/// - `.txt`: a caption per line; an empty line is an error. Ids are row numbers, `00000041`.
 ///
-/// Lines end at LF or CRLF and nowhere else, and a byte-order mark is skipped.
+/// Lines end only at LF or CRLF, and a byte-order mark is skipped.
 public struct CaptionRows: Sendable {
-    /// The splits of a Karpathy file that images are made of unless others are asked for: captions that results are
-    /// measured on must not become training pairs.
+    /// The splits of a Karpathy file for which images are made unless others are requested: captions on which results
+    /// are measured must not become training pairs.
     public static let defaultSplits = "train+restval"
 
     public let path: String
     public let rows: [CaptionRow]
     /// SHA-256 of the file.
     public let contentHash: String
-    /// The splits that were taken; nil where the file has none.
+    /// The splits that were used; nil if the file has none.
     public let split: String?
     /// Captions of a `.json` file without text, which are left out.
     public private(set) var emptyCount = 0
 
-    /// - Parameter split: of a Karpathy file, several joined by `+`; nil takes ``defaultSplits``, as far as it has them.
+    /// - Parameter split: splits of a Karpathy file, joined by `+`; nil means those of ``defaultSplits`` that the file
+    ///   has.
     /// - Throws: ``SynthesisError``, `DatasetError` for a broken `.json`, `FileError`.
     public init(path: String, split: String? = nil) throws {
         self.path = path
@@ -82,7 +83,7 @@ public struct CaptionRows: Sendable {
     }
 
     private static func rows(of file: CaptionedImages) -> [CaptionRow] {
-        // dataset_flickr30k.json is not COCO; the file's name is the only place that tells.
+        // dataset_flickr30k.json is not COCO; only the name of the file tells.
         let name = FileSystem.name(of: file.path).lowercased()
         let prefix = name.contains("flickr30k") ? "flickr30k" : name.contains("flickr8k") ? "flickr8k" : "coco"
         return file.images.flatMap { image in

@@ -86,7 +86,7 @@ import Testing
         }
     }
 
-    /// The parser is linear, so a very long caption is no trouble; what follows it must not be either.
+    /// The parser takes linear time, so a very long caption is no problem; the stages after it must not be one either.
     @Test func longCaption() throws {
         let parser = try SpiceSupport.parser.get()
         let tokens = (0..<2000).map { ["a", "dog", "on", "the", "bed", "with", "cats"][$0 % 7] }

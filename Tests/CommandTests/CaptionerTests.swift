@@ -39,7 +39,7 @@ import Testing
             for (kind, shift) in [("real", 0), ("generated", 9)] {
                 let pixels = (0..<30 * 25 * 3).map { UInt8(truncatingIfNeeded: ($0 / 3 + shift) * (index + 3) / 7) }
                 let image = try RGBImage(width: 30, height: 25, pixels: pixels)
-                try Data(ImageEncoder.png(image)).write(to: URL(fileURLWithPath: folder.path("\(kind)/\(index).png")))
+                try Data(ImageWriter.png(image)).write(to: URL(fileURLWithPath: folder.path("\(kind)/\(index).png")))
             }
             lines.append(
                 #"{"id": "p\#(index)", "caption": "\#(captions[index])", "real": "real/\#(index).png", "generated": "generated/\#(index).png"}"#
@@ -173,7 +173,7 @@ import Testing
         try evaluationGoesOn(evaluate, predictions)
     }
 
-    /// An evaluation that was cut off goes on after the images that are done, and says the same.
+    /// An evaluation that was interrupted continues after the images that are done, with the same result.
     private func evaluationGoesOn(_ evaluate: [String], _ predictions: String) throws {
         // An image that cannot be read stops the scoring; what was captioned stays.
         let saved = try bytes("real/11.png")
@@ -192,7 +192,7 @@ import Testing
     @Test func aKilledRunGoesOnToTheSameBits() throws {
         let whole = try train("mixed", to: "whole")
         #expect(whole.status == 0, "\(whole.stderr)")
-        // As a crash after step 2 would leave it: the later checkpoints never came to be.
+        // The state after a crash in step 2: the later checkpoints were never written.
         try FileManager.default.copyItem(atPath: folder.path("whole"), toPath: folder.path("parts"))
         for step in ["4", "6"] {
             try FileManager.default.removeItem(atPath: folder.path("parts/checkpoints/step-00000\(step)"))
@@ -245,7 +245,7 @@ import Testing
         fails(
             try train("generated", to: "too-much", ["--run", folder.path("align")]),
             "an alignment run has no part in it")
-        // An alignment that went on since is another encoder.
+        // An alignment that was trained further is another encoder.
         let longer = try gmail([
             "align", "--recipe", "gmail", "--model", folder.path("model"), "--pairs", folder.path("pairs.jsonl"),
             "--out",

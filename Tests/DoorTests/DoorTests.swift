@@ -41,7 +41,7 @@ import Training
             for kind in ["real", "generated"] {
                 try FileSystem.createFolder(folder(kind))
                 let image = try RGBImage(width: 16, height: 14, pixels: Self.pixels(index, kind))
-                try AtomicFile.write(Images.ImageEncoder.png(image), to: folder("\(kind)/\(index).png"))
+                try AtomicFile.write(ImageWriter.png(image), to: folder("\(kind)/\(index).png"))
             }
             let caption = "a band of \(index)"
             lines.append(
@@ -59,7 +59,7 @@ import Training
             to: folder("captions.json"))
     }
 
-    /// Lists are of the process: once.
+    /// The lists of families belong to the process, so the toys are added once.
     private static let addFamilies: Void = {
         EncoderFolder.families.add(.toy)
         CaptionerFamily.add(CaptionerFamily(ToyArchitecture.self))
@@ -176,7 +176,7 @@ import Training
         #expect(again.scores.map(\.perImage) == scores.scores.map(\.perImage))
     }
 
-    /// Keys of one family are not for another, and kinds that nobody knows are named.
+    /// Keys of one family are refused for another, and unknown kinds are named.
     @Test func recipesKeepFamiliesApart() throws {
         let plain = try CaptionerRecipe("gmail")
         #expect(!plain.yaml.contains("bands"))
@@ -201,7 +201,7 @@ import Training
                 == "recipe 'gmail' with --set: recipe key 'bands.layer': expected 0 to 2, got 3")
     }
 
-    /// What the encoder cannot do is said, not done wrongly.
+    /// A folder of an unknown kind is refused by name.
     @Test func aFolderOfNoFamilyIsRefused() throws {
         try FileSystem.createFolder(folder("other"))
         try AtomicFile.write(#"{"model_type": "siglip9"}"#, to: folder("other/config.json"))

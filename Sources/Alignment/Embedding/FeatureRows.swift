@@ -4,10 +4,10 @@ import Safetensors
 import Torch
 import TorchNN
 
-/// Rows of a feature matrix on their way to a safetensors file.
+/// Collects the rows of a feature matrix for a safetensors file.
 ///
-/// How many rows there will be is known only at the end, since files are skipped; so rows go to a file beside the target
-/// first, and memory does not grow with their number. The spool disappears with the object.
+/// The number of rows is known only at the end, because files may be skipped. So rows go first to a file beside the
+/// target, and memory does not grow with their number. That file disappears with the object.
 public final class FeatureRows {
     public let dimension: Int
     public private(set) var count = 0
@@ -23,7 +23,7 @@ public final class FeatureRows {
         else {
             throw EmbeddingError.cannotWrite(beside: target, reason: errorText(errno))
         }
-        // Without a name the file is gone when the process ends, however it ends.
+        // The file has no name, so it is gone when the process ends, however it ends.
         unlink(path)
         self.handle = handle
     }

@@ -14,7 +14,7 @@ struct MeteorSources {
         case synsets = "english.synsets"
         case exceptions = "english.exceptions"
 
-        /// Where METEOR's jar keeps it.
+        /// Where METEOR's jar keeps the table.
         var pathInJar: String {
             switch self {
             case .functionWords: "function/english.words"
@@ -108,13 +108,13 @@ struct MeteorSources {
     func close() { if let scratch { Self.remove(scratch) } }
 
     private static func remove(_ folder: String) {
-        // A scratch folder that stays behind in the temporary directory harms nobody.
+        // A scratch folder that stays in the temporary directory does no harm.
         try? FileManager.default.removeItem(atPath: folder)
     }
 
     // MARK: - Reading
 
-    /// SHA-256 over the SHA-256 of each source file, so it does not depend on how the sources were packed around them.
+    /// SHA-256 over the SHA-256 of each source file, so it does not depend on how the sources were packed.
     func hash() throws(MeteorError) -> [UInt8] {
         var digests: [UInt8] = []
         switch origin {
@@ -141,7 +141,7 @@ struct MeteorSources {
         }
     }
 
-    /// Hands the text of the paraphrase table over in pieces; it is 272 MB unpacked.
+    /// Passes on the text of the paraphrase table in pieces; it is 272 MB unpacked.
     func readParaphrases(_ consume: (Data) throws(MeteorError) -> Void) throws(MeteorError) {
         if paraphrases.hasSuffix(".gz") {
             try SetupTool.run(
@@ -182,7 +182,7 @@ struct MeteorSources {
     }
 }
 
-/// Runs a program of the system at set-up and hands over its output in pieces.
+/// Runs a program of the system at set-up and passes on its output in pieces.
 enum SetupTool {
     static func run(
         _ name: String, _ arguments: [String], purpose: String,

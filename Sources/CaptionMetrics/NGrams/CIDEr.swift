@@ -63,7 +63,7 @@ public struct CIDEr: CaptionMetric {
             }
         }
         let all = log(Double(images))
-        // Few distinct frequencies, so the logarithms are looked up.
+        // There are few distinct frequencies, so the logarithms are looked up.
         let logarithm = (0...max(1, images)).map { log(Double(max(1, $0))) }
         return frequency.map { all - logarithm[Int($0)] }
     }

@@ -1,4 +1,4 @@
-/// Names the arcs of an unlabelled tree, each by itself, seeing the tree around it.
+/// Labels the arcs of an unlabelled tree, each by itself, looking at the tree around it.
 @_spi(Training) public struct ArcLabeler: Sendable {
     @_spi(Training) public static let labels = [
         "root", "nsubj", "nsubjpass", "dobj", "iobj", "nmod", "nmod:poss", "nmod:npmod", "nmod:tmod", "amod",
@@ -29,7 +29,7 @@
         }
     }
 
-    /// A tree with what the labeller asks of it at hand.
+    /// A tree, prepared for the questions that the labeller asks.
     @_spi(Training) public struct LabelingTree {
         let heads: [Int]
         let firstChild: [Int]
@@ -65,7 +65,7 @@
         let (first, last) = (tree.firstChild[d], tree.lastChild[d])
         let (headFirst, headLast) = (tree.firstChild[h], tree.lastChild[h])
         let grand = h < count ? tree.heads[h] : -1
-        // The sibling just before: tells an object from what follows it.
+        // The sibling just before: it distinguishes an object from what follows it.
         var sibling = -1
         var s = d - 1
         while s > (h < d ? h : -1) {

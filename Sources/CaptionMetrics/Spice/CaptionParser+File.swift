@@ -37,7 +37,8 @@ extension CaptionParser {
 
     /// The parser that ships with the library: `gmail_CaptionMetrics.resources/spice-parser.bin` beside the program.
     ///
-    /// Looked for by hand, because the accessor that SwiftPM makes ends the program when a folder was not copied along.
+    /// It is found by hand, because the accessor that SwiftPM makes ends the program if the folder was not copied
+    /// along.
     /// - Throws: ``CaptionParserError`` when the resource is missing or damaged.
     public static func bundled() throws -> CaptionParser {
         let resource = "gmail_CaptionMetrics.resources/spice-parser.bin"

@@ -1,4 +1,4 @@
-/// What the tagger and the parser see of a word: hashes of the form and of its ends.
+/// What the tagger and the parser use of a word: hashes of the form and of its beginnings and ends.
 @_spi(Training) public struct TokenShape: Sendable {
     @_spi(Training) public let word: UInt64
     @_spi(Training) public let suffix1: UInt64
@@ -33,7 +33,7 @@
     @_spi(Training) public static let boundary = TokenShape("\u{1}")
 }
 
-/// Tags words with Penn Treebank tags, left to right, each decision seeing the two tags before it.
+/// Tags words with Penn Treebank tags from left to right; each decision sees the two tags before it.
 @_spi(Training) public struct CaptionTagger: Sendable {
     @_spi(Training) public static let tags = [
         "NN", "NNS", "JJ", "JJR", "JJS", "RB", "RBR", "RBS", "RP", "IN", "TO", "DT", "PDT", "CC", "CD", "PRP", "PRP$",

@@ -1,8 +1,8 @@
 /// A linear classifier over hashed features whose weights are mostly absent.
 ///
 /// Each feature key has a row of (class, weight) pairs; the score of a class is the sum over the active features. Rows
-/// are found by open addressing on the 32-bit key. Two features that share a key share a row: with half a million rows
-/// that meets one look-up in ten thousand, and always the same one.
+/// are found by open addressing on the 32-bit key. Two features with the same key share a row; with half a million rows
+/// that affects one look-up in ten thousand, and always the same ones.
 @_spi(Training) public struct SparseLinearModel: Sendable {
     @_spi(Training) public let classCount: Int
     /// Distance from a stored weight to the next.
@@ -12,7 +12,7 @@
     private let starts: [UInt32]
     private let classes: [UInt8]
     private let weights: [Int16]
-    /// Row keys in file order, for writing the model back.
+    /// Row keys in file order, for writing the model again.
     @_spi(Training) public let keys: [UInt32]
 
     /// One row: the key of a feature and its weights.

@@ -3,9 +3,9 @@ import Foundation
 
 /// SPICE (Anderson et al., ECCV 2016) with our own parser in place of CoreNLP's.
 ///
-/// Candidate and references become scene graphs, whose tuples are compared up to WordNet synonyms. What follows the
-/// parser equals the reference tool; the parser does not, so values carry the tag ``protocolTag`` and are not to be
-/// mixed with the jar's. docs/spice.md reports how close they are.
+/// Candidate and references become scene graphs, whose tuples are compared up to WordNet synonyms. The stages after the
+/// parser equal the reference tool. The parser does not, so values carry the tag ``protocolTag`` and must not be mixed
+/// with the jar's. docs/spice.md reports how close they are.
 ///
 /// The same captions always give the same values, on any number of cores.
 public struct SpiceScorer: Sendable {
@@ -13,14 +13,14 @@ public struct SpiceScorer: Sendable {
     private let synsets: any SynsetSource
 
     /// - Parameters:
-    ///   - parser: ``CaptionParser/bundled()`` unless you trained your own.
+    ///   - parser: ``CaptionParser/bundled()``, or one that you trained.
     ///   - synsets: METEOR's WordNet look-up.
     public init(parser: CaptionParser, synsets: any SynsetSource) {
         self.parser = parser
         self.synsets = synsets
     }
 
-    /// Names what made the values: `spice-native`, the parser's file version and the start of its hash.
+    /// Identifies what computed the values: `spice-native`, the version of the parser's file and the start of its hash.
     public var protocolTag: String {
         "spice-native/\(CaptionParser.fileVersion) weights=\(parser.hash.prefix(12))"
     }
@@ -33,7 +33,7 @@ public struct SpiceScorer: Sendable {
     /// - Parameters:
     ///   - candidates: one caption per image, PTB-tokenised, lower case, tokens separated by single blanks.
     ///   - references: the captions of each image, likewise.
-    /// - Throws: ``SpiceError/counts(candidates:references:)`` when the two are not of one length,
+    /// - Throws: ``SpiceError/counts(candidates:references:)`` if the two differ in length,
     ///   ``SpiceError/captionTooLong(image:words:limit:)``.
     public func evaluate(candidates: [String], references: [[String]]) throws -> SpiceResult {
         guard candidates.count == references.count else {

@@ -1,7 +1,7 @@
 /// A partial unlabelled parse under the arc-hybrid transitions (Kuhlmann, Gómez-Rodríguez and Satta, ACL 2011).
 ///
-/// Words are 0..<n; the root is n and stands behind the last word. The stack holds words whose governor is open, the
-/// buffer the words not yet read.
+/// Words are 0..<n; the root is n and stands after the last word. The stack holds words whose governor is open, the
+/// buffer the words that are not read yet.
 @_spi(Training) public struct TransitionState {
     @_spi(Training) public enum Transition: Int, CaseIterable, Sendable {
         /// The first word of the buffer goes onto the stack.

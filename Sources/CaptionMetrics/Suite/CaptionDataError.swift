@@ -1,7 +1,7 @@
 import CaptionFiles
 import Foundation
 
-/// What can be wrong with captions and the files they come from.
+/// What can be wrong with captions and their files.
 public enum CaptionDataError: Error, Equatable, Sendable {
     case unreadable(path: String, reason: String)
     case unequalCounts(images: Int, references: Int, candidates: Int)

@@ -9,7 +9,7 @@ extension WordVectors {
         case word2vecBinary
         /// Text, one word and its numbers per line; a first line `count dimension` (word2vec's text) is skipped.
         case gloveText
-        /// One float tensor `[words, dimension]`; see `WordVectors+Safetensors.swift` for where its words stand.
+        /// One float tensor `[words, dimension]`; `WordVectors+Safetensors.swift` says where its words stand.
         case safetensors
     }
 
@@ -18,7 +18,7 @@ extension WordVectors {
     /// - Parameters:
     ///   - path: `.bin` is taken for word2vec binary, `.safetensors` for that, anything else for text, unless `format`
     ///     says otherwise.
-    ///   - vocabulary: only these words are kept, as UTF-8; a table of millions of words then costs little memory.
+    ///   - vocabulary: only these words are kept, as UTF-8, so a table of millions of words costs little memory.
     /// - Throws: `CaptionDataError.unreadable` or `.wordVectors`, naming the word at which the file breaks off;
     ///   `SafetensorsError` for a damaged safetensors file.
     public init(contentsOf path: String, format: FileFormat? = nil, keeping vocabulary: Set<[UInt8]>? = nil) throws {
@@ -102,7 +102,7 @@ extension WordVectors {
                 continue
             }
             if dimension == 0 { dimension = fields.count - 1 }
-            // Some tables hold words with blanks in them: the numbers are the last fields.
+            // Some tables hold words with blanks in them, so the numbers are the last fields.
             guard dimension > 0, fields.count > dimension else {
                 throw CaptionDataError.wordVectors(
                     path: path, expected: "a word and \(max(1, dimension)) numbers on line \(line)",

@@ -3,11 +3,11 @@ import Files
 import Foundation
 import Safetensors
 
-/// The parts of a diffusers folder that no training makes: noise schedule, scheduler, tokenizer.
+/// The parts of a diffusers folder that need no training: noise schedule, scheduler, tokenizer.
 enum DiffusionFiles {
     static let weights = "diffusion_pytorch_model.safetensors"
 
-    /// The noise schedule that the UNet is trained on: Stable Diffusion's.
+    /// The noise schedule with which the UNet is trained, Stable Diffusion's.
     static func schedule(_ prediction: PredictionType) -> SchedulerConfiguration {
         .stableDiffusion(.dpmSolver, prediction: prediction)
     }

@@ -3,7 +3,7 @@ import Foundation
 import Safetensors
 import Training
 
-// The small models as they ship: model folders, how they were trained, and a manifest with hashes of both.
+// The small models as they ship: model folders, the records of their training, and a manifest with hashes of both.
 //
 //     clip/  stable-diffusion/  gpt2/                        model folders
 //     training/<model>/recipe.yaml  manifest.json  metrics.jsonl  sessions.jsonl
@@ -11,7 +11,7 @@ import Training
 
 /// `manifest.json` of a collection of small models.
 public struct ModelCollection: Codable, Sendable, Equatable {
-    /// The trainings that a collection is made of.
+    /// The trainings of which a collection consists.
     public enum Model: String, Codable, Sendable, CaseIterable, CodingKeyRepresentable {
         case clip, autoencoder, unet
         case languageModel = "language-model"
@@ -27,25 +27,25 @@ public struct ModelCollection: Codable, Sendable, Equatable {
         }
     }
 
-    /// A file and what it must be.
+    /// A file and its expected content.
     public struct File: Codable, Sendable, Equatable {
         public var bytes: Int
         public var sha256: String
     }
 
-    /// How a model came about.
+    /// The record of a model's training.
     public struct Training: Codable, Sendable, Equatable {
         public var recipe: String
-        /// Of the resolved `recipe.yaml`.
+        /// Hash of the resolved `recipe.yaml`.
         public var recipeSHA256: String
-        /// Of the world.
+        /// Seed of the world.
         public var dataSeed: Int
         public var seed: Int
         public var steps: Int
-        /// Of all sessions that trained it.
+        /// Total time of all sessions that trained it.
         public var seconds: Double
         public var machines: [String]
-        /// What was read, by role: renders, models.
+        /// The files that were read, by role: renders, models.
         public var sources: [String: String]
         /// The last validation.
         public var validation: [String: Double]
@@ -58,10 +58,10 @@ public struct ModelCollection: Codable, Sendable, Equatable {
     }
 
     public var version = 1
-    /// Of this project's code, as given.
+    /// Commit of this project's code, as given.
     public var commit: String
     public var trainings: [Model: Training]
-    /// By path below the folder; all but this manifest.
+    /// By path below the folder, without this manifest.
     public var files: [String: File]
 
     public static let name = "manifest.json"
@@ -78,7 +78,7 @@ public struct ModelCollection: Codable, Sendable, Equatable {
     /// Copies finished runs into `folder`, which must not exist, and writes the manifest.
     /// - Parameters:
     ///   - runs: folders of `gmail miniature train`, one of each kind.
-    ///   - commit: of the code that trained.
+    ///   - commit: commit of the code that trained.
     /// - Throws: `MiniatureError`, `TrainingError`, errors of files.
     public init(collecting runs: [Model: String], commit: String, to folder: String) throws {
         let manager = FileManager.default
@@ -115,8 +115,8 @@ public struct ModelCollection: Codable, Sendable, Equatable {
         try manager.moveItem(atPath: partial, toPath: folder)
     }
 
-    /// Compares a folder's files with this manifest.
-    /// - Returns: one line for each file that is missing, changed or not listed; README files may stand beside them.
+    /// Compares the files of a folder with this manifest.
+    /// - Returns: one line for each file that is missing, changed or not listed; README files are allowed beside them.
     public func differences(in folder: String) throws -> [String] {
         let found = try Self.files(in: folder)
         var lines: [String] = []
@@ -174,7 +174,7 @@ extension ModelCollection.Training {
     }
 }
 
-/// What is read of a line of `sessions.jsonl`.
+/// The fields that are read from a line of `sessions.jsonl`.
 private struct RecordedSession: Decodable {
     let seconds: Double
     let machine: String

@@ -7,14 +7,14 @@ import Torch
 import TorchNN
 import Training
 
-/// Trains a small model as a recipe says: what `gmail miniature train` runs.
+/// Trains a small model according to a recipe, as `gmail miniature train` does.
 ///
 ///     RUN/recipe.yaml  manifest.json  metrics.jsonl  timings.jsonl  events…  checkpoints/  sessions.jsonl  model/
 ///
-/// `model/` is the finished model's folder. `sessions.jsonl` has one line for each time the program ran: steps, seconds,
-/// machine. A process that was killed leaves none.
+/// `model/` is the folder of the finished model. `sessions.jsonl` has one line for each time that the program ran:
+/// steps, seconds, machine. A process that was killed leaves no line.
 public struct MiniatureTrainer<R: MiniatureRecipe> {
-    /// A file that the run reads besides the renders.
+    /// A file, beside the renders, that the run reads.
     public struct Input: Sendable {
         public var role: String
         public var path: String
@@ -25,7 +25,7 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
         }
     }
 
-    /// What is told while the scenes are rendered.
+    /// Reports while the scenes are rendered.
     public typealias RenderReport = (_ done: Int, _ total: Int) -> Void
 
     public let recipe: R
@@ -36,10 +36,10 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
         (R, _ train: SceneData, _ validation: SceneData, _ scratch: String) throws -> any Objective
 
     /// - Parameters:
-    ///   - path: of the run's folder.
+    ///   - path: the run's folder.
     ///   - inputs: files of models that the training reads.
-    ///   - hasPictures: whether it looks at the pictures, or at the captions alone.
-    ///   - objective: makes the model and its loss; `scratch` is a folder for files in between.
+    ///   - hasPictures: whether it uses the pictures, or only the captions.
+    ///   - objective: makes the model and its loss; `scratch` is a folder for intermediate files.
     public init(
         _ recipe: R, path: String, inputs: [Input] = [], hasPictures: Bool = true,
         objective: @escaping (R, _ train: SceneData, _ validation: SceneData, _ scratch: String) throws -> any Objective
@@ -55,7 +55,7 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
 
     /// Runs from the latest checkpoint, or from the beginning, and writes the model when the last step is done.
     /// - Parameters:
-    ///   - resume: whether `path` holds a run to go on with.
+    ///   - resume: whether `path` holds a run to continue.
     ///   - versions: for the manifest.
     ///   - progress: makes the loop's reporter.
     /// - Throws: `TrainingError`, `MiniatureError`, and what models and files throw.
@@ -141,7 +141,7 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
     private struct Session: Encodable {
         let fromStep: Int
         let toStep: Int
-        /// Rendering, encoding and validation included, the export not.
+        /// Time including rendering, encoding and validation, without the export.
         let seconds: Double
         let machine: String
         let threads: Int

@@ -1,12 +1,12 @@
 import Foundation
 
-/// Photos with what each setting's captioner says of them.
+/// Photos with the captions of each setting's captioner.
 struct Gallery {
     struct Entry {
         let imageID: String
         /// The file's name, for people.
         let name: String
-        /// Where the file should be: the first of these that exists.
+        /// Where the file may be; the first of these that exists is used.
         let candidates: [String]
         let references: [String]
         let captions: [Caption]
@@ -19,11 +19,11 @@ struct Gallery {
     }
 
     let entries: [Entry]
-    /// Images that could have been chosen.
+    /// The number of images from which was chosen.
     let total: Int
 
-    /// Chooses `count` images, evenly spread over those that every setting with predictions has captions of (or any has,
-    /// when no image is common), in the order of the first such setting.
+    /// Chooses `count` images, evenly spread over those for which every setting with predictions has captions (or any
+    /// has, if there is no common image), in the order of the first such setting.
     /// - Parameter folder: where the predictions' `file` names are looked up first.
     init(_ settings: [RunSet.Setting], count: Int, folder: String?) {
         let speaking = settings.indices.filter { settings[$0].representative.predictions?.isEmpty == false }
@@ -81,7 +81,7 @@ struct Gallery {
 extension Gallery.Entry {
     enum Picture {
         case address(String)
-        /// Why there is none.
+        /// Why there is no gallery.
         case missing(String)
     }
 

@@ -1,12 +1,12 @@
 import StrictJSON
 
-/// A captioner's captions of an image, with what people said.
+/// A captioner's caption of an image, with the captions of people.
 public struct RunPrediction: Sendable, Equatable {
     /// As text, so that `42` and `"42"` name one image.
     public let imageID: String
     /// The name below `--images`.
     public let file: String?
-    /// As the captioner was given it.
+    /// The path as the captioner got it.
     public let path: String?
     public let caption: String
     public let references: [String]
@@ -21,8 +21,8 @@ public struct RunPrediction: Sendable, Equatable {
 }
 
 extension RunPrediction {
-    /// Reads `predictions.jsonl`, and per-image scores from its lines (`"scores"`) or from `per-image.jsonl` beside it,
-    /// as `gmail evaluate captions --per-image` writes it; nil when there are no predictions.
+    /// Reads `predictions.jsonl`, and scores per image from its lines (`"scores"`) or from `per-image.jsonl` beside it,
+    /// as `gmail evaluate captions --per-image` writes it; nil if there are no predictions.
     /// - Throws: ``ReportError``.
     static func read(folder: String) throws -> [RunPrediction]? {
         let path = "\(folder)/predictions.jsonl"

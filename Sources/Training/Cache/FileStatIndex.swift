@@ -18,7 +18,7 @@ final class FileStatIndex: @unchecked Sendable {
     private var unwritten: [UInt8] = []
     private let workingFolder = FileManager.default.currentDirectoryPath
 
-    /// Reads the index; later lines win. A last line without its end (a crash while writing) is cut off.
+    /// Reads the index; later lines take precedence. An incomplete last line (after a crash while writing) is cut off.
     init(path: String) throws {
         self.path = path
         guard FileSystem.exists(path) else { return }
@@ -48,7 +48,7 @@ final class FileStatIndex: @unchecked Sendable {
 
     /// SHA-256 of the file as it is now.
     func contentHash(of relative: String) throws -> String {
-        // Under its full name: the same relative path is another file elsewhere.
+        // The full path is the key, because the same relative path is another file elsewhere.
         let file = relative.hasPrefix("/") ? relative : "\(workingFolder)/\(relative)"
         var status = stat()
         let known: (size: Int, modified: Int)? =
@@ -72,7 +72,7 @@ final class FileStatIndex: @unchecked Sendable {
         return hash
     }
 
-    /// Appends what was learnt since the last flush.
+    /// Appends what was added since the last flush.
     func flush() throws {
         try lock.withLock {
             guard !unwritten.isEmpty else { return }

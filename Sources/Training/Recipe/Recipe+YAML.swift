@@ -17,8 +17,8 @@ extension Recipe {
         try validate(source: overrides.isEmpty ? "recipe '\(nameOrPath)'" : "recipe '\(nameOrPath)' with --set")
     }
 
-    /// Reads a recipe's YAML; keys not named keep the values of the recipe it `extends`, or the defaults.
-    /// - Parameter source: what errors call it.
+    /// Reads a recipe's YAML; keys that are not named keep the values of the recipe that it `extends`, or the defaults.
+    /// - Parameter source: its name in errors.
     public init(yaml: String, source: String) throws {
         self = try Self.read(yaml, source: source, chain: [])
         try validate(source: source)
@@ -79,7 +79,7 @@ extension Recipe {
             recipe.paper = PaperReference()
         }
         for leaf in leaves { try recipe.set(leaf.key, leaf.node, source: source) }
-        // Asked when all are set: what a key is for may follow from another.
+        // Checked when all keys are set, because the purpose of one may depend on another.
         for leaf in leaves { try recipe.requireUse(of: leaf.key, source: source) }
         return recipe
     }
@@ -100,7 +100,7 @@ extension Recipe {
         }
     }
 
-    /// Takes one `key=value`; the value is YAML (`2e-4`, `null`, `[q_proj, v_proj]`).
+    /// Applies one `key=value`; the value is YAML (`2e-4`, `null`, `[q_proj, v_proj]`).
     /// - Returns: the key.
     private mutating func set(override: String) throws -> String {
         guard let equals = override.firstIndex(of: "="), equals != override.startIndex else {
@@ -118,7 +118,7 @@ extension Recipe {
         return key
     }
 
-    /// The whole recipe, every key named, always the same text for equal recipes; reads back equal.
+    /// The whole recipe with every key, always the same text for equal recipes; reading it gives an equal recipe.
     public var yaml: String {
         var lines: [String] = []
         var section = ""

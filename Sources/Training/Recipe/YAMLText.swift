@@ -1,13 +1,13 @@
 import Files
 import Yams
 
-/// YAML read with bounds: what a recipe may hold, and no more.
+/// Reads YAML within the bounds of a recipe.
 package enum YAMLText {
-    /// Values that a document may unfold to. Aliases share a node in the file and repeat it in the value: a few lines of
-    /// them can stand for more values than there is time to look at.
+    /// How many values a document may unfold to. Aliases share a node in the file and repeat it in the value, so a few
+    /// lines can stand for more values than there is time to read.
     static let largestSize = 100_000
 
-    /// - Parameter source: what errors call the document.
+    /// - Parameter source: the document's name in errors.
     /// - Throws: ``TrainingError/brokenRecipe(source:reason:)``: one line, with the place in the text.
     package static func compose(_ yaml: String, source: String) throws(TrainingError) -> Node? {
         let root: Node?

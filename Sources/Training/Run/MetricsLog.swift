@@ -15,8 +15,9 @@ public struct Metric: Sendable, Hashable {
 
 /// `metrics.jsonl`: one object per logged step, in the order logged, the same bytes for the same training.
 ///
-/// No times and no rates are in it (those are in `timings.jsonl`), so that a resumed run's file equals an uninterrupted
-/// one's. Numbers are written with the fewest digits that read back the same; a value that is no number becomes null.
+/// It holds no times and no rates (those are in `timings.jsonl`), so that the file of a resumed run equals that of an
+/// uninterrupted one. Numbers are written with the fewest digits that are read back as the same number; a value that is
+/// not finite becomes null.
 public final class MetricsLog {
     public var path: String { file.path }
     private let file: AppendFile
@@ -28,11 +29,11 @@ public final class MetricsLog {
         try file.append(Self.line(step: step, metrics))
     }
 
-    /// Bytes in the file; a checkpoint keeps it.
+    /// Bytes in the file; a checkpoint records the number.
     public func size() throws -> Int { try file.size() }
 
-    /// Cuts the file back to what it was at a checkpoint.
-    /// - Throws: ``TrainingError/metricsShorter(path:expected:got:)`` when it is shorter than that.
+    /// Cuts the file back to its length at a checkpoint.
+    /// - Throws: ``TrainingError/metricsShorter(path:expected:got:)`` if it is shorter than that.
     public func truncate(to size: Int) throws {
         let got = try file.size()
         guard got >= size else { throw TrainingError.metricsShorter(path: path, expected: size, got: got) }

@@ -3,15 +3,15 @@ import Files
 import Foundation
 import Safetensors
 
-/// `state.json` of a checkpoint: where the run stands, beside the tensors.
+/// `state.json` of a checkpoint: the state of the run, beside the tensors.
 public struct TrainingState: Sendable, Equatable, Codable {
-    /// Of this file's layout; another number is refused.
+    /// The version of this file's layout; other versions are refused.
     public static let formatVersion = 1
 
     public var formatVersion = TrainingState.formatVersion
     /// Optimizer steps done.
     public var step: Int
-    /// Where the sampler goes on.
+    /// Where the sampler continues.
     public var sampler: SamplerPosition
     /// Pairs trained on so far.
     public var pairsSeen: Int

@@ -5,7 +5,7 @@ import Foundation
 import Images
 import Terminal
 
-/// `gmail embed`: CLIP embeddings of images and texts.
+/// `gmail embed`: embeddings of images and texts.
 struct EmbedCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "embed",

@@ -2,10 +2,11 @@ import CaptionMetrics
 import Foundation
 import Terminal
 
-/// Captions against references: tokenised, scored, written down. Behind `gmail evaluate captions` and `captioning`.
+/// Tokenises and scores captions against references and writes the results, for `gmail evaluate captions` and
+/// `captioning`.
 struct CaptionScoring {
     let selection: MetricSelection
-    /// No progress on standard error; findings about the data are reported all the same.
+    /// No progress on standard error; findings about the data are still reported.
     let quiet: Bool
 
     /// - Parameter tags: further protocol tags of the report.
@@ -30,7 +31,7 @@ struct CaptionScoring {
         Terminal.note(text)
     }
 
-    /// Written under another name, then renamed: a file under its final name is complete.
+    /// Written under another name and then renamed, so a file under its final name is complete.
     static func write(_ data: Data, to path: String) throws {
         do {
             try data.write(to: URL(fileURLWithPath: path), options: .atomic)

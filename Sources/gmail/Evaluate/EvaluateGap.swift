@@ -4,7 +4,7 @@ import Evaluation
 import Foundation
 import Terminal
 
-/// `gmail evaluate gap`: how far apart real and generated images lie, before and after alignment.
+/// `gmail evaluate gap`: measures how far apart real and generated images are, before and after alignment.
 struct EvaluateGap: AsyncParsableCommand {
     enum MapChoice: String, CaseIterable, ExpressibleByArgument {
         case none, pca, tsne

@@ -6,7 +6,7 @@ import Safetensors
 import Terminal
 import Torch
 
-/// `gmail evaluate retrieval`: image-text retrieval with a CLIP folder.
+/// `gmail evaluate retrieval`: image-text retrieval with an encoder that reads images and texts.
 struct EvaluateRetrieval: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "retrieval",
@@ -45,7 +45,7 @@ struct EvaluateRetrieval: AsyncParsableCommand {
     func run() async throws {
         let data = try RetrievalSet(file: captions, folder: images, split: split)
         if let note = data.note { Terminal.note("note: \(note)") }
-        // The evaluation itself refuses any image that is not read: recall over fewer would be another number.
+        // The evaluation itself refuses an unreadable image, because recall over fewer images would be another number.
         let embedder = try encoder.embedder(
             compute, modality: .real, batchSize: batch.batchSize, maximumSkippedShare: 1, quiet: quiet)
         let result = try await RetrievalEvaluation(embedder, data, captions: captions, images: images, rowsBeside: out)
@@ -61,7 +61,7 @@ struct EvaluateRetrieval: AsyncParsableCommand {
 }
 
 extension RetrievalMetrics {
-    /// Both directions for a terminal, chance beside each number.
+    /// Both directions for a terminal, with chance beside each number.
     var table: String {
         func row(_ name: String, _ d: Direction) -> String {
             String(

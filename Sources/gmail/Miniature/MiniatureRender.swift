@@ -8,7 +8,7 @@ import Safetensors
 import StrictJSON
 import Terminal
 
-/// `gmail miniature render`: scenes of a split as files.
+/// `gmail miniature render`: writes the scenes of a split as files.
 struct MiniatureRender: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "render",
@@ -52,10 +52,10 @@ struct MiniatureRender: AsyncParsableCommand {
         let progress = JobProgress("rendering", total: count, unit: "scenes", quiet: quiet)
         let pictures = try dataset.write(to: partial) { progress.advance(by: $0) }
         let sheet = try ContactSheet.make(Array(pictures.prefix(48)), columns: 8, scale: 2)
-        try AtomicFile.write(ImageEncoder.png(sheet), to: "\(partial)/contact_sheet_\(split.rawValue).png")
+        try AtomicFile.write(ImageWriter.png(sheet), to: "\(partial)/contact_sheet_\(split.rawValue).png")
         try AtomicFile.write(dataset.captionLines(), to: "\(partial)/captions_\(split.rawValue).jsonl")
         try AtomicFile.write(dataset.promptLines(), to: "\(partial)/prompts_\(split.rawValue).jsonl")
-        // The pictures last: they say that the rest is there.
+        // The pictures come last: their presence says that the rest is complete.
         let names = try FileManager.default.contentsOfDirectory(atPath: partial)
         for name in names.sorted(by: {
             ($0 == dataset.imageFolder ? 1 : 0, $0) < ($1 == dataset.imageFolder ? 1 : 0, $1)

@@ -5,7 +5,7 @@ import Terminal
 import Torch
 import Training
 
-/// What the trainings of the small models take.
+/// The options that all trainings of small models have.
 struct MiniatureTrainOptions: ParsableArguments {
     @Option(help: "The run's folder.", completion: .directory)
     var out: String
@@ -26,8 +26,8 @@ struct MiniatureTrainOptions: ParsableArguments {
     @Flag(help: "No progress.")
     var quiet = false
 
-    /// Trains; leaves with the exit code of a signal that stopped it.
-    /// - Parameter name: of the recipe to take without --recipe.
+    /// Trains; exits with the code of a signal that stopped it.
+    /// - Parameter name: the recipe to use without --recipe.
     func train<R: MiniatureRecipe>(
         _ type: R.Type, _ name: String, inputs: [MiniatureTrainer<R>.Input] = [], hasPictures: Bool = true,
         objective: @escaping (R, SceneData, SceneData, String) throws -> any Objective

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Input that a command cannot work with: shown as one line, exit code 1.
+/// Input with which a command cannot work; shown as one line, with exit code 1.
 struct CommandError: Error, CustomStringConvertible, LocalizedError {
     let description: String
 
