@@ -201,7 +201,7 @@ let package = Package(
         .executableTarget(
             name: "training-crash-helper", dependencies: ["TrainingTestSupport"], path: "Tests/TrainingCrashHelper"),
         .testTarget(
-            name: "CaptionMetricsTests", dependencies: ["CaptionFiles", "CaptionMetrics", "Safetensors"],
+            name: "CaptionMetricsTests", dependencies: ["CaptionFiles", "CaptionMetrics", "Safetensors", "TestSupport"],
             resources: [.copy("Fixtures")]
         ),
         // Run the built program; see Tests/CommandTests/Support.

@@ -132,7 +132,7 @@ struct CaptionContent: Sendable {
             try reader.readObject { reader, key in
                 switch key {
                 case "id": id = try readID(&reader, "images[\(index)].id")
-                case "file_name": name = try readString(&reader, "images[\(index)].file_name")
+                case "file_name": name = try readName(&reader, "images[\(index)].file_name")
                 default: try reader.skip()
                 }
             }
@@ -162,8 +162,8 @@ struct CaptionContent: Sendable {
                 switch key {
                 case "cocoid": coco = try readID(&reader, place(".cocoid"))
                 case "imgid": running = try readID(&reader, place(".imgid"))
-                case "filename": name = try readString(&reader, place(".filename"))
-                case "filepath": folder = try readString(&reader, place(".filepath"))
+                case "filename": name = try readName(&reader, place(".filename"))
+                case "filepath": folder = try readName(&reader, place(".filepath"))
                 case "split": split = try readString(&reader, place(".split"))
                 case "sentences": captions = try readSentences(&reader, place(".sentences"))
                 default: try reader.skip()
@@ -219,13 +219,13 @@ struct CaptionContent: Sendable {
         }
         func readOne(_ reader: inout JSONReader) throws {
             switch reader.peek() {
-            case UInt8(ascii: "\""): captions.append(try reader.readString())
+            case UInt8(ascii: "\""): captions.append(try readString(&reader, "image \(id)"))
             case UInt8(ascii: "{"):
                 let start = reader
                 var caption: String?
                 try reader.readObject { reader, key in
                     if key == "caption", reader.peek() == UInt8(ascii: "\"") {
-                        caption = try reader.readString()
+                        caption = try readString(&reader, "image \(id)")
                     } else {
                         try reader.skip()
                     }
@@ -268,7 +268,7 @@ struct CaptionContent: Sendable {
                     caption = try readString(&reader, field(place(), "caption"))
                 }
             case "image" where naming != .identifier && reader.peek() != UInt8(ascii: "n"):
-                image = try readString(&reader, field(place(), "image"))
+                image = try readName(&reader, field(place(), "image"))
             case "id" where naming == .any: own = try readID(&reader, field(place(), "id"))
             default:
                 if let lineKeys, naming == .any, !lineKeys.contains(key), key != "image" {
@@ -315,7 +315,18 @@ struct CaptionContent: Sendable {
 
     private func readString(_ reader: inout JSONReader, _ place: @autoclosure () -> String) throws -> String {
         guard reader.peek() == UInt8(ascii: "\"") else { throw bad(reader, place(), "a string", reader.words) }
-        return try reader.readString()
+        let text = try reader.readString()
+        if let excess = TextLimit.excess(of: text) { throw bad(reader, place(), TextLimit.expectation, excess) }
+        return text
+    }
+
+    /// The name of a file.
+    private func readName(_ reader: inout JSONReader, _ place: @autoclosure () -> String) throws -> String {
+        let name = try readString(&reader, place())
+        guard !name.utf8.contains(0) else {
+            throw bad(reader, place(), "a file's name", "a text with a NUL character")
+        }
+        return name
     }
 
     private func requireArray(_ reader: inout JSONReader, _ place: String) throws {

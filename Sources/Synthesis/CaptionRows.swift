@@ -68,6 +68,7 @@ public struct CaptionRows: Sendable {
         case "txt":
             try Self.refuse(split, path)
             let bytes = try RegularFile.bytes(path)
+            try PlaceholderFile.refuse(bytes, path: path)
             rows = try Self.textRows(TextLines(bytes, path: path), path)
             contentHash = ContentHash.sha256(of: bytes)
             self.split = nil
@@ -105,6 +106,10 @@ public struct CaptionRows: Sendable {
             guard hasText(caption) else {
                 throw SynthesisError.badLine(
                     path: path, line: line.number, expected: "a caption", got: "an empty line")
+            }
+            if let excess = TextLimit.excess(of: caption) {
+                throw SynthesisError.badLine(
+                    path: path, line: line.number, expected: TextLimit.expectation, got: excess)
             }
             rows.append(CaptionRow(id: padded(rows.count, 8), caption: caption))
         }

@@ -3,7 +3,6 @@ import Foundation
 
 /// What can be wrong with captions and their files.
 public enum CaptionDataError: Error, Equatable, Sendable {
-    case unreadable(path: String, reason: String)
     case unequalCounts(images: Int, references: Int, candidates: Int)
     case repeatedImage(ImageID)
     case noReferences(ImageID)
@@ -19,8 +18,6 @@ extension CaptionDataError: CustomStringConvertible, LocalizedError {
 
     public var description: String {
         switch self {
-        case .unreadable(let path, let reason):
-            "cannot read '\(path)': \(reason)"
         case .unequalCounts(let images, let references, let candidates):
             "captions do not pair up: \(images) images, \(references) lists of references, \(candidates) candidates; "
                 + "all three must be equal in number"

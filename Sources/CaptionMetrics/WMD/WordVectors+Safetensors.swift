@@ -76,15 +76,16 @@ extension WordVectors {
             return (list, "metadata '\(metadataKey)'", nil)
         }
         let beside = (file.path as NSString).deletingPathExtension + ".txt"
-        guard FileManager.default.fileExists(atPath: beside) else {
+        guard FileSystem.exists(beside) else {
             throw CaptionDataError.wordVectors(
                 path: file.path,
                 expected: "the words of its rows: metadata '\(metadataKey)' (a JSON array) or the file '\(beside)' "
                     + "(one per line)",
                 got: "neither")
         }
-        let bytes = try RegularFile.bytes(beside)
-        let lines = TextLines(bytes, path: beside).map { Array($0.bytes) }
-        return (lines, "'\(beside)'", ContentHash.sha256(of: bytes))
+        let data = try RegularFile.bytes(beside)
+        try PlaceholderFile.refuse(data, path: beside)
+        let lines = TextLines(data, path: beside).map { Array($0.bytes) }
+        return (lines, "'\(beside)'", ContentHash.sha256(of: data))
     }
 }

@@ -12,7 +12,7 @@ final class PredictionsFile {
     private let path: String
     private let partial: String
     private let file: AppendFile
-    private let lock: FolderLock
+    private let lock: OutputLock
 
     private static var encoder: JSONEncoder {
         let encoder = JSONEncoder()
@@ -25,11 +25,8 @@ final class PredictionsFile {
     /// - Parameter tags: what tells these captions from others of the same images.
     /// - Throws: `FileError`, that of a locked folder too; `CaptioningEvaluationError.brokenRecord`.
     init(path: String, tags: [String: String], owner: String) throws {
-        let folder = FileSystem.folder(of: path)
-        try FileSystem.createFolder(folder)
-        // The folder is often that of a run, which has a lock of its own.
-        lock = try FolderLock(
-            folder: folder, name: "\(FolderLock.fileName).\(FileSystem.name(of: path))", owner: owner)
+        try FileSystem.createFolder(FileSystem.folder(of: path))
+        lock = try OutputLock(for: path, owner: owner)
         self.path = path
         partial = path + ".partial"
         let head = try Self.line(tags)

@@ -38,7 +38,7 @@ struct DataCheck: AsyncParsableCommand {
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            try Terminal.output(String(decoding: try encoder.encode(Findings(check)), as: UTF8.self))
+            try Terminal.output(json: String(decoding: try encoder.encode(Findings(check)), as: UTF8.self))
         } else {
             try Terminal.output(check.text)
         }

@@ -63,12 +63,16 @@ struct EvaluateCaptioning: ParsableCommand {
     @Flag(help: "No progress on standard error.")
     var quiet = false
 
+    private static let owner = "gmail evaluate captioning"
+
     func validate() throws {
         try Check.range("--limit", limit, 1...Int.max)
         try Check.range("--batch-size", batchSize, 1...65_536)
     }
 
     func run() throws {
+        let lock = try OutputLock(for: out, owner: Self.owner)
+        defer { withExtendedLifetime(lock) {} }
         let set = try CaptioningSet(file: captions, folder: images, split: split, limit: limit)
         for note in set.notes { Terminal.note("note: \(note)") }
         let selection = try MetricSelection(metricOptions)
@@ -83,12 +87,12 @@ struct EvaluateCaptioning: ParsableCommand {
         let beside = FileSystem.folder(of: out)
         let path = predictions ?? (beside == "." ? "predictions.jsonl" : "\(beside)/predictions.jsonl")
         let pairing = try evaluation.pairing(
-            try evaluation.predictions(to: path, owner: "gmail evaluate captioning"), path: path)
+            try evaluation.predictions(to: path, owner: Self.owner), path: path)
         let (results, report) = try CaptionScoring(selection: selection, quiet: quiet).score(
             pairing, tags: evaluation.tags)
-        try CaptionScoring.write(report, to: out)
+        try AtomicFile.write(report, to: out)
         if json {
-            try Terminal.output([UInt8](report))
+            try Terminal.output(json: String(decoding: report, as: UTF8.self), terminator: "")
         } else {
             try Terminal.output(CaptionScoring.table(results))
             try Terminal.output("\(out) and \(path) written")

@@ -43,6 +43,8 @@ struct EvaluateRetrieval: AsyncParsableCommand {
     var quiet = false
 
     func run() async throws {
+        let lock = try OutputLock(for: out, owner: "gmail evaluate retrieval")
+        defer { withExtendedLifetime(lock) {} }
         let data = try RetrievalSet(file: captions, folder: images, split: split)
         if let note = data.note { Terminal.note("note: \(note)") }
         // The evaluation itself refuses an unreadable image, because recall over fewer images would be another number.
@@ -52,7 +54,7 @@ struct EvaluateRetrieval: AsyncParsableCommand {
         let text = try result.json()
         try AtomicFile.write(text, to: out)
         if json {
-            try Terminal.output(text, terminator: "")
+            try Terminal.output(json: text, terminator: "")
         } else {
             try Terminal.output(result.metrics.table)
             try Terminal.output("\(out) written")

@@ -7,12 +7,16 @@ import Torch
 extension GenerateCommand {
     func report(_ estimate: SynthesisEstimate?) throws {
         guard let estimate else { throw CommandError("this shard has no images to estimate from") }
-        try Terminal.output(json ? try GenerateSummary(estimate).text : estimate.text)
+        if json {
+            try Terminal.output(json: GenerateSummary(estimate).text)
+        } else {
+            try Terminal.output(estimate.text)
+        }
     }
 
     func report(_ outcome: SynthesisOutcome, _ out: String, _ device: Device) throws {
         if json {
-            try Terminal.output(GenerateSummary(outcome, out: out, device: device).text)
+            try Terminal.output(json: GenerateSummary(outcome, out: out, device: device).text)
             return
         }
         guard !quiet else { return }

@@ -138,8 +138,7 @@ struct GenerateCommand: AsyncParsableCommand {
             plan: plan, settings: settings, folder: out, realFolder: realFolder, generator: generator, stop: stop,
             report: progress.handle)
         let outcome = try run.run()
-        try report(outcome, out, device)
-        if let signal = outcome.signal { throw ExitCode(128 + signal) }
+        try conclude(outcome.signal.map { 128 + $0 } ?? 0) { try report(outcome, out, device) }
     }
 }
 
