@@ -36,7 +36,10 @@ public struct CaptionerRun {
         } catch TrainingError.unknownRecipeKey(_, let key, _) {
             throw CaptioningError.notARun(path: path, reason: "its recipe is of another kind, with the key '\(key)'")
         }
-        guard let latest = try folder.checkpoints.latest() else { throw CaptioningError.noCheckpoint(run: path) }
+        guard let latest = try folder.checkpoints.latest() else {
+            if let damage = try folder.checkpoints.damage() { throw damage }
+            throw CaptioningError.noCheckpoint(run: path)
+        }
         checkpoint = latest
         manifest = try folder.manifest()
         architecture = try CaptionerFile.read(latest.folder)

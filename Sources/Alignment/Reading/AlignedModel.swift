@@ -51,7 +51,10 @@ public final class AlignedModel {
         step = latest?.step ?? 0
         checkpoint = latest?.folder
         let trains = recipe.adapter.kind != .none || recipe.projection.kind != .none
-        if latest == nil, trains { throw AlignmentError.noCheckpoint(run: path) }
+        if latest == nil, trains {
+            if let damage = try run.checkpoints.damage() { throw damage }
+            throw AlignmentError.noCheckpoint(run: path)
+        }
         switch (recipe.adapter.kind, latest) {
         case (.lora, let latest?):
             towers = try ModalityTowers(trunk: encoder, adapterFolder: latest.folder)

@@ -47,7 +47,7 @@ public struct CaptionedImages: Sendable {
     ///   captioned image. COCO images without a caption are left out.
     public init(path: String, split: String? = nil, defaultSplit: String? = nil) throws {
         let file = try MappedFile(path: path)
-        try PlaceholderFile.refuse(file.bytes, path: path)
+        try file.withUnsafeBytes { try PlaceholderFile.refuse($0, path: path) }
         let root: JSONValue
         do {
             root = try StrictJSON.parse(file.bytes)

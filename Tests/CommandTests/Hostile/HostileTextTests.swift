@@ -178,15 +178,15 @@ import Testing
             ("--texts: 'long.txt' line 2: expected \(limit)", world.embed("a", ["--texts", "long.txt"])),
             (pairs, world.align("never", ["--pairs", "long-pairs.jsonl"])),
             (pairs, world.captioner("never", ["--pairs", "long-pairs.jsonl"])),
-            (pairs, world.gap("never", ["--pairs", "long-pairs.jsonl"])),
+            (pairs, world.gap("never.json", ["--pairs", "long-pairs.jsonl"])),
             (
                 "'long.jsonl' line 1: expected 'caption', \(limit)",
                 world.generate("never", ["--captions", "long.jsonl"])
             ),
             ("'long.txt' line 2: expected \(limit)", world.generate("never", ["--captions", "long.txt"])),
             (annotation, world.generate("never", ["--captions", "long.json"])),
-            (annotation, world.retrieval("never", ["--captions", "long.json"])),
-            ("'long.json', image 1: expected \(limit)", world.scores("never", ["--references", "long.json"])),
+            (annotation, world.retrieval("never.json", ["--captions", "long.json"])),
+            ("'long.json', image 1: expected \(limit)", world.scores("never.json", ["--references", "long.json"])),
         ] {
             let outcome = try world.run(arguments)
             #expect(outcome.status == 1, "\(text)")
@@ -208,7 +208,7 @@ import Testing
         try world.folder.write(
             #"{"images": [{"id": 1, "file_name": "a\u0000.png"}], "annotations": [{"image_id": 1, "caption": "a"}]}"#,
             to: "nul.json")
-        let retrieval = try world.run(world.retrieval("never", ["--captions", "nul.json"]))
+        let retrieval = try world.run(world.retrieval("never.json", ["--captions", "nul.json"]))
         #expect(retrieval.status == 1)
         #expect(
             retrieval.stderr.contains(
@@ -262,7 +262,7 @@ import Testing
         let start = ContinuousClock.now
         let outcome = try world.run(["embed", "--model", "clip", "--images", "large.jpg", "--out", "a"])
         #expect(outcome.status == 1)
-        #expect(outcome.stderr.contains("20000x20000"), "\(outcome.stderr)")
+        #expect(outcome.stderr.contains("20000 x 20000"), "\(outcome.stderr)")
         #expect(outcome.stderr.contains("--max-pixels"), "\(outcome.stderr)")
         #expect(ContinuousClock.now - start < .seconds(20))
     }
