@@ -55,6 +55,8 @@ public final class AlignedModel {
             if let damage = try run.checkpoints.damage() { throw damage }
             throw AlignmentError.noCheckpoint(run: path)
         }
+        // Weights that changed since would pass as the run's.
+        if let latest { _ = try run.checkpoints.state(of: latest, except: [AlignmentTask.Files.optimizer]) }
         switch (recipe.adapter.kind, latest) {
         case (.lora, let latest?):
             towers = try ModalityTowers(trunk: encoder, adapterFolder: latest.folder)

@@ -146,14 +146,20 @@ public struct CheckpointStore: Sendable {
 
     /// Reads a checkpoint's state after checking the content of all its files.
     /// - Throws: ``TrainingError/damagedCheckpoint(path:file:reason:)``, ``TrainingError/badState(path:reason:)``.
-    public func state(of checkpoint: Checkpoint) throws -> TrainingState {
+    /// - Parameters:
+    ///   - unread: names of files that the caller has no use for.
+    ///   - hash: gives the SHA-256 of a file.
+    public func state(
+        of checkpoint: Checkpoint, except unread: Set<String> = [],
+        hash: (String) throws -> String = { try ContentHash.sha256(ofFile: $0) }
+    ) throws -> TrainingState {
         let state = try TrainingState.read(path: checkpoint.statePath)
-        for file in state.files {
+        for file in state.files where !unread.contains(file.name) {
             let path = "\(checkpoint.folder)/\(file.name)"
             guard FileSystem.exists(path) else {
                 throw TrainingError.damagedCheckpoint(path: checkpoint.folder, file: file.name, reason: "is missing")
             }
-            guard try ContentHash.sha256(ofFile: path) == file.sha256 else {
+            guard try hash(path) == file.sha256 else {
                 throw TrainingError.damagedCheckpoint(
                     path: checkpoint.folder, file: file.name, reason: "has changed since it was written")
             }
