@@ -108,9 +108,11 @@ import Testing
                 if type.hasPrefix("NAME") || manifest.contains("\"\(type)\"") || languages.contains(type) { continue }
                 if isThere(Self.root.appendingPathComponent(type)) { continue }
                 count += 1
-                #expect(declared.contains(type), "\(name) names \(type)")
+                let isDeclared = declared.contains(type)
+                #expect(isDeclared, "\(name) names \(type)")
                 if let member = match.2, member != "swift", member != "init" {
-                    #expect(declared.contains(String(member)), "\(name) names \(match.0)")
+                    let hasMember = declared.contains(String(member))
+                    #expect(hasMember, "\(name) names \(match.0)")
                 }
             }
         }
@@ -132,7 +134,8 @@ import Testing
         #expect(blocks.count == 3)
         for line in blocks.flatMap({ $0.1.split(separator: "\n") }) {
             let line = line.trimmingCharacters(in: .whitespaces)
-            #expect(line.isEmpty || lines.contains(line), "docs/adding-models.md: \(line)")
+            let isThere = line.isEmpty || lines.contains(line)
+            #expect(isThere, "docs/adding-models.md: \(line)")
         }
     }
 

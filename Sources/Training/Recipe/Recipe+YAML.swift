@@ -38,7 +38,7 @@ extension Recipe {
                 text = try YAMLText.text(shipped)
             } else {
                 throw TrainingError.unknownRecipe(
-                    name: nameOrPath, known: shippedNames, nearest: nearest(to: nameOrPath, in: shippedNames))
+                    name: nameOrPath, known: shippedNames, nearest: NearestName.find(nameOrPath, in: shippedNames))
             }
         } catch let failure as YAMLText.Failure {
             throw TrainingError.brokenRecipe(source: source, reason: failure.text)
@@ -100,7 +100,7 @@ extension Recipe {
     private mutating func set(_ key: String, _ node: Node, source: String) throws {
         guard let field = Self.fields.first(where: { $0.key == key }) else {
             throw TrainingError.unknownRecipeKey(
-                source: source, key: key, nearest: nearest(to: key, in: Self.knownKeys))
+                source: source, key: key, nearest: NearestName.find(key, in: Self.knownKeys))
         }
         guard field.read(node, &self) else {
             throw TrainingError.recipeType(
