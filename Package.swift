@@ -25,6 +25,7 @@ let package = Package(
         .library(name: "Captioning", targets: ["Captioning"]),
         .library(name: "Evaluation", targets: ["Evaluation"]),
         .library(name: "Report", targets: ["Report"]),
+        .plugin(name: "TorchShim", targets: ["TorchShim"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -145,6 +146,17 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
+        // Builds the shim for packages that depend on this one.
+        .plugin(
+            name: "TorchShim",
+            capability: .command(
+                intent: .custom(
+                    verb: "torch-shim", description: "Builds the library that binds libtorch, for programs of this user"),
+                permissions: [
+                    .allowNetworkConnections(
+                        scope: .all(ports: [443]), reason: "to get libtorch out of its wheel, where --torch names none")
+                ])),
+
         // Folders that go away, seeded numbers, and where the larger parity data lies.
         .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
         .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
@@ -153,6 +165,9 @@ let package = Package(
             name: "SafetensorsTests", dependencies: ["Safetensors", "TestSupport"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ModelFoldersTests", dependencies: ["ModelFolders", "TestSupport"]),
         .testTarget(name: "TorchTests", dependencies: ["Torch"]),
+        .testTarget(
+            name: "TorchNNTests", dependencies: ["TorchNN", "Torch", "Files", "Safetensors", "TestSupport"],
+            resources: [.copy("Fixtures")]),
         .testTarget(name: "TorchOptimTests", dependencies: ["TorchOptim"]),
         .testTarget(name: "EncodersTests", dependencies: ["Encoders", "TestSupport"], resources: [.copy("Fixtures")]),
         .testTarget(
@@ -177,7 +192,8 @@ let package = Package(
             dependencies: [
                 "TestSupport", "Files", "Terminal", "StrictJSON", "ModelFolders", "Torch", "TorchNN", "Images",
                 "Datasets",
-                "Encoders", "Tokenizers", "LanguageModels", "Training", "Alignment", "Captioning", "Evaluation",
+                "Encoders", "Tokenizers", "LanguageModels", "Training", "Alignment", "Captioning", "Evaluation", "Diffusion",
+                "Miniature",
             ]),
         .testTarget(name: "SynthesisTests", dependencies: ["Synthesis", "TestSupport"]),
         .testTarget(name: "MiniatureTests", dependencies: ["Miniature", "Evaluation"]),

@@ -78,6 +78,7 @@ public struct CaptionerRun {
                 role: role, expected: "'\(expected.path)' (\(expected.sha256.prefix(12)))",
                 got: "'\(path)' (\(got.prefix(12)))", run: folder.path)
         }
+        try TorchRuntime.load()
         let language = try LanguageModelFolder(path(paths.languageModel, Role.languageModel))
         try architecture.check(language.configuration, folder: language.path, source: "run '\(folder.path)'")
         try check(Role.tokenizer, language.path, language.tokenizerFingerprint(hashes).sha256)

@@ -15,11 +15,13 @@ public enum EncoderFolder {
     /// - Parameters:
     ///   - dtype: of the weights in memory; nil keeps the file's.
     ///   - memory: `.mapped` to read the file's pages in place (inference), `.owned` to train.
-    /// - Throws: `ModelFolderError`, `JSONFileError`, `FileError`, `ImageError`, and what is wrong with the weights.
+    /// - Throws: `TorchError` without libtorch, `ModelFolderError`, `JSONFileError`, `FileError`, `ImageError`, and what is
+    ///   wrong with the weights.
     public static func open(
         _ path: String, dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped,
         variant: String? = nil
     ) throws -> OpenEncoder {
+        try TorchRuntime.load()
         let folder = try ModelFolder(path)
         let family = try families.family(of: folder)
         return try family.open(

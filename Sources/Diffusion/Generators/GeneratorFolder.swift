@@ -70,11 +70,12 @@ public enum GeneratorFolder {
     /// - Parameters:
     ///   - path: of a folder in diffusers' layout.
     ///   - hashes: remembers those of files.
-    /// - Throws: `ModelFolderError` for another kind of folder; what is wrong with its files; ``DiffusionError`` for
+    /// - Throws: `TorchError` without libtorch; `ModelFolderError` for another kind of folder; what is wrong with its files; ``DiffusionError`` for
     ///   options that cannot be followed.
     public static func open(
         _ path: String, options: GeneratorOptions = GeneratorOptions(), hashes: FileHashes = FileHashes()
     ) throws -> any ImageGenerator {
+        try TorchRuntime.load()
         let folder = try ModelFolder(path)
         guard folder.has(DiffusersFolder.indexName) else {
             throw ModelFolderError.missing(path: path, expected: DiffusersFolder.indexName)
