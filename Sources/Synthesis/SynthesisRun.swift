@@ -178,8 +178,8 @@ public final class SynthesisRun {
 
     private static func encode(_ image: RGBImage, _ settings: SynthesisSettings) throws -> [UInt8] {
         switch settings.imageFormat {
-        case .png: try ImageEncoder.png(image)
-        case .jpeg: try ImageEncoder.jpeg(image, quality: settings.quality)
+        case .png: try ImageWriter.png(image)
+        case .jpeg: try ImageWriter.jpeg(image, quality: settings.quality)
         }
     }
 

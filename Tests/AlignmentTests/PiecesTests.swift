@@ -100,7 +100,7 @@ import Training
             for (kind, shift) in [("real", 0), ("generated", 9)] {
                 let pixels = (0..<30 * 25 * 3).map { UInt8(truncatingIfNeeded: ($0 / 3 + shift) * (index + 3) / 7) }
                 let image = try RGBImage(width: 30, height: 25, pixels: pixels)
-                try AtomicFile.write(ImageEncoder.png(image), to: "\(folder)/\(kind)-\(index).png")
+                try AtomicFile.write(ImageWriter.png(image), to: "\(folder)/\(kind)-\(index).png")
             }
             pairs.append(
                 Pair(

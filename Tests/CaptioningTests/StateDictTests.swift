@@ -88,6 +88,14 @@ import TorchNN
         #expect(text == "'\(path(name))': \(reason)")
     }
 
+    /// A checkpoint keeps its state dict beside other things; the one under `model` is read.
+    @Test func aStateDictInACheckpointIsRead() throws {
+        let alone = try Weights(stateDict: path("mapper"))
+        let nested = try Weights(stateDict: path("nested"))
+        #expect(nested.entries.keys == alone.entries.keys)
+        for key in alone.entries.keys { #expect(maximumDifference(nested[key]!.tensor(), alone[key]!.tensor()) == 0) }
+    }
+
     @Test func otherFormatsAreNamed() throws {
         #expect(
             message { _ = try Weights(stateDict: path("legacy")) }
@@ -97,7 +105,7 @@ import TorchNN
         let folder = try TemporaryFolder()
         #expect(
             message { _ = try Weights(stateDict: folder("none.pt")) }
-                == "'\(folder("none.pt"))' cannot be read; expected a file of torch.save")
+                == "cannot read '\(folder("none.pt"))': No such file or directory")
         try AtomicFile.write("hello, world", to: folder("text.pt"))
         #expect(
             message { _ = try Weights(stateDict: folder("text.pt")) }

@@ -39,7 +39,7 @@ import Testing
             for (kind, shift) in [("real", 0), ("generated", 9)] {
                 let pixels = (0..<30 * 25 * 3).map { UInt8(truncatingIfNeeded: ($0 / 3 + shift) * (index + 3) / 7) }
                 let image = try RGBImage(width: 30, height: 25, pixels: pixels)
-                try Data(ImageEncoder.png(image)).write(to: URL(fileURLWithPath: folder.path("\(kind)/\(index).png")))
+                try Data(ImageWriter.png(image)).write(to: URL(fileURLWithPath: folder.path("\(kind)/\(index).png")))
             }
             lines.append(
                 #"{"id": "p\#(index)", "caption": "\#(captions[index])", "real": "real/\#(index).png", "generated": "generated/\#(index).png"}"#

@@ -30,7 +30,7 @@ final class TemporaryFolder {
         let colour = [UInt8(number * 37 % 256), UInt8(number * 91 % 256), UInt8(number % 256)]
         let pixels = Array(repeating: colour, count: width * height).flatMap { $0 }
         let image = try RGBImage(width: width, height: height, pixels: pixels)
-        try AtomicFile.write(ImageEncoder.png(image), to: file(name))
+        try AtomicFile.write(ImageWriter.png(image), to: file(name))
         return file(name)
     }
 

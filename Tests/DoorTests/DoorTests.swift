@@ -39,7 +39,7 @@ import Training
             for kind in ["real", "generated"] {
                 try FileSystem.createFolder(folder(kind))
                 let image = try RGBImage(width: 16, height: 14, pixels: Self.pixels(index, kind))
-                try AtomicFile.write(Images.ImageEncoder.png(image), to: folder("\(kind)/\(index).png"))
+                try AtomicFile.write(ImageWriter.png(image), to: folder("\(kind)/\(index).png"))
             }
             let caption = "a band of \(index)"
             lines.append(

@@ -12,7 +12,7 @@ import TorchNN
 // Shapes: B batch, S image side, T bands of an image, D width, E embedding.
 
 /// Reads an image in bands of rows; a text by the bytes that are in it.
-final class ToyEncoder: Module, Encoders.ImageEncoder, TextEncoder {
+final class ToyEncoder: Module, ImageEncoder, TextEncoder {
     struct Sizes: Sendable {
         var side = 12
         var bands = 3

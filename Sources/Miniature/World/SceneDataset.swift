@@ -48,7 +48,7 @@ public struct SceneDataset: Sendable {
             let rendered = renderer.render(Array(scenes[part]))
             for (index, picture) in zip(part, rendered) {
                 // Not atomic one by one: the caller renames the folder when it is complete.
-                let bytes = try ImageEncoder.png(picture, compressionLevel: 3)
+                let bytes = try ImageWriter.png(picture, compressionLevel: 3)
                 try Data(bytes).write(to: URL(fileURLWithPath: "\(images)/\(names[index])"))
             }
             pictures += rendered

@@ -21,7 +21,7 @@ enum Thumbnail {
             image = try image.resized(to: target, filter: .lanczos)
         }
         // Few pixels show every flaw of the compression, and cost little.
-        let jpeg = try ImageEncoder.jpeg(image, quality: isSmall ? 95 : 80, fullChroma: isSmall)
+        let jpeg = try ImageWriter.jpeg(image, quality: isSmall ? 95 : 80, fullChroma: isSmall)
         return "data:image/jpeg;base64," + Data(jpeg).base64EncodedString()
     }
 }

@@ -52,7 +52,7 @@ struct MiniatureRender: AsyncParsableCommand {
         let progress = JobProgress("rendering", total: count, unit: "scenes", quiet: quiet)
         let pictures = try dataset.write(to: partial) { progress.advance(by: $0) }
         let sheet = try ContactSheet.make(Array(pictures.prefix(48)), columns: 8, scale: 2)
-        try AtomicFile.write(ImageEncoder.png(sheet), to: "\(partial)/contact_sheet_\(split.rawValue).png")
+        try AtomicFile.write(ImageWriter.png(sheet), to: "\(partial)/contact_sheet_\(split.rawValue).png")
         try AtomicFile.write(dataset.captionLines(), to: "\(partial)/captions_\(split.rawValue).jsonl")
         try AtomicFile.write(dataset.promptLines(), to: "\(partial)/prompts_\(split.rawValue).jsonl")
         // The pictures last: they say that the rest is there.

@@ -1,7 +1,7 @@
 import CImageCodecs
 
 /// RGB images to file bytes.
-public enum ImageEncoder {
+public enum ImageWriter {
     /// Lossless 8-bit RGB PNG.
     /// - Parameter compressionLevel: zlib's, 0 (stored) to 9 (smallest).
     /// - Throws: `ImageError.invalidRequest`, `.outOfMemory`.
