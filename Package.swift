@@ -151,7 +151,8 @@ let package = Package(
             name: "TorchShim",
             capability: .command(
                 intent: .custom(
-                    verb: "torch-shim", description: "Builds the library that binds libtorch, for programs of this user"),
+                    verb: "torch-shim", description: "Builds the library that binds libtorch, for programs of this user"
+                ),
                 permissions: [
                     .allowNetworkConnections(
                         scope: .all(ports: [443]), reason: "to get libtorch out of its wheel, where --torch names none")
@@ -192,7 +193,8 @@ let package = Package(
             dependencies: [
                 "TestSupport", "Files", "Terminal", "StrictJSON", "ModelFolders", "Torch", "TorchNN", "Images",
                 "Datasets",
-                "Encoders", "Tokenizers", "LanguageModels", "Training", "Alignment", "Captioning", "Evaluation", "Diffusion",
+                "Encoders", "Tokenizers", "LanguageModels", "Training", "Alignment", "Captioning", "Evaluation",
+                "Diffusion",
                 "Miniature",
             ]),
         .testTarget(name: "SynthesisTests", dependencies: ["Synthesis", "TestSupport"]),

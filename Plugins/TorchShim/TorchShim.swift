@@ -8,7 +8,8 @@ import PackagePlugin
 @main struct TorchShim: CommandPlugin {
     func performCommand(context: PluginContext, arguments: [String]) throws {
         guard let home = Self.home(of: context.package) else {
-            throw Failure(message: "no package with the target CTorch among the dependencies of '\(context.package.displayName)'")
+            throw Failure(
+                message: "no package with the target CTorch among the dependencies of '\(context.package.displayName)'")
         }
         let script = Process()
         script.executableURL = URL(filePath: "/usr/bin/env")

@@ -24,8 +24,10 @@ public enum EncoderFolder {
         try TorchRuntime.load()
         let folder = try ModelFolder(path)
         let family = try families.family(of: folder)
-        return try family.open(
-            folder, family.weights(folder, variant), WeightLoading(dtype: dtype, device: device, memory: memory))
+        let weights = try family.weights(folder, variant)
+        return try requiringMemory(for: "the model '\(path)'") {
+            try family.open(folder, weights, WeightLoading(dtype: dtype, device: device, memory: memory))
+        }
     }
 
     /// The identity of the model in a folder, without opening it.

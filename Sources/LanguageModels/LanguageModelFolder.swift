@@ -110,10 +110,12 @@ public struct LanguageModelFolder: Sendable {
         _ weights: Weights, dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped
     ) throws -> any CausalLanguageModel {
         try TorchRuntime.load()
-        let model = configuration.makeModel()
-        try model.loadCheckpoint(weights, dtype: dtype, device: device, memory: memory)
-        model.setRequiresGrad(false)
-        return model
+        return try requiringMemory(for: "the model '\(path)'") {
+            let model = configuration.makeModel()
+            try model.loadCheckpoint(weights, dtype: dtype, device: device, memory: memory)
+            model.setRequiresGrad(false)
+            return model
+        }
     }
 
     /// Opens a folder with everything in it.

@@ -22,6 +22,8 @@ public struct TorchError: Error, CustomStringConvertible, LocalizedError, Sendab
     public var operation: String?
     /// `Module/File.swift:line` of the call, when an operation failed.
     public var site: String?
+    /// What memory was asked for, where it ran out in `requiringMemory(for:)`.
+    public var purpose: String?
 
     public init(kind: Kind, message: String, operation: String? = nil, site: String? = nil) {
         self.kind = kind
@@ -31,6 +33,7 @@ public struct TorchError: Error, CustomStringConvertible, LocalizedError, Sendab
     }
 
     public var description: String {
+        if let purpose { return "not enough memory for \(purpose): \(message)" }
         let what = kind == .outOfMemory ? "not enough memory: \(message)" : message
         guard let operation else { return what }
         return "\(operation)\(site.map { " at \($0)" } ?? ""): \(what)"

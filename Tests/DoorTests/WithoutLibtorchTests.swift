@@ -29,7 +29,8 @@ import TorchNN
                     "Captioner",
                     {
                         _ = try Captioner(
-                            stateDict: none, normalizesFeatures: true, model: none, languageModel: none, dtype: .float32,
+                            stateDict: none, normalizesFeatures: true, model: none, languageModel: none,
+                            dtype: .float32,
                             device: .cpu)
                     }
                 ),
@@ -47,7 +48,8 @@ import TorchNN
                     try door.open()
                     wrong.append("\(door.name) opened")
                 } catch let error as TorchError where error.kind == .notLoaded {
-                    if !error.message.hasPrefix("GMAIL_TORCH_SHIM names '/nowhere/libgmail-torch.so', which is no file") {
+                    if !error.message.hasPrefix("GMAIL_TORCH_SHIM names '/nowhere/libgmail-torch.so', which is no file")
+                    {
                         wrong.append("\(door.name): \(error)")
                     }
                 } catch {

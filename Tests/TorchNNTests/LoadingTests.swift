@@ -9,7 +9,9 @@ import Torch
 
 /// Weights into modules: strictly both ways, everything that differs in one error, nothing changed then.
 @Suite struct LoadingTests {
-    private func mismatch(_ body: () throws -> Void) -> StateMismatch? { #expect(throws: StateMismatch.self) { try body() } }
+    private func mismatch(_ body: () throws -> Void) -> StateMismatch? {
+        #expect(throws: StateMismatch.self) { try body() }
+    }
 
     /// A file that differs in every way.
     private func damaged() -> Weights {
@@ -90,7 +92,8 @@ import Torch
         try model.load(weights)
         #expect(model.positions.shape == [8])
         weights.entries["position_ids"] = .init(.arange(0, 9))
-        #expect(mismatch { try model.load(weights) }?.misshapen == [.init(key: "position_ids", expected: [8], got: [9])])
+        #expect(
+            mismatch { try model.load(weights) }?.misshapen == [.init(key: "position_ids", expected: [8], got: [9])])
         weights.entries["position_ids"] = .init(.full([8], 3, dtype: .float32))
         try model.load(weights)
         #expect(model.positions.array(of: Int64.self) == Array(0..<8), "the file's values are never taken")

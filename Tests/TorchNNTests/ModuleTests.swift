@@ -33,7 +33,10 @@ import Torch
     @Test func modulesAreNamed() {
         let model = Sample()
         #expect(model.namedModules().map(\.path) == ["", "first", "extra", "layers.0", "layers.1"])
-        #expect(model.namedModules(prefix: "top").map(\.path) == ["top", "top.first", "top.extra", "top.layers.0", "top.layers.1"])
+        #expect(
+            model.namedModules(prefix: "top").map(\.path) == [
+                "top", "top.first", "top.extra", "top.layers.0", "top.layers.1",
+            ])
         #expect(model.namedModules()[3].module === model.layers[0])
         #expect(Sample(extra: false).namedModules().map(\.path) == ["", "first", "layers.0", "layers.1"])
     }
@@ -93,7 +96,7 @@ import Torch
 
         for path in ["first", "extra", "layers.0"] {
             #expect(
-                message { try model.replaceModules { $0 == path ? Embedding(2, 3) : nil } }
+                message { try model.replaceModules { found, _ in found == path ? Embedding(2, 3) : nil } }
                     == "module '\(path)' takes a \(path == "extra" ? "LayerNorm" : "Linear"), a Embedding was given")
         }
     }

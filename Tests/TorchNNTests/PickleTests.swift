@@ -37,7 +37,8 @@ import Torch
     @Test func whatIsAmbiguousIsRefused() {
         #expect(
             message { _ = try Weights(stateDict: path("two")) }
-                == "\(path("two")) holds state dicts under 'model' and 'state_dict'; save the one that is meant by itself")
+                == "\(path("two")) holds state dicts under 'model' and 'state_dict'; save the one that is meant by itself"
+        )
         let expected =
             ", expected a state dict: names and tensors alone, or one under 'state_dict', 'model', 'model_state_dict', "
             + "'module'"
@@ -52,7 +53,7 @@ import Torch
 
 /// Files that are made to exhaust the machine, built here byte by byte.
 @Suite struct HostilePickleTests {
-    private func message(of pickle: [UInt8], storage: [UInt8] = []) throws -> String {
+    private func refusal(of pickle: [UInt8], storage: [UInt8] = []) throws -> String {
         let folder = try TemporaryFolder()
         var records: [(String, [UInt8])] = [("data.pkl", pickle), ("version", Array("3\n".utf8))]
         if !storage.isEmpty { records.append(("data/0", storage)) }
@@ -64,21 +65,27 @@ import Torch
     private func text(_ text: String) -> [UInt8] { [0x8C, UInt8(text.utf8.count)] + Array(text.utf8) }  // SHORT_BINUNICODE
     private func whole(_ number: Int) -> [UInt8] { [0x4A] + littleEndian(Int32(number)) }  // BININT
     private func global(_ module: String, _ name: String) -> [UInt8] { [0x63] + Array("\(module)\n\(name)\n".utf8) }
+    private func tuple(_ parts: [[UInt8]]) -> [UInt8] { [0x28] + parts.joined() + [0x74] }
     /// `('storage', torch.FloatStorage, '0', 'cpu', count)`
     private func storage(_ count: Int) -> [UInt8] {
-        [0x28] + text("storage") + global("torch", "FloatStorage") + text("0") + text("cpu") + whole(count) + [0x74, 0x51]
+        let id = [text("storage"), global("torch", "FloatStorage"), text("0"), text("cpu"), whole(count)]
+        return tuple(id) + [0x51]  // BINPERSID
     }
     /// A tensor over that storage.
     private func tensor(_ count: Int, shape: [Int], strides: [Int]) -> [UInt8] {
-        func tuple(_ values: [Int]) -> [UInt8] { [0x28] + values.flatMap(whole) + [0x74] }
-        return global("torch._utils", "_rebuild_tensor_v2") + [0x28] + storage(count) + whole(0) + tuple(shape)
-            + tuple(strides) + [0x89] + global("collections", "OrderedDict") + [0x29, 0x52, 0x74, 0x52]
+        let hooks = global("collections", "OrderedDict") + [0x29, 0x52]  // EMPTY_TUPLE, REDUCE
+        let arguments = [
+            storage(count), whole(0), tuple(shape.map(whole)), tuple(strides.map(whole)), [0x89], hooks,
+        ]
+        return global("torch._utils", "_rebuild_tensor_v2") + tuple(arguments) + [0x52]
     }
     private func dict(_ value: [UInt8]) -> [UInt8] { [0x80, 2, 0x7D] + text("w") + value + [0x73, 0x2E] }
 
     /// The writer of this test is read at all.
     @Test func anHonestFileIsRead() throws {
-        #expect(try message(of: dict(tensor(4, shape: [2, 2], strides: [2, 1])), storage: [UInt8](repeating: 0, count: 16)) == "")
+        #expect(
+            try message(
+                of: dict(tensor(4, shape: [2, 2], strides: [2, 1])), storage: [UInt8](repeating: 0, count: 16)) == "")
     }
 
     /// Hundreds of thousands of containers in each other, a few bytes for each.
@@ -93,26 +100,26 @@ import Torch
             default: [0x29] + times([0x85])  // EMPTY_TUPLE, TUPLE1
             }
         let kind = what == "dictionaries" ? "a dictionary" : "a list"
-        #expect(try message(of: [0x80, 2] + nested + [0x2E]).hasPrefix("the file holds \(kind)"))
+        #expect(try refusal(of: [0x80, 2] + nested + [0x2E]).hasPrefix("the file holds \(kind)"))
         // As a value, which is refused by what it is.
-        #expect(try message(of: dict(nested)).contains(" holds \(kind) under 'w', expected a state dict"))
+        #expect(try refusal(of: dict(nested)).contains(" holds \(kind) under 'w', expected a state dict"))
     }
 
     @Test func sizesAreCheckedAgainstTheFile() throws {
         let bytes = [UInt8](repeating: 0, count: 16)
         // 16 TB out of one number, by strides of zero.
         #expect(
-            try message(of: dict(tensor(4, shape: [2_000_000_000, 2000], strides: [0, 0])), storage: bytes)
+            try refusal(of: dict(tensor(4, shape: [2_000_000_000, 2000], strides: [0, 0])), storage: bytes)
                 .hasPrefix("the pickle makes a tensor of shape [2000000000, 2000], larger than the whole file of "))
         #expect(
-            try message(of: dict(tensor(5, shape: [2, 2], strides: [2, 1])), storage: bytes)
+            try refusal(of: dict(tensor(5, shape: [2, 2], strides: [2, 1])), storage: bytes)
                 == "storage 0 has 16 bytes, 5 elements belong in it")
         // Beyond the storage's end.
-        #expect(try message(of: dict(tensor(4, shape: [2, 3], strides: [3, 1])), storage: bytes) != "")
-        #expect(try message(of: dict(tensor(4, shape: [-1, 2], strides: [2, 1])), storage: bytes) != "")
+        #expect(try refusal(of: dict(tensor(4, shape: [2, 3], strides: [3, 1])), storage: bytes) != "")
+        #expect(try refusal(of: dict(tensor(4, shape: [-1, 2], strides: [2, 1])), storage: bytes) != "")
         let shape = [Int](repeating: 1, count: 65)
         #expect(
-            try message(of: dict(tensor(4, shape: shape, strides: shape)), storage: bytes)
+            try refusal(of: dict(tensor(4, shape: shape, strides: shape)), storage: bytes)
                 == "the pickle makes a tensor of 65 dimensions")
     }
 
@@ -128,37 +135,43 @@ import Torch
 
     /// One list of pairs made into dictionaries again and again; one dictionary under many names.
     @Test func repetitionIsBounded() throws {
-        let pairs: [UInt8] = [0x5D, 0x71, 0, 0x28] + (0..<200).flatMap { text("k\($0)") + whole($0) + [0x86] } + [0x65]
-        let again = (0..<2000).flatMap { text("d\($0)") + global("collections", "OrderedDict") + [0x68, 0, 0x85, 0x52, 0x73] }
-        #expect(
-            try message(of: [0x80, 2, 0x7D, 0x71, 5] + text("list") + pairs + [0x73] + again + [0x2E])
-                == "the pickle makes dictionaries of one list again and again")
-        let inner: [UInt8] = [0x7D, 0x71, 0] + (0..<200).flatMap { text("k\($0)") + whole($0) + [0x73] }
-        let names = (0..<2000).flatMap { text("d\($0)") + [0x68, 0, 0x73] }
-        #expect(
-            try message(of: [0x80, 2, 0x7D] + text("first") + inner + [0x73] + names + [0x2E])
-                == "the file's dictionary holds another again and again")
+        let start: [UInt8] = [0x80, 2, 0x7D]
+        var pickle = start + text("list") + [0x5D, 0x71, 0, 0x28]  // EMPTY_LIST, BINPUT 0, MARK
+        for index in 0..<200 { pickle += text("k\(index)") + whole(index) + [0x86] }
+        pickle += [0x65, 0x73]  // APPENDS, SETITEM
+        for index in 0..<2000 {
+            pickle += text("d\(index)") + global("collections", "OrderedDict")
+            pickle += [0x68, 0, 0x85, 0x52, 0x73]  // BINGET 0, TUPLE1, REDUCE, SETITEM
+        }
+        #expect(try refusal(of: pickle + [0x2E]) == "the pickle makes dictionaries of one list again and again")
+
+        pickle = start + text("first") + [0x7D, 0x71, 0]
+        for index in 0..<200 { pickle += text("k\(index)") + whole(index) + [0x73] }
+        pickle.append(0x73)
+        for index in 0..<2000 { pickle += text("d\(index)") + [0x68, 0, 0x73] }
+        #expect(try refusal(of: pickle + [0x2E]) == "the file's dictionary holds another again and again")
     }
 
-    @Test(arguments: [
-        ("an instruction", [0x80, 2, 0x69, 0x2E], "the pickle has the instruction 105, which no state dict needs"),
-        ("an empty stack", [0x80, 2, 0x2E], "the pickle takes from an empty stack"),
-        ("no mark", [0x80, 2, 0x74, 0x2E], "the pickle lacks a mark"),
-        ("a cut", [0x80, 2, 0x58, 0xFF, 0xFF, 0xFF, 0x7F], "the pickle ends too early"),
-        ("no end", [0x80, 2, 0x7D], "the pickle ends too early"),
-        ("an unknown memo", [0x80, 2, 0x68, 9, 0x2E], "the pickle recalls what it never kept"),
-        ("a long number", [0x80, 2, 0x8A, 9], "the pickle has a whole number of 9 bytes"),
-    ] as [(String, [UInt8], String)])
+    @Test(
+        arguments: [
+            ("an instruction", [0x80, 2, 0x69, 0x2E], "the pickle has the instruction 105, which no state dict needs"),
+            ("an empty stack", [0x80, 2, 0x2E], "the pickle takes from an empty stack"),
+            ("no mark", [0x80, 2, 0x74, 0x2E], "the pickle lacks a mark"),
+            ("a cut", [0x80, 2, 0x58, 0xFF, 0xFF, 0xFF, 0x7F], "the pickle ends too early"),
+            ("no end", [0x80, 2, 0x7D], "the pickle ends too early"),
+            ("an unknown memo", [0x80, 2, 0x68, 9, 0x2E], "the pickle recalls what it never kept"),
+            ("a long number", [0x80, 2, 0x8A, 9], "the pickle has a whole number of 9 bytes"),
+        ] as [(String, [UInt8], String)])
     func damage(name: String, pickle: [UInt8], text: String) throws {
-        #expect(try message(of: pickle) == text, "\(name)")
+        #expect(try refusal(of: pickle) == text, "\(name)")
     }
 
     /// Names that Swift cannot hold, and names that C cuts short.
     @Test func names() throws {
         #expect(
-            try message(of: [0x80, 2, 0x7D, 0x8C, 1, 0xFF, 0x4B, 1, 0x73, 0x2E]).contains("a name that is no UTF-8"))
+            try refusal(of: [0x80, 2, 0x7D, 0x8C, 1, 0xFF, 0x4B, 1, 0x73, 0x2E]).contains("a name that is no UTF-8"))
         #expect(
-            try message(of: [0x80, 2, 0x7D, 0x8C, 1, 0, 0x4B, 1, 0x73, 0x2E])
+            try refusal(of: [0x80, 2, 0x7D, 0x8C, 1, 0, 0x4B, 1, 0x73, 0x2E])
                 == "the file holds a name with a NUL character in it")
     }
 }
@@ -171,19 +184,17 @@ private func littleEndian<Number: FixedWidthInteger>(_ number: Number) -> [UInt8
 private func storedZip(_ records: [(name: String, bytes: [UInt8])]) -> [UInt8] {
     var (archive, directory): ([UInt8], [UInt8]) = ([], [])
     for (name, bytes) in records {
-        let sizes =
-            littleEndian(checksum(bytes)) + littleEndian(UInt32(bytes.count)) + littleEndian(UInt32(bytes.count))
-            + littleEndian(UInt16(name.utf8.count))
-        let offset = UInt32(archive.count)
-        // Version, flags, method, time, date.
-        let common = littleEndian(UInt16(20)) + [UInt8](repeating: 0, count: 8)
-        archive += Array("PK\u{3}\u{4}".utf8) + common + sizes + [0, 0] + Array(name.utf8) + bytes
-        directory += Array("PK\u{1}\u{2}".utf8) + [20, 0] + common + sizes + [UInt8](repeating: 0, count: 12)
-            + littleEndian(offset) + Array(name.utf8)
+        let size = littleEndian(UInt32(bytes.count))
+        var entry: [UInt8] = [20, 0] + [UInt8](repeating: 0, count: 8)  // version; flags, method, time, date
+        entry += littleEndian(checksum(bytes)) + size + size + littleEndian(UInt16(name.utf8.count)) + [0, 0]
+        directory += Array("PK\u{1}\u{2}".utf8) + [20, 0] + entry + [UInt8](repeating: 0, count: 10)
+        directory += littleEndian(UInt32(archive.count)) + Array(name.utf8)
+        archive += Array("PK\u{3}\u{4}".utf8) + entry + Array(name.utf8) + bytes
     }
     let count = littleEndian(UInt16(records.count))
-    return archive + directory + Array("PK\u{5}\u{6}".utf8) + [0, 0, 0, 0] + count + count
-        + littleEndian(UInt32(directory.count)) + littleEndian(UInt32(archive.count)) + [0, 0]
+    var end: [UInt8] = Array("PK\u{5}\u{6}".utf8) + [0, 0, 0, 0] + count + count
+    end += littleEndian(UInt32(directory.count)) + littleEndian(UInt32(archive.count)) + [0, 0]
+    return archive + directory + end
 }
 
 /// CRC-32 as zip has it.

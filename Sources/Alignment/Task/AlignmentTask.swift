@@ -127,7 +127,7 @@ public final class AlignmentTask {
         defer { setTraining(false) }
         optimizer.zeroGradients()
         // Batch normalisation moves its statistics with the forward pass, before anybody knows whether the step is made.
-        let statistics = projection.namedTensors().filter { $0.kind == .buffer }.map { ($0.tensor, $0.tensor.clone()) }
+        let statistics = projection.bufferValues()
         do {
             let outcome = try packingFrozenWeights { try backward(batch) }
             let norm = clipGradientNorm(optimizer.parameters, maximum: settings.clipNorm ?? .infinity)
@@ -141,7 +141,7 @@ public final class AlignmentTask {
             return report(outcome, norm: norm, factor: factor)
         } catch {
             optimizer.zeroGradients()
-            withoutGradients { for (tensor, before) in statistics { tensor.copy(from: before) } }
+            statistics.restore()
             throw error
         }
     }
