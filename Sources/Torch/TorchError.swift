@@ -126,8 +126,10 @@ final class ErrorScope {
 /// It is for long-running programs that must survive one bad request. After the first failure the remaining operations
 /// of `body` compute nothing: they return a *poisoned* tensor (rank 0, NaN; every `size` of it reads 1). So `body`
 /// quickly runs to its end, its result is dropped, and the first error is thrown. Scopes nest; each thread has its own.
-/// - Throws: the first `TorchError` of an operation, or what `body` itself throws (the operation's error wins).
+/// - Throws: the first `TorchError` of an operation, or what `body` itself throws (the operation's error wins). Without
+///   libtorch, `TorchError` of kind `.notLoaded` before `body` begins.
 public func catchingTorchErrors<Result>(_ body: () throws -> Result) throws -> Result {
+    try TorchRuntime.load()
     let scope = ErrorScope(outer: ErrorScope.current)
     ErrorScope.current = scope
     ct_set_scope_failed(false)

@@ -52,7 +52,8 @@ import Testing
 
     @Test func placesInTheirOrder() throws {
         let program = try copy(to: "bin/gmail")
-        let expected = ["bin", "bin/../lib", "data/gmail/\(Self.interfaceVersion())"]
+        let version = try Self.interfaceVersion()
+        let expected = ["bin", "bin/../lib", "data/gmail/\(version)"]
         let places = expected.map { "\(folder.url.path)/\($0)/libgmail-torch.so" }
         let text = try doctor(program, environment: nowhere)
         #expect(
@@ -74,7 +75,7 @@ import Testing
             copy(to: "plain/gmail"),
             environment: ["XDG_DATA_HOME": "data", "HOME": home.path, "GMAIL_TORCH_SHIM": ""], in: folder.url)
         #expect(
-            relative.contains("\(home.path)/.local/share/gmail/\(Self.interfaceVersion())/libgmail-torch.so"),
+            relative.contains("\(home.path)/.local/share/gmail/\(version)/libgmail-torch.so"),
             "\(relative)")
         #expect(!relative.contains("/lib/"), "beside a folder bin only: \(relative)")
     }

@@ -137,7 +137,7 @@ import Torch
         let model = Sample()
         model.setRequiresGrad(true)
         try model.load(Sample().weights(), memory: .owned)
-        #expect(model.namedParameters().allSatisfy(\.tensor.requiresGrad))
+        #expect(model.namedParameters().allSatisfy { $0.tensor.requiresGrad })
     }
 
     /// Equal content, equal bytes; nothing derived; read back to the bit.

@@ -45,9 +45,9 @@ import Torch
         let model = Sample()
         #expect(!model.isTraining)
         model.setTraining(true)
-        #expect(model.namedModules().allSatisfy(\.module.isTraining))
+        #expect(model.namedModules().allSatisfy { $0.module.isTraining })
         model.setTraining(false)
-        #expect(!model.namedModules().contains(where: \.module.isTraining))
+        #expect(!model.namedModules().contains { $0.module.isTraining })
 
         // 2 + 3, 35 + 7, 6 + 6, 12, 12 + 3
         #expect(model.parameterCount() == (trainable: 0, total: 86))
@@ -67,7 +67,7 @@ import Torch
             model.namedTensors().map(\.tensor.dtype)
                 == Sample.keys.map { $0 == "position_ids" ? .int64 : .float64 })
         #expect(difference(model.first.weight, before) == 0)
-        #expect(model.namedParameters().allSatisfy(\.tensor.requiresGrad), "a conversion changes nothing else")
+        #expect(model.namedParameters().allSatisfy { $0.tensor.requiresGrad }, "a conversion changes nothing else")
         #expect(model.dropped == 1)
     }
 
