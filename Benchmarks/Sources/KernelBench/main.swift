@@ -14,7 +14,7 @@ if arguments.first == "time", arguments.count == 2 {
     exit(0)
 }
 
-let rounds = arguments.first.flatMap { Int($0) } ?? 5
+let rounds = arguments.first.flatMap { Int($0) } ?? 3
 print("| name | operation | with | without | ratio |\n|---|---|---|---|---|")
 for operation in operations {
     var (with, without): ([Double], [Double]) = ([], [])
@@ -69,7 +69,7 @@ func quickest(_ name: String) throws -> String {
     var best = Double.infinity
     let start = clock.now
     var turns = 0
-    while turns < 5 || clock.now - start < .seconds(1) {
+    while turns < 3 || clock.now - start < .seconds(0.5) {
         let time = clock.measure(body).components
         best = min(best, Double(time.seconds) + Double(time.attoseconds) * 1e-18)
         turns += 1
