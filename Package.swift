@@ -29,6 +29,7 @@ let package = Package(
         .library(name: "Captioning", targets: ["Captioning"]),
         .library(name: "Evaluation", targets: ["Evaluation"]),
         .library(name: "Report", targets: ["Report"]),
+        .plugin(name: "TorchShim", targets: ["TorchShim"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -143,6 +144,18 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
+        // Builds the shim for packages that depend on this one.
+        .plugin(
+            name: "TorchShim",
+            capability: .command(
+                intent: .custom(
+                    verb: "torch-shim", description: "Builds the library that binds libtorch, for programs of this user"
+                ),
+                permissions: [
+                    .allowNetworkConnections(
+                        scope: .all(ports: [443]), reason: "to get libtorch out of its wheel, where --torch names none")
+                ])),
+
         // Folders that go away, seeded numbers, and where the larger parity data lies.
         .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
         .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
@@ -155,6 +168,9 @@ let package = Package(
             name: "RandomnessTests", dependencies: ["Randomness"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ModelFoldersTests", dependencies: ["ModelFolders", "TestSupport"]),
         .testTarget(name: "TorchTests", dependencies: ["Torch"]),
+        .testTarget(
+            name: "TorchNNTests", dependencies: ["TorchNN", "Torch", "Files", "Safetensors", "TestSupport"],
+            resources: [.copy("Fixtures")]),
         .testTarget(name: "TorchOptimTests", dependencies: ["TorchOptim"]),
         .testTarget(name: "EncodersTests", dependencies: ["Encoders", "TestSupport"], resources: [.copy("Fixtures")]),
         .testTarget(
@@ -180,7 +196,7 @@ let package = Package(
                 "TestSupport", "Files", "Terminal", "StrictJSON", "ModelFolders", "Torch", "TorchNN", "Images",
                 "Datasets",
                 "Encoders", "Tokenizers", "LanguageModels", "Training", "Alignment", "Captioning", "Evaluation",
-                "CaptionFiles", "CaptionMetrics",
+                "CaptionFiles", "CaptionMetrics", "Diffusion", "Miniature",
             ]),
         .testTarget(name: "SynthesisTests", dependencies: ["Synthesis", "TestSupport"]),
         .testTarget(name: "MiniatureTests", dependencies: ["Miniature", "Evaluation"]),
@@ -198,7 +214,8 @@ let package = Package(
         .executableTarget(
             name: "training-crash-helper", dependencies: ["TrainingTestSupport"], path: "Tests/TrainingCrashHelper"),
         .testTarget(
-            name: "CaptionMetricsTests", dependencies: ["CaptionFiles", "CaptionMetrics", "Safetensors", "TestSupport"],
+            name: "CaptionMetricsTests",
+            dependencies: ["CaptionFiles", "CaptionMetrics", "Safetensors", "TestSupport"],
             resources: [.copy("Fixtures")]
         ),
         // Run the built program; see Tests/CommandTests/Support.

@@ -17,6 +17,7 @@ let package = Package(
                 .product(name: "Encoders", package: "gmail"), .product(name: "Adapters", package: "gmail"),
                 .product(name: "Alignment", package: "gmail"),
             ]),
+        .executableTarget(name: "KernelBench", dependencies: [.product(name: "Torch", package: "gmail")]),
         .executableTarget(
             name: "CaptionBench",
             dependencies: [

@@ -71,23 +71,8 @@ if [ -n "${LIBTORCH:-}" ]; then
         rm -rf .deps/torch
         ln -s "$(cd "$LIBTORCH" && pwd)" .deps/torch
     fi
-elif [ ! -e .deps/torch/lib/libtorch_cpu.so ]; then
-    python3 -m pip --version >/dev/null 2>&1 || die "pip is missing; install it: apt-get install python3-pip"
-    version=${GMAIL_TORCH:-2.13.0+cpu}
-    rm -rf .deps/wheel .deps/torch .deps/torch.new
-    say "getting libtorch out of the wheel torch==$version (about 190 MB)"
-    get() { python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: -d .deps/wheel "$1" >/dev/null; }
-    get "torch==$version" || {
-        say "torch==$version is not to be had; taking pip's current torch"
-        get torch || die "pip found no torch; check the network, or name a copy: LIBTORCH=/path/to/torch make"
-    }
-    mkdir .deps/torch.new
-    # Of the wheel only headers, libraries and the version are needed.
-    unzip -q -o .deps/wheel/torch-*.whl 'torch/include/*' 'torch/lib/*' torch/version.py -d .deps/torch.new ||
-        die "the torch wheel could not be unpacked; remove .deps and run again"
-    rm -f .deps/torch.new/torch/lib/libtorch_python.so
-    mv .deps/torch.new/torch .deps/torch
-    rm -rf .deps/torch.new .deps/wheel
+else
+    scripts/get-libtorch.sh .deps/torch
 fi
 
 # METEOR's tables, also SPICE's WordNet: compiled by scripts/meteor-data.sh once the program is built. Nothing else needs

@@ -89,6 +89,7 @@ public struct CaptionerRun {
                 role: role, expected: "'\(expected.path)' (\(expected.sha256.prefix(12)))",
                 got: "'\(path)' (\(got.prefix(12)))", run: folder.path)
         }
+        try TorchRuntime.load()
         _ = try folder.checkpoints.state(
             of: checkpoint, except: [CaptionerTask.Files.optimizer], hash: { try hashes.sha256(of: $0) })
         // Both places are asked for at once, before anything is read.

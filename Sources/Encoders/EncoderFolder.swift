@@ -16,15 +16,19 @@ public enum EncoderFolder {
     /// - Parameters:
     ///   - dtype: of the weights in memory; nil keeps the file's.
     ///   - memory: `.mapped` to read the file's pages in place (inference), `.owned` to train.
-    /// - Throws: `ModelFolderError`, `JSONFileError`, `FileError`, `ImageError`, and what is wrong with the weights.
+    /// - Throws: `TorchError` without libtorch, `ModelFolderError`, `JSONFileError`, `FileError`, `ImageError`, and what is
+    ///   wrong with the weights.
     public static func open(
         _ path: String, dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped,
         variant: String? = nil
     ) throws -> OpenEncoder {
+        try TorchRuntime.load()
         let folder = try ModelFolder(path)
         let family = try families.family(of: folder)
-        return try family.open(
-            folder, family.weights(folder, variant), WeightLoading(dtype: dtype, device: device, memory: memory))
+        let weights = try family.weights(folder, variant)
+        return try requiringMemory(for: "the model '\(path)'") {
+            try family.open(folder, weights, WeightLoading(dtype: dtype, device: device, memory: memory))
+        }
     }
 
     /// The identity of the model in a folder, without opening it.

@@ -79,7 +79,8 @@ public final class ImageFeed: Sendable {
     ///   - preprocessing: must have a fixed output size.
     ///   - workers: decoding threads.
     ///   - prefetch: batches held besides the one with the consumer.
-    /// - Throws: `ImageError.invalidConfiguration` if images could come out in different sizes.
+    /// - Throws: `ImageError.invalidConfiguration` when images could come out in different sizes, `.invalidRequest` for a batch
+    ///   that memory does not hold.
     public init(
         paths: [String], preprocessing: ImagePreprocessing, batchSize: Int,
         workers: Int = max(1, min(8, ProcessInfo.processInfo.activeProcessorCount)), prefetch: Int = 2
@@ -91,6 +92,16 @@ public final class ImageFeed: Sendable {
                 got: "sizes that follow each image")
         }
         precondition(batchSize > 0 && workers > 0 && prefetch > 0)
+        // Asked for once, since an allocation that fails later ends the process.
+        let count = min(batchSize, max(1, paths.count))
+        let (bytes, overflow) = (3 * size.width * size.height * MemoryLayout<Float>.stride)
+            .multipliedReportingOverflow(by: count)
+        guard !overflow, let memory = malloc(bytes) else {
+            throw ImageError.invalidRequest(
+                what: "a batch of \(count) images of \(size)", expected: "no more than memory holds",
+                got: overflow ? "more than \(Int.max) bytes" : "\(bytes) bytes")
+        }
+        free(memory)
         let shared = Shared(
             paths: paths, preprocessing: preprocessing, size: size, batchSize: batchSize, prefetch: prefetch)
         self.shared = shared

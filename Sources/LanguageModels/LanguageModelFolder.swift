@@ -96,13 +96,13 @@ public struct LanguageModelFolder: Sendable {
     /// - Parameters:
     ///   - dtype: of the weights in memory; nil keeps the file's.
     ///   - memory: `.mapped` to read the file's pages in place (inference), `.owned` to train.
-    /// - Throws: `ModelFolderError`, `SafetensorsError`, `StateMismatch` (missing, unused and misshapen keys at once).
+    /// - Throws: `TorchError` without libtorch, `ModelFolderError`, `SafetensorsError`, `StateMismatch` (missing, unused and
+    ///   misshapen keys at once).
     public func model(
         dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped
     ) throws -> any CausalLanguageModel {
-        let files = try folder.weights()
         try TorchRuntime.load()
-        return try model(Weights(files), dtype: dtype, device: device, memory: memory)
+        return try model(Weights(folder.weights()), dtype: dtype, device: device, memory: memory)
     }
 
     /// A model of the folder's architecture with weights from elsewhere, such as a fine-tuned checkpoint.
@@ -111,22 +111,25 @@ public struct LanguageModelFolder: Sendable {
         _ weights: Weights, dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped
     ) throws -> any CausalLanguageModel {
         try TorchRuntime.load()
-        let model = configuration.makeModel()
-        try model.loadCheckpoint(weights, dtype: dtype, device: device, memory: memory)
-        // Generation reads every weight anyway; a NaN would become captions of the first token without a word.
-        try model.requireFinite(source: weights.source)
-        model.setRequiresGrad(false)
-        return model
+        return try requiringMemory(for: "the model '\(path)'") {
+            let model = configuration.makeModel()
+            try model.loadCheckpoint(weights, dtype: dtype, device: device, memory: memory)
+            // Generation reads every weight anyway; a NaN would become captions of the first token without a word.
+            try model.requireFinite(source: weights.source)
+            model.setRequiresGrad(false)
+            return model
+        }
     }
 
     /// Opens a folder with all of its content.
     /// - Parameter hashes: remembers hashes of files, for the fingerprint.
-    /// - Throws: what ``init(_:)``, ``tokenizer()``, ``fingerprint(_:)`` and ``model(dtype:device:memory:)`` throw;
-    ///   what does not fit is found before weights are read.
+    /// - Throws: `TorchError` without libtorch; what ``init(_:)``, ``tokenizer()``, ``fingerprint(_:)`` and
+    ///   ``model(dtype:device:memory:)`` throw; what does not fit is found before weights are read.
     public static func open(
         _ path: String, dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped,
         hashes: FileHashes = FileHashes()
     ) throws -> LanguageModel {
+        try TorchRuntime.load()
         let folder = try LanguageModelFolder(path)
         let tokenizer = try folder.tokenizer()
         return LanguageModel(

@@ -17,9 +17,10 @@ public struct PickledTensors {
 
     private init() {}
 
-    /// - Throws: `TorchError` naming the file: none, the format before PyTorch 1.6 (with the line that converts it), or
+    /// - Throws: `TorchError` without libtorch, or naming the file: none, the format before PyTorch 1.6 (with the line that converts it), or
     ///   something that is no dictionary with names for keys. `FileError` for what is no regular file.
     public init(path: String) throws {
+        try TorchRuntime.load()
         try Self.checkFormat(path)
         do {
             try read(path)

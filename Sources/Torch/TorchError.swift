@@ -22,6 +22,8 @@ public struct TorchError: Error, CustomStringConvertible, LocalizedError, Sendab
     public var operation: String?
     /// `Module/File.swift:line` of the call, when an operation failed.
     public var site: String?
+    /// What memory was asked for, where it ran out in `requiringMemory(for:)`.
+    public var purpose: String?
 
     public init(kind: Kind, message: String, operation: String? = nil, site: String? = nil) {
         self.kind = kind
@@ -31,6 +33,7 @@ public struct TorchError: Error, CustomStringConvertible, LocalizedError, Sendab
     }
 
     public var description: String {
+        if let purpose { return "not enough memory for \(purpose): \(message)" }
         let what = kind == .outOfMemory ? "not enough memory: \(message)" : message
         guard let operation else { return what }
         return "\(operation)\(site.map { " at \($0)" } ?? ""): \(what)"
@@ -123,8 +126,10 @@ final class ErrorScope {
 /// It is for long-running programs that must survive one bad request. After the first failure the remaining operations
 /// of `body` compute nothing: they return a *poisoned* tensor (rank 0, NaN; every `size` of it reads 1). So `body`
 /// quickly runs to its end, its result is dropped, and the first error is thrown. Scopes nest; each thread has its own.
-/// - Throws: the first `TorchError` of an operation, or what `body` itself throws (the operation's error wins).
+/// - Throws: the first `TorchError` of an operation, or what `body` itself throws (the operation's error wins). Without
+///   libtorch, `TorchError` of kind `.notLoaded` before `body` begins.
 public func catchingTorchErrors<Result>(_ body: () throws -> Result) throws -> Result {
+    try TorchRuntime.load()
     let scope = ErrorScope(outer: ErrorScope.current)
     ErrorScope.current = scope
     ct_set_scope_failed(false)

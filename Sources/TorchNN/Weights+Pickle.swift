@@ -1,17 +1,16 @@
 import Torch
 
 extension Weights {
-    /// Names under which training programs store the state dict beside their other state (Lightning and open_clip; MAE,
-    /// BEiT and many others).
-    private static let wrappers = ["state_dict", "model"]
-    /// The prefix that `DataParallel` and `DistributedDataParallel` put before every name.
-    private static let parallelPrefix = "module."
+    /// Names under which training programs store the state dict beside their other state: Lightning and open_clip; MAE,
+    /// BEiT and many others; PyTorch's own tutorial; DeepSpeed.
+    static let wrappers = ["state_dict", "model", "model_state_dict", "module"]
+    /// The prefixes that `DataParallel`, `DistributedDataParallel` and `torch.compile` put before every name.
+    private static let wrapperPrefixes = ["module.", "_orig_mod."]
 
-    /// The tensors of a state dict that Python wrote with `torch.save`, alone or in a checkpoint under `state_dict` or `model`;
-    /// where every name begins with `module.`, without it. `source` says what was taken off.
+    /// The tensors of a state dict that Python wrote with `torch.save`, alone or in a checkpoint under one of the usual names;
+    /// where every name begins with `module.` or `_orig_mod.`, without it. `source` says what was taken off.
     /// - Throws: `TorchError`, `FileError`, see `PickledTensors`; `WeightsError.repeatedKey`, `.noStateDict`, `.twoStateDicts`.
     public init(stateDict path: String) throws {
-        try TorchRuntime.load()
         let file = try PickledTensors(path: path)
         var source = path
         var chosen = file
@@ -30,9 +29,11 @@ extension Weights {
             }
         }
         var tensors = chosen.tensors
-        if !tensors.isEmpty, tensors.allSatisfy({ $0.name.utf8.starts(with: Self.parallelPrefix.utf8) }) {
-            tensors = tensors.map { (String($0.name.dropFirst(Self.parallelPrefix.count)), $0.tensor) }
-            source += " without '\(Self.parallelPrefix)'"
+        while let prefix = Self.wrapperPrefixes.first(where: { prefix in
+            !tensors.isEmpty && tensors.allSatisfy { $0.name.utf8.starts(with: prefix.utf8) }
+        }) {
+            tensors = tensors.map { (String($0.name.dropFirst(prefix.count)), $0.tensor) }
+            source += " without '\(prefix)'"
         }
         var entries: [String: Entry] = [:]
         for (name, tensor) in tensors {

@@ -34,8 +34,10 @@ public struct Weights {
     }
 
     /// The tensors of a safetensors file, sharded checkpoint or folder; the files stay mapped while tensors use them.
-    /// - Throws: `SafetensorsError` for a damaged file, `WeightsError` for an element type that libtorch does not have.
+    /// - Throws: `TorchError` without libtorch, `SafetensorsError` for a damaged file, `WeightsError` for an element type
+    ///   libtorch does not have.
     public init(path: String) throws {
+        try TorchRuntime.load()
         let checkpoint = try SafetensorsCheckpoint(path: path)
         var entries: [String: Entry] = [:]
         entries.reserveCapacity(checkpoint.names.count)
@@ -126,8 +128,8 @@ public enum WeightsError: Error, CustomStringConvertible, Equatable {
         case .repeatedKey(let source, let key):
             "\(source): the key '\(key)' stands twice; which of the two is meant?"
         case .noStateDict(let source, let key, let kind, let dictionaries):
-            "\(source) holds \(kind) under '\(key)', expected a state dict: names and tensors alone, or one under 'state_dict' "
-                + "or 'model'"
+            "\(source) holds \(kind) under '\(key)', expected a state dict: names and tensors alone, or one under "
+                + Weights.wrappers.map { "'\($0)'" }.joined(separator: ", ")
                 + (dictionaries.isEmpty
                     ? "" : " (dictionaries in the file: \(dictionaries.prefix(20).joined(separator: ", ")))")
         case .notFinite(let source, let key):

@@ -92,7 +92,7 @@ extension TrainingError: CustomStringConvertible, LocalizedError {
         case .checkpointFailed(let step, let path, let reason, let latest):
             "the checkpoint of step \(step) could not be written to '\(path)': \(reason). "
                 + (latest.map {
-                    "The last complete one is step \($0); once the cause is mended, resume from it (--resume)"
+                    "The last complete one is step \($0), from which the run goes on once the cause is mended"
                 }
                     ?? "There is no earlier one")
         case .nonFiniteLoss(let step, let value, let samples):

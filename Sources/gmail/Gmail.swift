@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Terminal
+import Torch
 
 /// The command `gmail`.
 struct Gmail: AsyncParsableCommand {
@@ -27,6 +28,11 @@ struct Evaluate: AsyncParsableCommand {
 enum Main {
     static func main() async {
         Terminal.reserveDescriptors()
+        // What neither a file nor an option bounds: the machine's end is an error too, wherever a tensor meets it.
+        TorchRuntime.whenResourcesFail { error in
+            Terminal.note("error: \(error)")
+            _exit(1)
+        }
         do {
             var command = try Gmail.parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {

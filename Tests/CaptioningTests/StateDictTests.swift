@@ -27,6 +27,20 @@ import TorchNN
         #expect(weights["parameter"]!.tensor().array(of: Float.self) == [1, 1])
     }
 
+    /// As training loops save it, and as `DataParallel` names it: the mapper is the one that was published alone.
+    @Test(arguments: ["nested", "parallel"])
+    func checkpointsOfTrainingLoopsAreRead(name: String) throws {
+        let model = try LanguageModelFolder(fixture("gpt2")).configuration
+        func mapper(_ name: String) throws -> Weights {
+            try ClipCapStateDict(path: path(name), normalizesFeatures: true, languageModel: model).mapper
+        }
+        let (wrapped, alone) = (try mapper(name), try mapper("mapper"))
+        #expect(Set(wrapped.entries.keys) == Set(alone.entries.keys) && alone.entries.count == 4)
+        for (key, entry) in alone.entries {
+            #expect(maximumDifference(try #require(wrapped[key]).tensor(), entry.tensor()) == 0)
+        }
+    }
+
     @Test func tensorsThatShareMemoryShareIt() throws {
         let weights = try Weights(stateDict: path("mlp"))
         let table = weights["gpt.transformer.wte.weight"]!.tensor()

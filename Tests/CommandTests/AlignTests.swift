@@ -126,7 +126,7 @@ import Testing
         #expect(
             outcome.stderr.contains(
                 threads == "many"
-                    ? "'many' is invalid for '--threads" : "--threads is \(threads), expected 0 (one per core) to 1024"),
+                    ? "'many' is invalid for '--threads" : "--threads is \(threads), expected 0 to 1024"),
             "\(outcome.stderr)")
         #expect(!FileManager.default.fileExists(atPath: folder.path("run")))
     }

@@ -206,6 +206,6 @@ import Testing
         let text = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         process.waitUntilExit()
         #expect(process.terminationReason == .exit && process.terminationStatus == 1, "\(text)")
-        #expect(text.contains("the memory for 1 images of 8192x8192 in one batch is not there"), "\(text)")
+        #expect(text.contains("not enough memory for 1 images of 8192x8192 in one batch: "), "\(text)")
     }
 }

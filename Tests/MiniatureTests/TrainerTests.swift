@@ -54,7 +54,7 @@ private func clip(_ path: String, steps: Int) throws -> MiniatureTrainer<CLIPRec
 private func autoencoder(_ path: String, steps: Int) throws -> MiniatureTrainer<AutoencoderRecipe> {
     let recipe = try toy(AutoencoderRecipe.self, "autoencoder", steps: steps, smallAutoencoder)
     return MiniatureTrainer(recipe, path: path) { recipe, train, validation, _ in
-        AutoencoderObjective(recipe, train: train, validation: validation)
+        try AutoencoderObjective(recipe, train: train, validation: validation)
     }
 }
 
@@ -167,7 +167,7 @@ private func trainsAndResumes<R: MiniatureRecipe>(
                 AutoencoderRecipe.self, "autoencoder", steps: 40,
                 smallAutoencoder + ["training.learningRate=0.01", "training.validationEvery=40"])
             let trainer = MiniatureTrainer(recipe, path: "\(folder)/run") { recipe, train, validation, _ in
-                AutoencoderObjective(recipe, train: train, validation: validation)
+                try AutoencoderObjective(recipe, train: train, validation: validation)
             }
             _ = try trainer.run(resume: false)
             struct Line: Decodable {
@@ -189,7 +189,7 @@ private func trainsAndResumes<R: MiniatureRecipe>(
                     AutoencoderRecipe.self, "autoencoder", steps: steps,
                     smallAutoencoder + ["training.schedule=cosine", "training.validationEvery=0"])
                 return MiniatureTrainer(recipe, path: "\(folder)/run") { recipe, train, validation, _ in
-                    AutoencoderObjective(recipe, train: train, validation: validation)
+                    try AutoencoderObjective(recipe, train: train, validation: validation)
                 }
             }
             _ = try trainer(2).run(resume: false)

@@ -89,10 +89,7 @@ public final class LinearRegressionTask: TrainingTask {
     }
 
     public func load(from folder: String) throws {
-        let weights = try Weights(path: "\(folder)/model.safetensors")
-        withoutGradients {
-            for parameter in model.namedParameters() { parameter.tensor.copy(from: weights[parameter.key]!.tensor()) }
-        }
+        try model.overwrite(from: Weights(path: "\(folder)/model.safetensors"))
         try optimizer.loadState(Weights(path: "\(folder)/optimizer.safetensors"))
     }
 

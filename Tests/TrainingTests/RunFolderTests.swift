@@ -176,7 +176,7 @@ import TrainingTestSupport
             message { try loop.run() }
                 == "the checkpoint of step 4 could not be written to '\(run.path)/checkpoints/step-000004': no space left "
                 + "to write 'model.safetensors' (123 bytes); free some and run the command again. The last "
-                + "complete one is step 2; once the cause is mended, resume from it (--resume)")
+                + "complete one is step 2, from which the run goes on once the cause is mended")
         #expect(try FileSystem.entries(run.checkpoints.folder) == ["step-000002"])
     }
 

@@ -91,7 +91,11 @@ public struct Embedder {
             }
             if batch.count > 0 {
                 let began = clock.now
-                try inferenceMode { try rows.append(encode(batch.tensor()).to(.float32).normalized()) }
+                let size = batch.size
+                let features = try requiringMemory(for: "\(batch.count) images of \(size) in one batch") {
+                    try inferenceMode { try encode(batch.tensor()).to(.float32).normalized() }
+                }
+                try rows.append(features)
                 modelTime += clock.now - began
                 names += batch.indices.map { paths[$0] }
             }

@@ -113,6 +113,7 @@ extension Captioner {
         stateDict path: String, normalizesFeatures: Bool?, model: String, languageModel: String, dtype: DType,
         device: Device
     ) throws {
+        try TorchRuntime.load()
         let language = try LanguageModelFolder(languageModel)
         let weights = try ClipCapStateDict(
             path: path, normalizesFeatures: normalizesFeatures,

@@ -71,11 +71,12 @@ public enum GeneratorFolder {
     /// - Parameters:
     ///   - path: a folder in diffusers' layout.
     ///   - hashes: the memory of file hashes.
-    /// - Throws: `ModelFolderError` for another kind of folder; what is wrong with its files; ``DiffusionError`` for
-    ///   options that are not possible.
+    /// - Throws: `TorchError` without libtorch; `ModelFolderError` for another kind of folder; what is wrong with its
+    ///   files; ``DiffusionError`` for options that are not possible.
     public static func open(
         _ path: String, options: GeneratorOptions = GeneratorOptions(), hashes: FileHashes = FileHashes()
     ) throws -> any ImageGenerator {
+        try TorchRuntime.load()
         let folder = try ModelFolder(path)
         guard folder.has(DiffusersFolder.indexName) else {
             throw ModelFolderError.missing(path: path, expected: DiffusersFolder.indexName)

@@ -33,7 +33,7 @@ public protocol ImageGenerator: AnyObject {
 
     /// - Parameter wide: use the dtype that ``widerDType`` names instead of the usual one.
     /// - Returns: one for each request, in their order.
-    /// - Throws: ``DiffusionError/outOfMemory(what:reason:)`` and errors of reading the model again.
+    /// - Throws: `TorchError` of kind `.outOfMemory` and errors of reading the model again.
     func images(for requests: [ImageRequest], wide: Bool) throws -> [GeneratedImage]
 
     /// The dtype in which an image that overflowed is tried again; nil if the usual one is the widest.

@@ -10,8 +10,6 @@ public enum DiffusionError: Error, Equatable, Sendable, CustomStringConvertible,
     case badOption(name: String, expected: String, got: String)
     /// Guidance without anything to guide away from.
     case missingNegative(guidance: Double)
-    /// More memory is needed than the machine has, or than the process may use.
-    case outOfMemory(what: String, reason: String)
 
     public var description: String {
         switch self {
@@ -25,8 +23,6 @@ public enum DiffusionError: Error, Equatable, Sendable, CustomStringConvertible,
         case .missingNegative(let guidance):
             "guidance is \(guidance), but there are no states of a negative prompt to guide away from; give those of an "
                 + "empty prompt, or guidance of 1"
-        case .outOfMemory(let what, let reason):
-            "the memory for \(what) is not there: \(reason); take a smaller batch or size, or a narrower dtype"
         }
     }
 

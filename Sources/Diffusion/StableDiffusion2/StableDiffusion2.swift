@@ -86,12 +86,13 @@ public final class StableDiffusion2 {
     ///     that it overflows (`force_upcast`). nil keeps the files' dtype.
     ///   - variant: variant of the weight files, for example `fp16`.
     ///   - scheduler: a method other than the folder's, on the same noise schedule.
-    /// - Throws: `ModelFolderError`, `JSONFileError`, `FileError`, `SchedulerError`, `TokenizerError`, `SafetensorsError`,
-    ///   `StateMismatch`, ``DiffusionError``.
+    /// - Throws: `TorchError` without libtorch, `ModelFolderError`, `JSONFileError`, `FileError`, `SchedulerError`,
+    ///   `TokenizerError`, `SafetensorsError`, `StateMismatch`, ``DiffusionError``.
     public convenience init(
         folder: String, dtype: DType? = .float32, device: Device = .cpu, variant: String? = nil,
         scheduler: SchedulerKind? = nil
     ) throws {
+        try TorchRuntime.load()
         try self.init(
             StableDiffusionConfiguration(DiffusersFolder(folder, variant: variant), scheduler: scheduler),
             dtype: dtype, device: device)

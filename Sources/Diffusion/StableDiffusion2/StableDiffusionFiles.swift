@@ -1,5 +1,6 @@
 import Files
 import ModelFolders
+import Torch
 import TorchNN
 
 // Parts of a Stable Diffusion folder, read and written.
@@ -81,6 +82,7 @@ extension DiffusersFolder {
 extension UNet2DConditionModel {
     /// Loads a diffusers folder that holds only a UNet: `config.json` and weights.
     public convenience init(folder: String, memory: WeightMemory = .owned) throws {
+        try TorchRuntime.load()
         self.init(try UNetConfiguration(file: "\(folder)/config.json"))
         try load(DiffusersFolder.weights(folder: folder), memory: memory)
         setRequiresGrad(false)
@@ -96,6 +98,7 @@ extension UNet2DConditionModel {
 extension AutoencoderKL {
     /// Loads a diffusers folder that holds only an autoencoder: `config.json` and weights.
     public convenience init(folder: String, memory: WeightMemory = .owned) throws {
+        try TorchRuntime.load()
         self.init(try AutoencoderConfiguration(file: "\(folder)/config.json"))
         var weights = try DiffusersFolder.weights(folder: folder)
         weights.renameKeys(DiffusersFolder.presentAutoencoderKey)

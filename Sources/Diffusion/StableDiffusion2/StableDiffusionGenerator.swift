@@ -41,7 +41,7 @@ public final class StableDiffusionGenerator: ImageGenerator {
 
         let factor = configuration.autoencoder.downsampling
         let fingerprint = try configuration.fingerprint(hashes: hashes)
-        let model = try Self.naming("the model '\(folder.path)' in \(options.dtype)") {
+        let model = try requiringMemory(for: "the model '\(folder.path)' in \(options.dtype)") {
             let model = try StableDiffusion2(configuration, dtype: options.dtype, device: options.device)
             if options.isPrepared, model.dtype == .float32, options.device == .cpu {
                 try model.prepareForInference(settings)
@@ -77,7 +77,7 @@ public final class StableDiffusionGenerator: ImageGenerator {
     public func images(for requests: [ImageRequest], wide: Bool) throws -> [GeneratedImage] {
         let size = description.imageSize
         let what = "\(requests.count) images of \(size.width)x\(size.height) in one batch"
-        return try Self.naming(what) {
+        return try requiringMemory(for: what) {
             let model = wide ? try widened() : model
             let noise = try model.noise(seeds: requests.map(\.seed), settings)
             return try model.pictures(requests.map(\.prompt), noise: noise, settings).map { picture in
@@ -94,14 +94,5 @@ public final class StableDiffusionGenerator: ImageGenerator {
         let made = try StableDiffusion2(configuration, dtype: .float32, device: model.device)
         wideModel = made
         return made
-    }
-
-    /// Adds to an out-of-memory error what was being made.
-    private static func naming<Result>(_ what: String, _ body: () throws -> Result) throws -> Result {
-        do {
-            return try catchingTorchErrors(body)
-        } catch let error as TorchError where error.kind == .outOfMemory {
-            throw DiffusionError.outOfMemory(what: what, reason: error.message)
-        }
     }
 }

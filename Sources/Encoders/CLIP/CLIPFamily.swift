@@ -17,7 +17,6 @@ extension EncoderFamily {
         },
         weights: { folder, variant in try CLIPCheckpoint.files(folder, variant) },
         open: { folder, files, loading in
-            try TorchRuntime.load()
             if try folder.modelType() == "clip_vision_model" { return try openVision(folder, files, loading) }
             let configuration = try CLIPConfiguration(folder: folder.path)
             let model = CLIPModel(configuration)

@@ -67,17 +67,15 @@ extension GPT2LanguageModel {
     /// - Parameters:
     ///   - dtype: of the weights in memory; nil keeps the file's.
     ///   - memory: `.mapped` to read the file's pages in place (inference), `.owned` to train.
-    /// - Throws: `ModelFolderError`, `JSONFileError`, `SafetensorsError`, `StateMismatch` (missing, unused and misshapen keys
-    ///   at once).
+    /// - Throws: `TorchError` without libtorch, `ModelFolderError`, `JSONFileError`, `SafetensorsError`, `StateMismatch`
+    ///   (missing, unused and misshapen keys at once).
     public convenience init(
         folder path: String, dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped
     ) throws {
-        let folder = try ModelFolder(path)
-        let configuration = try GPT2Configuration(folder)
-        let files = try folder.weights()
         try TorchRuntime.load()
-        self.init(configuration)
-        try loadCheckpoint(Weights(files), dtype: dtype, device: device, memory: memory)
+        let folder = try ModelFolder(path)
+        self.init(try GPT2Configuration(folder))
+        try loadCheckpoint(Weights(folder.weights()), dtype: dtype, device: device, memory: memory)
         setRequiresGrad(false)
     }
 

@@ -48,6 +48,7 @@ public final class CLIPObjective: Objective {
     /// Learns the vocabulary from the train captions and makes fresh weights.
     /// - Parameter scratch: a folder for the tokenizer's files.
     public init(_ recipe: CLIPRecipe, train: SceneData, validation: SceneData, scratch: String) throws {
+        try TorchRuntime.load()
         self.recipe = recipe
         draws = Draws(seed: recipe.training.seed)
         vocabulary = BPETraining(texts: train.captions, mergeLimit: recipe.mergeLimit)

@@ -17,7 +17,8 @@ public final class AutoencoderObjective: Objective {
     private let validation: SceneData
     private let draws: Draws
 
-    public init(_ recipe: AutoencoderRecipe, train: SceneData, validation: SceneData) {
+    public init(_ recipe: AutoencoderRecipe, train: SceneData, validation: SceneData) throws {
+        try TorchRuntime.load()
         self.recipe = recipe
         self.train = train
         self.validation = validation

@@ -54,6 +54,7 @@ public final class LanguageModelObjective: Objective {
     /// Learns the vocabulary from the train captions and makes fresh weights.
     /// - Parameter scratch: a folder for the tokenizer's files.
     public init(_ recipe: LanguageModelRecipe, train: SceneData, validation: SceneData, scratch: String) throws {
+        try TorchRuntime.load()
         self.recipe = recipe
         draws = Draws(seed: recipe.training.seed)
         vocabulary = BPETraining(texts: train.captions, mergeLimit: recipe.model.mergeLimit, style: .gpt2)

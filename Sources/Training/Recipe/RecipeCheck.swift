@@ -11,8 +11,9 @@ public struct RecipeCheck: Sendable {
     }
 
     public func range(_ key: String, _ value: Int, _ range: ClosedRange<Int>) throws(TrainingError) {
+        // A bound that nobody means is told to those who are beyond it.
         let expected =
-            range.upperBound >= 1_000_000_000
+            range.upperBound >= 1_000_000_000 && value <= range.upperBound
             ? "at least \(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)"
         try self(range.contains(value), key, expected, value)
     }

@@ -66,11 +66,11 @@ struct DemoCommand: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
-        guard seeds >= 1 else { throw ValidationError("--seeds is \(seeds), expected 1 or more") }
-        if let images, images < 64 {
-            throw ValidationError("--images is \(images), expected 64 or more: a batch of the alignment has 64 pairs")
-        }
-        if let rank, rank < 1 { throw ValidationError("--rank is \(rank), expected 1 or more") }
+        try Check.range("--seeds", seeds, 1...1000)
+        // A batch of the alignment has 64 pairs.
+        try Check.range("--images", images, 64...10_000_000)
+        // The recipe's range.
+        try Check.range("--rank", rank, 1...100_000)
         guard !(full && models != nil) else {
             throw ValidationError("--full trains the small models, --models names ready ones; give one of them")
         }

@@ -82,12 +82,12 @@ struct GenerateCommand: AsyncParsableCommand {
     var quiet = false
 
     func validate() throws {
-        try GenerateLimits.check("--images-per-caption", imagesPerCaption, SynthesisPlan.imagesPerCaptionRange)
-        try GenerateLimits.check("--images-per-tar", imagesPerTar, GenerateLimits.tar)
-        try GenerateLimits.check("--limit", limit, GenerateLimits.count)
-        try GenerateLimits.check("--estimate", estimate, GenerateLimits.count)
-        try GenerateLimits.check("--batch-size", batchSize, GenerateLimits.batch)
-        try GenerateLimits.check("--quality", quality, 1...100)
+        try Check.range("--images-per-caption", imagesPerCaption, SynthesisPlan.imagesPerCaptionRange)
+        try Check.range("--images-per-tar", imagesPerTar, GenerateLimits.tar)
+        try Check.range("--limit", limit, GenerateLimits.count)
+        try Check.range("--estimate", estimate, GenerateLimits.count)
+        try Check.range("--batch-size", batchSize, GenerateLimits.batch)
+        try Check.range("--quality", quality, 1...100)
         if let shard {
             do {
                 _ = try Shard(parsing: shard)

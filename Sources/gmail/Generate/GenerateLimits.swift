@@ -12,11 +12,6 @@ enum GenerateLimits {
     /// Of captions or images.
     static let count = 1...1_000_000_000
 
-    static func check<Number: Comparable>(_ name: String, _ value: Number?, _ range: ClosedRange<Number>) throws {
-        guard let value, !range.contains(value) else { return }
-        throw ValidationError("\(name) is \(value), expected \(range.lowerBound) to \(range.upperBound)")
-    }
-
     static func seed(_ text: String) throws -> UInt64 {
         guard let seed = UInt64(text) else {
             throw ValidationError("'\(text)' is no seed, expected 0 to \(UInt64.max)")

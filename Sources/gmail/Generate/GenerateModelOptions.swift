@@ -46,8 +46,8 @@ struct GenerateModelOptions: ParsableArguments {
     }
 
     func validate() throws {
-        try GenerateLimits.check("--steps", steps, GenerateLimits.steps)
-        try GenerateLimits.check("--guidance", guidance, GenerateLimits.guidance)
+        try Check.range("--steps", steps, GenerateLimits.steps)
+        try Check.range("--guidance", guidance, GenerateLimits.guidance)
         try size?.check("--size")
         if let scheduler, !Self.schedulers.contains(scheduler) {
             throw ValidationError(

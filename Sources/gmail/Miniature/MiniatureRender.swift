@@ -38,7 +38,7 @@ struct MiniatureRender: AsyncParsableCommand {
     var quiet = false
 
     func validate() throws {
-        guard count >= 1 else { throw ValidationError("--count is \(count), expected 1 or more") }
+        try Check.range("--count", count, 1...10_000_000)
     }
 
     func run() async throws {

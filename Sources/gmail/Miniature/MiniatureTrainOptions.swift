@@ -82,7 +82,7 @@ struct MiniatureTrainAutoencoder: AsyncParsableCommand {
 
     func run() throws {
         try options.train(AutoencoderRecipe.self, "autoencoder") { recipe, train, validation, _ in
-            AutoencoderObjective(recipe, train: train, validation: validation)
+            try AutoencoderObjective(recipe, train: train, validation: validation)
         }
     }
 }

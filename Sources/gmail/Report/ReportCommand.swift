@@ -48,7 +48,7 @@ struct ReportCommand: ParsableCommand {
     var quiet = false
 
     func validate() throws {
-        guard (0...1000).contains(gallery) else { throw ValidationError("--gallery is \(gallery), expected 0 to 1000") }
+        try Check.range("--gallery", gallery, 0...1000)
     }
 
     func run() throws {

@@ -9,11 +9,7 @@ struct ThreadOptions: ParsableArguments {
     @Option(help: "CPU threads of one operation; 0 is one per core.")
     var threads = 0
 
-    func validate() throws {
-        guard (0...Self.maximum).contains(threads) else {
-            throw ValidationError("--threads is \(threads), expected 0 (one per core) to \(Self.maximum)")
-        }
-    }
+    func validate() throws { try Check.range("--threads", threads, 0...Self.maximum) }
 
     /// Loads libtorch and sets the number of its threads.
     func apply() throws {

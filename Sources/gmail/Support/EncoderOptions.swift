@@ -69,9 +69,13 @@ enum Check {
         throw ValidationError("\(option) is \(value), expected \(expected)")
     }
 
-    /// - Throws: `ValidationError` with the range; NaN is in no range.
-    static func range(_ option: String, _ value: Double?, _ range: ClosedRange<Double>, _ expected: String) throws {
+    /// - Parameter expected: the range in words, where its ends are no numbers that one would write.
+    /// - Throws: `ValidationError` with the range; numbers that are none are in no range.
+    static func range(
+        _ option: String, _ value: Double?, _ range: ClosedRange<Double>, _ expected: String? = nil
+    ) throws {
         guard let value, !range.contains(value) else { return }
-        throw ValidationError("\(option) is \(value), expected \(expected)")
+        throw ValidationError(
+            "\(option) is \(value), expected \(expected ?? "\(range.lowerBound) to \(range.upperBound)")")
     }
 }

@@ -291,6 +291,8 @@ def main():
     torch.save(mapper_alone, os.path.join(folder, "legacy.pt"), _use_new_zipfile_serialization=False)
     torch.save([torch.zeros(2)], os.path.join(folder, "list.pt"))
     torch.save({"epoch": 3, "model": mapper_alone}, os.path.join(folder, "nested.pt"))
+    parallel = OrderedDict((f"module.{k}", v) for k, v in mapper_alone.items())
+    torch.save({"epoch": 3, "state_dict": parallel}, os.path.join(folder, "parallel.pt"))
     torch.save(OrderedDict({"clip_project.model.0.weight": torch.zeros(3, 2)}), os.path.join(folder, "foreign.pt"))
 
     class Call:
