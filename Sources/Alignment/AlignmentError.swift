@@ -1,12 +1,12 @@
 import Foundation
 
-/// What stops an alignment.
+/// Reasons why an alignment cannot go on.
 public enum AlignmentError: Error, Equatable, Sendable {
-    /// Images of one modality were given to the other's encoder.
+    /// Images of one modality were given to the encoder of the other.
     case wrongModality(expected: Modality, got: Modality, source: String)
     /// Objective `none` and no text term.
     case nothingToTrain(objective: String)
-    /// Text terms, and an encoder of images alone.
+    /// Text terms with an encoder that reads only images.
     case noText
     case tooFewPairs(manifest: String, count: Int, batchSize: Int)
 

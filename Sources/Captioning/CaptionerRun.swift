@@ -8,9 +8,9 @@ import Torch
 import TorchNN
 import Training
 
-/// A captioner's run folder, opened to be used: what it was trained with, and its newest checkpoint.
+/// A captioner's run folder, opened for use: the records of its training, and its newest checkpoint.
 public struct CaptionerRun {
-    /// Names of the manifest's sources that captioning needs again.
+    /// Roles of the manifest's sources that captioning needs again.
     public enum Role {
         public static let model = "model"
         public static let languageModel = "language model"
@@ -25,7 +25,8 @@ public struct CaptionerRun {
     public let checkpoint: Checkpoint
     public let architecture: any CaptionerArchitecture
 
-    /// - Throws: `TrainingError` for a folder that is no captioner's run, `CaptioningError.noCheckpoint`, `.badFile`.
+    /// - Throws: `TrainingError` for a folder that is not a captioner's run, `CaptioningError.noCheckpoint`,
+    ///   `.badFile`.
     public init(_ path: String) throws {
         do {
             folder = try RunFolder.open(path)
@@ -35,7 +36,10 @@ public struct CaptionerRun {
         } catch TrainingError.unknownRecipeKey(_, let key, _) {
             throw CaptioningError.notARun(path: path, reason: "its recipe is of another kind, with the key '\(key)'")
         }
-        guard let latest = try folder.checkpoints.latest() else { throw CaptioningError.noCheckpoint(run: path) }
+        guard let latest = try folder.checkpoints.latest() else {
+            if let damage = try folder.checkpoints.damage() { throw damage }
+            throw CaptioningError.noCheckpoint(run: path)
+        }
         checkpoint = latest
         manifest = try folder.manifest()
         architecture = try CaptionerFile.read(latest.folder)
@@ -43,7 +47,7 @@ public struct CaptionerRun {
 
     public func source(_ role: String) -> RunManifest.Source? { manifest.sources.first { $0.role == role } }
 
-    /// Where the parts that a run does not hold itself are; nil takes what the manifest says.
+    /// Where the parts are that a run does not hold itself; nil takes the place in the manifest.
     public struct Paths {
         public var model: String?
         public var alignment: String?
@@ -60,7 +64,7 @@ public struct CaptionerRun {
         }
     }
 
-    /// The captioner with its encoders; every part is checked to be the one that it was trained with.
+    /// The captioner with its encoders; every part is checked to be the one with which it was trained.
     /// - Parameter dtype: of the language model's weights; `.bfloat16` also runs the encoders under autocast.
     /// - Throws: `CaptioningError.anotherModel` and `.anotherVocabulary`, `AlignmentError`, and errors of the files.
     public func captioner(
@@ -69,6 +73,13 @@ public struct CaptionerRun {
         func path(_ given: String?, _ role: String) throws -> String {
             guard let path = given ?? source(role)?.path else {
                 throw CaptioningError.badFile(path: folder.manifestPath, reason: "names no \(role)")
+            }
+            // A relative place is one below the folder that the run was begun from.
+            guard given != nil || FileSystem.exists(path) else {
+                let option = role == Role.model ? "--model" : "--language-model"
+                throw CaptioningError.badFile(
+                    path: folder.manifestPath,
+                    reason: "the \(role) '\(path)' is not there; give its place with \(option)")
             }
             return path
         }
@@ -79,6 +90,10 @@ public struct CaptionerRun {
                 got: "'\(path)' (\(got.prefix(12)))", run: folder.path)
         }
         try TorchRuntime.load()
+        _ = try folder.checkpoints.state(
+            of: checkpoint, except: [CaptionerTask.Files.optimizer], hash: { try hashes.sha256(of: $0) })
+        // Both places are asked for at once, before anything is read.
+        let model = try path(paths.model, Role.model)
         let language = try LanguageModelFolder(path(paths.languageModel, Role.languageModel))
         try architecture.check(language.configuration, folder: language.path, source: "run '\(folder.path)'")
         try check(Role.tokenizer, language.path, language.tokenizerFingerprint(hashes).sha256)
@@ -86,12 +101,16 @@ public struct CaptionerRun {
             try check(Role.languageModel, language.path, language.fingerprint(hashes).sha256)
         }
 
-        let model = try path(paths.model, Role.model)
         let encoder = try EncoderFolder.open(model, dtype: .float32, device: device)
         let fingerprint = try encoder.fingerprint(hashes)
         try check(Role.model, model, fingerprint.sha256)
         var aligned: AlignedModel?
         if let alignment = paths.alignment ?? source(Role.alignment)?.path {
+            guard paths.alignment != nil || FileSystem.exists(alignment) else {
+                throw CaptioningError.badFile(
+                    path: folder.manifestPath,
+                    reason: "the \(Role.alignment) '\(alignment)' is not there; give its place with --alignment")
+            }
             let run = try AlignedModel(run: alignment, encoder: encoder.image, fingerprint: fingerprint)
             try check(Role.alignment, alignment, run.identity)
             aligned = run
@@ -109,8 +128,9 @@ public struct CaptionerRun {
                 ? language.model(dtype: dtype, device: device)
                 : language.model(Weights(path: trained), dtype: dtype, device: device))
         for part in captions.parts {
-            try part.module.load(
-                Weights(path: "\(checkpoint.folder)/\(part.file)"), prefix: part.keyPrefix, device: device)
+            let weights = try Weights(path: "\(checkpoint.folder)/\(part.file)")
+            try part.module.load(weights, prefix: part.keyPrefix, device: device)
+            try part.module.requireFinite(source: weights.source)
             part.module.setRequiresGrad(false)
         }
         return try Captioner(

@@ -1,10 +1,10 @@
 import Foundation
 
-/// An encoder that cannot be used as it was asked to be.
+/// An encoder that cannot be used as requested.
 public enum EncoderError: Error, Equatable, Sendable {
     /// Preprocessing makes images of another size than the model reads.
     case anotherImageSize(folder: String, expected: Int, got: String)
-    /// The model reads images alone.
+    /// The model reads only images.
     case noText(folder: String)
     /// Embeddings came out as NaN or infinity.
     case notFinite(source: String, reason: String)

@@ -1,23 +1,24 @@
-// The image processor of a Hugging Face CLIP folder: `preprocessor_config.json`, or `processor_config.json` with it inside,
-// as transformers 5 saves it. What each value means was found by running transformers 5.24's `CLIPImageProcessor`.
+// Reads the image processor of a Hugging Face CLIP folder: `preprocessor_config.json`, or `processor_config.json` with
+// the processor inside, as transformers 5 saves it. The meaning of each value was found by running transformers 5.24's
+// `CLIPImageProcessor`.
 
 import Files
 import StrictJSON
 
 extension ImagePreprocessing {
-    /// Image processors whose defaults and steps are these.
+    /// Image processors with these defaults and steps.
     static let acceptedProcessors = [
         "CLIPImageProcessor", "CLIPImageProcessorFast", "CLIPImageProcessorPil", "CLIPFeatureExtractor",
     ]
 
-    /// Keys without influence on the pixels of one image. RGB conversion always happens here, whatever
-    /// `do_convert_rgb` says: without it a grey image would have one channel, which no CLIP takes.
+    /// Keys without influence on the pixels of one image. Conversion to RGB always happens here, whatever
+    /// `do_convert_rgb` says, because otherwise a grey image would have one channel, which no CLIP accepts.
     static let keysWithoutEffect = [
         "processor_class", "_processor_class", "_valid_processor_keys", "_auto_class", "auto_map", "do_convert_rgb",
         "device", "disable_grouping", "return_tensors", "input_data_format", "image_seq_length",
     ]
 
-    /// Keys that are followed, or refused where they ask for what is not implemented.
+    /// Keys that are followed, or refused if they ask for what is not implemented.
     static let understoodKeys = [
         "do_resize", "size", "resample", "default_to_square", "use_square_size", "do_center_crop", "crop_size",
         "do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std", "do_pad", "pad_size", "data_format",
@@ -26,7 +27,7 @@ extension ImagePreprocessing {
 
     /// Reads a model folder's image processor, with transformers' precedence: the one inside `processor_config.json`,
     /// then `preprocessor_config.json`.
-    /// - Returns: the settings and the file that they come from; nil when the folder has neither.
+    /// - Returns: the settings and the file from which they come; nil if the folder has neither.
     /// - Throws: as ``init(preprocessorConfig:file:)``.
     public static func inFolder(_ folder: String) throws -> (settings: ImagePreprocessing, file: String)? {
         let outer = "\(folder)/processor_config.json", own = "\(folder)/preprocessor_config.json"
@@ -36,8 +37,9 @@ extension ImagePreprocessing {
         return FileSystem.exists(own) ? (try ImagePreprocessing(JSONFile(own)), own) : nil
     }
 
-    /// Reads the content of a `preprocessor_config.json`, taking CLIP's defaults for absent keys as transformers does.
-    /// `null` is no absent key: a step that is `null` is not done, and a value that is `null` must not be needed.
+    /// Reads the content of a `preprocessor_config.json`, with CLIP's defaults for absent keys, as in transformers.
+    /// `null` differs from an absent key: a step that is `null` is not done, and a value that is `null` must not be
+    /// needed.
     ///
     /// An integer `size` means the shortest edge, a square with `default_to_square`; an integer `crop_size` a square;
     /// lists are height and width.
@@ -59,7 +61,7 @@ extension ImagePreprocessing {
         func step(_ key: String) throws -> Bool {
             file.value[key] == .null ? false : try file.bool(key) ?? true
         }
-        /// A value that an enabled step needs: `null` takes the default away.
+        /// A value that an enabled step needs; `null` removes the default.
         func needed<Value>(_ key: String, by step: String, _ value: Value?, default absent: Value) throws -> Value {
             guard file.value[key] != .null else {
                 throw file.invalid(key, expected: "a value, which '\(step)' needs")
@@ -71,7 +73,7 @@ extension ImagePreprocessing {
         if try step("do_resize") {
             resize = try needed("size", by: "do_resize", Self.resize(file), default: .shortestEdge(224))
             filter = try needed("resample", by: "do_resize", Self.filter(file), default: .bicubic)
-            // KOSMOS-2's switch: its size stands for nothing then.
+            // A switch of KOSMOS-2 with which the size has no meaning.
             if try file.bool("use_square_size") ?? false { resize = .exact(ImageSize(width: 224, height: 224)) }
         }
         crop = nil
@@ -115,7 +117,7 @@ extension ImagePreprocessing {
         _ = try file.value("data_format", expected: "\"channels_first\"") { $0.string == "channels_first" ? true : nil }
     }
 
-    /// Padding comes last and to the right and below: nothing happens where the size is that of the output already.
+    /// Padding comes last, to the right and below; nothing happens if the size is that of the output already.
     private static func checkPadding(_ file: JSONFile, output: ImageSize?) throws {
         guard try file.bool("do_pad") ?? false else { return }
         guard let output else { throw file.invalid("do_pad", expected: "false, since sizes follow each image") }

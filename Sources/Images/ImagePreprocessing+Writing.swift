@@ -1,10 +1,10 @@
 extension ImagePreprocessing {
-    /// Hugging Face's `preprocessor_config.json` of these settings, for models written by us: transformers'
+    /// Hugging Face's `preprocessor_config.json` of these settings, for models that are written here; transformers'
     /// `CLIPImageProcessor` reads it.
     ///
-    /// What that file cannot say is left out: how the crop is rounded (transformers rounds its own way, which moves the
-    /// crop of an odd margin by one pixel), the orientation, what becomes of transparency (white there), and reduced
-    /// decoding.
+    /// Settings that the file cannot express are left out: the rounding of the crop (transformers has its own, which
+    /// moves the crop of an odd margin by one pixel), the orientation, the handling of transparency (white in
+    /// transformers), and reduced decoding.
     public var huggingFaceJSON: String {
         func list(_ values: [Double]) -> String { "[" + values.map(\.description).joined(separator: ", ") + "]" }
         func size(_ size: ImageSize) -> String { #"{"height": \#(size.height), "width": \#(size.width)}"# }

@@ -44,14 +44,4 @@ extension Functional {
         guard check(status, "loraLinears", file, line) else { return layers.map { _ in .poisoned() } }
         return outputs.map { $0.map(Tensor.init(owning:)) ?? .poisoned() }
     }
-
-    /// One layer of `loraLinears`.
-    public static func loraLinear(
-        _ x: Tensor, dropped: Tensor? = nil, weight: Tensor, bias: Tensor?, a: Tensor, b: Tensor, scale: Double,
-        file: StaticString = #fileID, line: UInt = #line
-    ) -> Tensor {
-        loraLinears(
-            x, dropped: dropped, [LoRAOperands(weight: weight, bias: bias, a: a, b: b, scale: scale)], file: file,
-            line: line)[0]
-    }
 }

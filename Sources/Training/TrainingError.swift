@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// What is wrong with a recipe, a run folder, or a training step; the text says what, where, expected, got, and the next
@@ -17,8 +18,8 @@ public enum TrainingError: Error, Equatable, Sendable {
 
     // Run folder
     case runExists(path: String)
-    /// A folder that is to be read as a run.
-    case noRun(path: String)
+    /// A folder that is to be read as a run; `advice` says what to do with what it holds.
+    case noRun(path: String, advice: String)
     /// A folder that is to be resumed.
     case nothingToResume(path: String)
     case recipeChanged(path: String, keys: [String])
@@ -48,7 +49,7 @@ extension TrainingError: CustomStringConvertible, LocalizedError {
     public var description: String {
         switch self {
         case .brokenRecipe(let source, let reason):
-            "recipe '\(source)' is not valid YAML: \(reason)"
+            "\(source) is not valid YAML: \(reason)"
         case .unknownRecipe(let name, let known, let nearest):
             "no recipe '\(name)': it is neither a file nor a shipped recipe."
                 + (nearest.map { " Did you mean '\($0)'?" } ?? "") + " Shipped are \(known.joined(separator: ", "))"
@@ -61,15 +62,15 @@ extension TrainingError: CustomStringConvertible, LocalizedError {
         case .recipeValue(let source, let key, let expected, let got):
             "\(source): recipe key '\(key)': expected \(expected), got \(got)"
         case .badOverride(let text):
-            "--set \(text): expected key=value, such as training.learningRate=2e-4"
+            "--set \(abbreviated(text)): expected key=value, such as training.learningRate=2e-4"
         case .recipeCycle(let names):
             "recipe '\(names[0])' extends itself: \(names.joined(separator: " -> "))"
         case .indivisible(let what, let total, let by, let part):
             "\(what) \(total) is not a multiple of \(by) \(part); change one of them"
         case .runExists(let path):
             "'\(path)' already holds a run; continue it with --resume, or choose another folder"
-        case .noRun(let path):
-            "'\(path)' is no run's folder: it has no recipe.yaml. Give the folder that gmail align or gmail train wrote"
+        case .noRun(let path, let advice):
+            "'\(path)' is no run's folder: it has no recipe.yaml. \(advice)"
         case .nothingToResume(let path):
             "'\(path)' holds no run to resume (no recipe.yaml); leave out --resume to begin one"
         case .recipeChanged(let path, let keys):

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// The documents speak of what is there: links, paths, types, targets, commands and their options.
+/// The documents name only what exists: links, paths, types, targets, commands and their options.
 @Suite struct DocumentsTests {
     private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent()
@@ -63,7 +63,7 @@ import Testing
                 of: /\b(?:Sources|Tests|scripts|Benchmarks|Models|Recipes|docs)\/[\w+.\-\/]+/)
             {
                 let path = String(match.0).trimmingCharacters(in: CharacterSet(charactersIn: "./"))
-                // NAME stands for the reader's own; what goes on with a brace or a star is a pattern.
+                // NAME stands for the reader's own name; a path that continues with a brace or a star is a pattern.
                 let rest = document.text[match.range.upperBound...].first
                 if path.contains("NAME") || rest == "{" || rest == "*" { continue }
                 count += 1
@@ -108,9 +108,11 @@ import Testing
                 if type.hasPrefix("NAME") || manifest.contains("\"\(type)\"") || languages.contains(type) { continue }
                 if isThere(Self.root.appendingPathComponent(type)) { continue }
                 count += 1
-                #expect(declared.contains(type), "\(name) names \(type)")
+                let isDeclared = declared.contains(type)
+                #expect(isDeclared, "\(name) names \(type)")
                 if let member = match.2, member != "swift", member != "init" {
-                    #expect(declared.contains(String(member)), "\(name) names \(match.0)")
+                    let hasMember = declared.contains(String(member))
+                    #expect(hasMember, "\(name) names \(match.0)")
                 }
             }
         }
@@ -132,7 +134,8 @@ import Testing
         #expect(blocks.count == 3)
         for line in blocks.flatMap({ $0.1.split(separator: "\n") }) {
             let line = line.trimmingCharacters(in: .whitespaces)
-            #expect(line.isEmpty || lines.contains(line), "docs/adding-models.md: \(line)")
+            let isThere = line.isEmpty || lines.contains(line)
+            #expect(isThere, "docs/adding-models.md: \(line)")
         }
     }
 
@@ -151,10 +154,10 @@ import Testing
         for document in documents {
             for command in Self.commands(in: document.text) {
                 var words = command.split(separator: " ").map(String.init)[...]
-                // `gmail COMMAND --help`, and the program's name alone.
+                // Skips `gmail COMMAND --help` and the program's name alone.
                 guard let first = words.first, first.first?.isLowercase == true else { continue }
                 var path: [String] = []
-                while let word = words.first,
+                while let word = words.first, !word.hasPrefix("-"),
                     try help(path).split(separator: "\n").contains(where: {
                         $0.hasPrefix("  \(word) ") || $0 == "  \(word)"
                     }

@@ -4,7 +4,7 @@ import TorchNN
 // The transformer block that both CLIP towers share. Reference: transformers `modeling_clip.py`.
 //
 // Shapes: B batch, T positions, D hidden size, H heads, d = D / H, F intermediate size.
-// Without gradients a block works in place where it may: the same numbers with fewer passes over memory.
+// Without gradients a block works in place where it can: the same numbers with fewer passes over memory.
 
 /// Multi-head self-attention with separate query, key, value and output layers: `[B, T, D]` gives `[B, outputs, D]`.
 public final class CLIPAttention: Module {
@@ -24,7 +24,7 @@ public final class CLIPAttention: Module {
         output = Linear(hiddenSize, hiddenSize)
     }
 
-    /// - Parameter outputs: how many positions, from the first, are asked for; the others are only attended to.
+    /// - Parameter outputs: how many positions, from the first, are needed; the others are only attended to.
     func callAsFunction(_ x: Tensor, causal: Bool, outputs: Int) -> Tensor {
         let projected = query(x, with: [key, value])  // [B, T, D] each
         let queries = outputs == x.size(1) ? projected[0] : projected[0].slice(1, 0..<outputs)
@@ -73,12 +73,13 @@ public final class CLIPEncoderLayer: Module {
 
     public override func dropDerivedWeights() { packed = nil }
 
-    /// One block of a stack whose last sum is still to be made: the sum that a layer ends with and the norm that the next begins
-    /// with are one pass over memory.
+    /// One block of a stack in which the last sum is not computed yet: the sum at the end of a layer and the norm at
+    /// the beginning of the next are one pass over memory.
     /// - Parameters:
     ///   - pending: what is still to be added to `x`.
     ///   - kernel: how linear layers run; `.packed` is for inference on the CPU.
-    ///   - outputs: how many positions, from the first, are asked for; all without it. Not together with `causal`.
+    ///   - outputs: how many positions, from the first, are needed; nil means all. It cannot be used together with
+    ///     `causal`.
     /// - Returns: two tensors `[B, outputs, D]` whose sum is the block's result; the second may be missing.
     func advance(
         _ x: Tensor, pending: Tensor?, causal: Bool, kernel: LinearKernel, outputs: Int? = nil
@@ -117,13 +118,14 @@ public final class CLIPEncoder: Module {
         run(x, causal: causal, kernel: kernel, layers: layers)
     }
 
-    /// The last layer's state at the first position alone, `[B, D]`: what a pooled class token reads. The other positions of the
-    /// last layer would be computed for nothing: a twelfth of a tower of twelve layers.
+    /// The last layer's state only at the first position, `[B, D]`, which is all that a pooled class token needs.
+    /// Computing the other positions of the last layer would be wasted: a twelfth of the work of a tower of twelve
+    /// layers.
     func firstPosition(_ x: Tensor, kernel: LinearKernel) -> Tensor {
         run(x, causal: false, kernel: kernel, outputs: 1).select(1, 0)
     }
 
-    /// - Parameter outputs: of the last layer.
+    /// - Parameter outputs: for the last layer.
     private func run(
         _ x: Tensor, causal: Bool, kernel: LinearKernel, outputs: Int? = nil, layers count: Int? = nil
     ) -> Tensor {

@@ -42,7 +42,7 @@ final class CLIPPackedLayer {
         }
     }
 
-    /// - Parameter kept: the first positions of `x`, those that are asked for: `[B, outputs, D]`.
+    /// - Parameter kept: the first positions of `x`, for which the result is needed: `[B, outputs, D]`.
     func callAsFunction(_ x: Tensor, kept: Tensor, norm1: LayerNorm, norm2: LayerNorm, causal: Bool) -> Tensor {
         let joined = queryKeyValue(norm1(x)).reshaped(x.size(0), x.size(1), 3, -1)  // [B, T, 3, D]
         let mixed = Functional.attention(

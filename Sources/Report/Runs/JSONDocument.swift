@@ -3,19 +3,21 @@ import Foundation
 import Safetensors
 import StrictJSON
 
-/// JSON files read strictly, with errors that name the file and the line.
+/// Reads JSON files strictly; errors name the file and the line.
 enum JSONDocument {
-    /// The bytes of a file; nil when there is none.
+    /// The bytes of a file; nil if there is none.
     static func bytes(_ path: String) throws -> [UInt8]? {
         guard access(path, F_OK) == 0 else { return nil }
         do {
-            return try MappedFile(path: path).withUnsafeBytes { Array($0) }
+            let bytes = try RegularFile.bytes(path)
+            try PlaceholderFile.refuse(bytes, path: path)
+            return bytes
         } catch {
             throw ReportError.unreadable(path: path, reason: "\(error)")
         }
     }
 
-    /// A whole file as one value; nil when there is no such file.
+    /// A whole file as one value; nil if there is no such file.
     static func value(_ path: String) throws -> JSONValue? {
         guard let bytes = try bytes(path) else { return nil }
         return try parse(bytes, path: path)
@@ -30,7 +32,7 @@ enum JSONDocument {
         }
     }
 
-    /// A file as a typed value, after the strict reading has found it well-formed; nil when there is no such file.
+    /// A file as a typed value, after the strict reader has accepted it; nil if there is no such file.
     static func decode<Value: Decodable>(_ type: Value.Type, _ path: String) throws -> Value? {
         guard let bytes = try bytes(path) else { return nil }
         _ = try parse(bytes, path: path)
@@ -42,38 +44,38 @@ enum JSONDocument {
         }
     }
 
-    /// The lines of a JSON Lines file, each an object with its number from 1; nil when there is no such file.
+    /// The lines of a JSON Lines file, each an object with its number from 1; nil if there is no such file.
     ///
-    /// A last line without its line feed that does not parse is one that is being written, or was when its writer was
-    /// killed: it is left out and `isCut` says so. Empty lines are skipped.
+    /// A last line that has no line feed and does not parse is still being written, or its writer was killed: it is
+    /// left out, and `isCut` says so. Empty lines are skipped.
     static func lines(_ path: String) throws -> (objects: [(line: Int, value: JSONValue)], isCut: Bool)? {
         guard let bytes = try bytes(path) else { return nil }
         var objects: [(Int, JSONValue)] = []
         var isCut = false
-        let parts = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-        for (index, part) in parts.enumerated() where part.contains(where: { $0 != 0x20 && $0 != 0x0D && $0 != 0x09 }) {
+        let lines = Array(TextLines(bytes, path: path))
+        for line in lines where !line.isBlank {
             let value: JSONValue
             do {
-                value = try StrictJSON.parse(Array(part))
+                value = try StrictJSON.parse(Array(line.bytes))
             } catch {
-                if index == parts.count - 1 {
+                if line.number == lines.count, bytes.last != UInt8(ascii: "\n") {
                     isCut = true
                     break
                 }
-                throw ReportError.brokenJSON(path: path, line: index + 1, reason: error.description)
+                throw ReportError.brokenJSON(path: path, line: line.number, reason: error.description)
             }
             guard case .object = value else {
                 throw ReportError.unexpectedContent(
-                    path: path, line: index + 1, expected: "an object", got: value.kind)
+                    path: path, line: line.number, expected: "an object", got: value.kind)
             }
-            objects.append((index + 1, value))
+            objects.append((line.number, value))
         }
         return (objects, isCut)
     }
 }
 
 extension DecodingError {
-    /// What should have stood where, and what stood there.
+    /// What was expected at which place, and what stood there.
     fileprivate var expectation: (expected: String, got: String) {
         func place(_ path: [any CodingKey]) -> String {
             path.isEmpty ? "the file" : "'" + path.map(\.stringValue).joined(separator: ".") + "'"

@@ -13,8 +13,8 @@ public struct Checkpoint: Sendable, Equatable {
 /// The folder `checkpoints/` of a run.
 ///
 /// A checkpoint is written under a temporary name, every file synced, `state.json` (which lists the others) last, and
-/// then renamed: under the name `step-…` there are complete ones only. What another program has cut short or left out
-/// since is noticed by size when looking for the latest, and by content when loading.
+/// then renamed, so only complete ones have a name `step-…`. Files that another program has truncated or removed since
+/// are noticed by their size when the latest is searched, and by their content when it is loaded.
 public struct CheckpointStore: Sendable {
     public let folder: String
 
@@ -58,8 +58,8 @@ public struct CheckpointStore: Sendable {
             try AtomicFile.write(PrettyJSON.encode(state), to: "\(temporary)/state.json")
             FileSystem.syncFolder(temporary)
             if FileSystem.exists(final) {
-                // A step reached a second time: the old one steps aside, since a folder cannot replace a full one. A
-                // process killed between the renames leaves it under a name that `all` and `removeLeftovers` know.
+                // A step is reached a second time: the old checkpoint is renamed first, because a folder cannot replace
+                // a full one. If the process is killed between the renames, `all` and `removeLeftovers` know the name.
                 let old = replaced(Self.name(of: state.step))
                 try FileSystem.remove(old)
                 try FileSystem.rename(final, to: old)
@@ -72,7 +72,7 @@ public struct CheckpointStore: Sendable {
         } catch {
             if FileSystem.exists(temporary) {
                 do { try FileSystem.remove(temporary) } catch {
-                    // The first failure is the one to report; the left-over is removed when the run is next opened.
+                    // The first failure is the one to report; the leftover is removed when the run is next opened.
                 }
             }
             throw TrainingError.checkpointFailed(
@@ -93,10 +93,44 @@ public struct CheckpointStore: Sendable {
         }.sorted { $0.step < $1.step }
     }
 
-    /// Where a checkpoint waits while another one takes its name.
+    /// The damage of the newest checkpoint in a run that has none to use; nil when there is a complete one, or none was
+    /// ever written.
+    package func damage() throws -> TrainingError? {
+        guard try latest() == nil, let step = try FileSystem.entries(folder).compactMap(Self.step(of:)).max() else {
+            return nil
+        }
+        let checkpoint = Checkpoint(folder: "\(folder)/\(Self.name(of: step))", step: step)
+        func damaged(_ file: String, _ reason: String) -> TrainingError {
+            .damagedCheckpoint(path: checkpoint.folder, file: file, reason: reason)
+        }
+        let state: TrainingState
+        do {
+            state = try TrainingState.read(path: checkpoint.statePath)
+        } catch let error as FileError {
+            return damaged("state.json", "cannot be used: \(error)")
+        } catch let error as TrainingError {
+            return error
+        }
+        for file in state.files {
+            let path = "\(checkpoint.folder)/\(file.name)"
+            guard FileSystem.exists(path) else { return damaged(file.name, "is missing") }
+            do {
+                try RegularFile.checkTarget(path)
+            } catch {
+                return damaged(file.name, "cannot be used: \(error)")
+            }
+            let bytes = FileSystem.size(path) ?? 0
+            if bytes != file.bytes {
+                return damaged(file.name, "has \(bytes) bytes, it had \(file.bytes) when it was written")
+            }
+        }
+        return damaged("state.json", "says step \(state.step)")
+    }
+
+    /// The name of a checkpoint while another one takes its place.
     private func replaced(_ name: String) -> String { "\(folder)/\(Self.replacedPrefix)\(name)" }
 
-    /// The newest complete checkpoint; nil when there is none.
+    /// The newest complete checkpoint; nil if there is none.
     public func latest() throws -> Checkpoint? { try all().last }
 
     private func isComplete(_ checkpoint: Checkpoint) -> Bool {
@@ -112,14 +146,20 @@ public struct CheckpointStore: Sendable {
 
     /// Reads a checkpoint's state after checking the content of all its files.
     /// - Throws: ``TrainingError/damagedCheckpoint(path:file:reason:)``, ``TrainingError/badState(path:reason:)``.
-    public func state(of checkpoint: Checkpoint) throws -> TrainingState {
+    /// - Parameters:
+    ///   - unread: names of files that the caller has no use for.
+    ///   - hash: gives the SHA-256 of a file.
+    public func state(
+        of checkpoint: Checkpoint, except unread: Set<String> = [],
+        hash: (String) throws -> String = { try ContentHash.sha256(ofFile: $0) }
+    ) throws -> TrainingState {
         let state = try TrainingState.read(path: checkpoint.statePath)
-        for file in state.files {
+        for file in state.files where !unread.contains(file.name) {
             let path = "\(checkpoint.folder)/\(file.name)"
             guard FileSystem.exists(path) else {
                 throw TrainingError.damagedCheckpoint(path: checkpoint.folder, file: file.name, reason: "is missing")
             }
-            guard try ContentHash.sha256(ofFile: path) == file.sha256 else {
+            guard try hash(path) == file.sha256 else {
                 throw TrainingError.damagedCheckpoint(
                     path: checkpoint.folder, file: file.name, reason: "has changed since it was written")
             }
@@ -132,7 +172,8 @@ public struct CheckpointStore: Sendable {
         for checkpoint in try all().dropLast(max(1, count)) { try FileSystem.remove(checkpoint.folder) }
     }
 
-    /// Removes what an interrupted write left behind, and gives a checkpoint that had stepped aside its name back.
+    /// Removes what an interrupted write left behind, and restores the name of a checkpoint that was renamed for
+    /// another.
     public func removeLeftovers() throws {
         for name in try FileSystem.entries(folder) {
             let path = "\(folder)/\(name)"

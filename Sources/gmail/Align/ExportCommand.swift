@@ -7,7 +7,7 @@ import Terminal
 import Torch
 import Training
 
-/// `gmail export`: a run as files that other tools load.
+/// `gmail export`: writes a run as files that other tools can load.
 struct ExportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export",
@@ -39,6 +39,11 @@ struct ExportCommand: ParsableCommand {
         let manifest = try RunFolder.open(runFolder).manifest()
         guard let folder = model ?? manifest.sources.first(where: { $0.role == AlignmentRole.model })?.path else {
             throw CommandError("run '\(runFolder)' names no model in its manifest; give it with --model")
+        }
+        guard model != nil || FileSystem.exists(folder) else {
+            throw CommandError(
+                "run '\(runFolder)' was trained with the model '\(folder)', which is not there; give its place with --model"
+            )
         }
         let base = try EncoderFolder.open(folder, dtype: .float32)
         let aligned = try AlignedModel(
