@@ -70,7 +70,7 @@ enum Check {
     }
 
     /// - Parameter expected: the range in words, where its ends are no numbers that one would write.
-    /// - Throws: `ValidationError` with the range; numbers that are none are in no range.
+    /// - Throws: `ValidationError` with the range; NaN is in no range.
     static func range(
         _ option: String, _ value: Double?, _ range: ClosedRange<Double>, _ expected: String? = nil
     ) throws {
