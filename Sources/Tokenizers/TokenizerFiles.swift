@@ -52,10 +52,11 @@ package struct TokenizerFiles {
     }
 
     /// `padding_side` or `truncation_side`: what tokenizer_config.json says, else what tokenizer.json does.
-    func side(_ key: String) throws(JSONFileError) -> Side {
+    /// - Parameter absent: of the tokenizer's class, where no file says.
+    func side(_ key: String, default absent: Side = .right) throws(JSONFileError) -> Side {
         if let side = try configuration?.choice(key, of: Side.self) { return side }
         let part = try whole?.object(key.hasPrefix("padding") ? "padding" : "truncation")
-        return try part?.string("direction") == "Left" ? .left : .right
+        return try part?.string("direction").map { $0 == "Left" ? .left : .right } ?? absent
     }
 
     enum Side: String, CaseIterable {

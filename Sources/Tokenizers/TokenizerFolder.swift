@@ -44,7 +44,7 @@ public struct TokenizerFamily: ModelFamily {
 /// The one way in which a tokenizer is opened without knowing its family.
 public enum TokenizerFolder {
     /// Where a new family is named.
-    public static let families = FamilyList<TokenizerFamily>(kind: "tokenizer", [.openCLIP, .clip, .gpt2])
+    public static let families = FamilyList<TokenizerFamily>(kind: "tokenizer", [.openCLIP, .clip, .gpt2, .sigLIP, .pieces])
 
     /// The tokenizer in a model's folder, or in one of its own.
     /// - Throws: ``TokenizerError/noTokenizer(folder:)``, ``TokenizerError/unknownFamily(folder:got:known:)``, and what is
