@@ -36,6 +36,9 @@ public protocol ImageEncoder: Module {
     /// Names of the linear layers below `imageTower` that get LoRA unless a recipe says otherwise: the attention's.
     var adapterTargets: [String] { get }
 
+    /// What the model's own training multiplied cosines by and then added, for encoders that learned it with a sigmoid loss.
+    var learnedScale: (scale: Double, bias: Double)? { get }
+
     /// A model of the same architecture whose weights are not set.
     func unfilled() -> Self
 
@@ -57,6 +60,8 @@ public protocol TextEncoder: Module {
 }
 
 extension ImageEncoder {
+    public var learnedScale: (scale: Double, bias: Double)? { nil }
+
     /// The device that the weights are on.
     public var device: Device { namedParameters().first?.tensor.device ?? .cpu }
 
