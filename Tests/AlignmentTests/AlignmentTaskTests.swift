@@ -57,7 +57,7 @@ import Training
                 }
                 reports.append(try whole.step(batches[step]))
             }
-            let resumed = try AlignmentTask(trunk: trunk(), settings: whole.settings)
+            let resumed = try AlignmentTask(trunk: run.trunk(), settings: whole.settings)
             try resumed.load(from: folder)
             resumed.progress = try JSONDecoder().decode(
                 AlignmentTask.Progress.self, from: Data(contentsOf: URL(fileURLWithPath: "\(folder)/state.json")))

@@ -16,6 +16,12 @@ func fixture(_ name: String) -> String {
 
 func trunk() throws -> CLIPModel { try CLIPModel(folder: fixture("base"), memory: .owned) }
 
+func sigLIPTrunk() throws -> SigLIPModel {
+    let model = SigLIPModel(try SigLIPConfiguration(folder: fixture("siglip-base")))
+    try model.load(Weights(path: fixture("siglip-base/model.safetensors")), memory: .owned)
+    return model
+}
+
 func maximumDifference(_ a: Tensor, _ b: Tensor) -> Double {
     #expect(a.shape == b.shape)
     return withoutGradients { (a.to(.float64) - b.to(.float64)).abs().max().item() }
@@ -76,6 +82,16 @@ enum Case: String, CaseIterable, Sendable {
     case loraText = "lora-text"
     case full
     case mixed
+    case sigLIP = "siglip"
+    case sigLIPSigmoid = "siglip-sigmoid"
+
+    /// The models that are trained, which share images and captions.
+    func trunk() throws -> any ImageEncoder & TextEncoder {
+        switch self {
+        case .lora, .loraText, .full, .mixed: try AlignmentTests.trunk()
+        case .sigLIP, .sigLIPSigmoid: try sigLIPTrunk()
+        }
+    }
 
     var settings: AlignmentSettings {
         let schedule = Schedule.cosineWarmRestarts(firstPeriod: 6, multiplier: 2, warmup: 0, minimum: 0)
@@ -100,7 +116,20 @@ enum Case: String, CaseIterable, Sendable {
         case .mixed:
             return settings(
                 .lora(LoRAConfiguration(rank: 2, alpha: 4)), .none, AlignmentLoss(objective: .mixed))
+        case .sigLIP:
+            return settings(.lora(Self.blocks(rank: 3, alpha: 5)), .none, AlignmentLoss())
+        case .sigLIPSigmoid:
+            return settings(
+                .lora(Self.blocks(rank: 2, alpha: 6)), .none,
+                AlignmentLoss(objective: .sigmoid, generatedTextWeight: 0.5, realTextWeight: 0.25))
         }
+    }
+
+    /// What a recipe gives an encoder whose tower is below `vision_model.encoder`.
+    private static func blocks(rank: Int, alpha: Double) -> LoRAConfiguration {
+        LoRAConfiguration(
+            rank: rank, alpha: alpha,
+            targets: .names(["q_proj", "k_proj", "v_proj", "out_proj"], prefix: "vision_model.encoder"))
     }
 
     func expected() throws -> Weights { try Weights(path: fixture("\(rawValue)/expected.safetensors")) }
@@ -113,6 +142,7 @@ enum Case: String, CaseIterable, Sendable {
         let start = try expected()
         for (key, tensor) in task.fixtureTensors {
             if self == .full, key.hasPrefix("encoder.") { continue }  // starts as the trunk
+            if key.hasPrefix("loss.") { continue }  // starts as the trunk's own
             tensor.copy(from: try #require(start["start.\(key)"], "start.\(key)").tensor())
         }
         return task
@@ -120,8 +150,8 @@ enum Case: String, CaseIterable, Sendable {
 }
 
 extension AlignmentTask {
-    /// On a CLIP, whose text embeddings have the images' dimension.
-    convenience init(trunk: CLIPModel, settings: AlignmentSettings) throws {
+    /// On a model that reads texts too, whose text embeddings have the images' dimension.
+    convenience init(trunk: any ImageEncoder & TextEncoder, settings: AlignmentSettings) throws {
         try self.init(trunk: trunk, textDimension: trunk.textEmbeddingDimension, settings: settings)
     }
 
@@ -130,5 +160,6 @@ extension AlignmentTask {
         let encoder = towers.adapter.map { $0.stateTensors } ?? towers.trainedParameters.map { ($0.key, $0.tensor) }
         return encoder.map { ("encoder.\($0.key)", $0.tensor) }
             + projection.namedTensors().map { ("projection.\($0.key)", $0.tensor) }
+            + (scale?.namedTensors() ?? []).map { ("loss.\($0.key)", $0.tensor) }
     }
 }

@@ -51,7 +51,9 @@ private func isUndetermined(_ key: String) -> Bool { key.hasSuffix("k_proj.bias"
             var largest = 0.0
             for (key, tensor) in task.fixtureTensors where !isUndetermined(key) {
                 let reference = try #require(expected["after\(step).\(key)"], "after\(step).\(key)").tensor()
-                largest = max(largest, maximumDifference(tensor, reference))
+                let difference = maximumDifference(tensor, reference)
+                if difference > largest { print("\(run.rawValue), step \(step): \(key) \(difference)") }
+                largest = max(largest, difference)
             }
             return largest
         }

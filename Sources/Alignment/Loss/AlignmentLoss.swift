@@ -9,6 +9,8 @@ public struct AlignmentLoss: Sendable, Equatable, Codable {
         case generatedToReal = "generated-to-real"
         /// Eq. 1 in both directions, averaged.
         case symmetric
+        /// SigLIP's loss instead of Eq. 1, in every term: each pair is judged by itself.
+        case sigmoid
         /// No separation: one encoder and one head read both kinds of image, contrasted with text (the Task2Sim-like
         /// baseline of Table 16).
         case mixed
@@ -17,8 +19,10 @@ public struct AlignmentLoss: Sendable, Equatable, Codable {
     }
 
     public var objective: Objective
-    /// τ of every term.
+    /// τ of every term; the sigmoid loss has its own scale.
     public var temperature: Double
+    /// Of the sigmoid loss.
+    public var sigmoid = SigmoidSettings()
     public var alignmentWeight: Double
     /// Weight of the symmetric contrast of generated images with their captions, `D(g(S), h(T))` in the paper.
     public var generatedTextWeight: Double
@@ -54,6 +58,7 @@ public struct AlignmentLoss: Sendable, Equatable, Codable {
             try SettingError.require(
                 weight >= 0 && weight.isFinite, "loss.\(name)", "a number of at least 0", weight)
         }
+        try sigmoid.validate()
         let aligns = objective != .none && alignmentWeight > 0
         guard aligns || generatedTextWeight > 0 || realTextWeight > 0 else {
             throw AlignmentError.nothingToTrain(objective: objective.rawValue)
@@ -79,8 +84,10 @@ public struct AlignmentLoss: Sendable, Equatable, Codable {
     ///   - text: `[B, D]`; needed by the text terms and `.mixed`.
     ///   - realIDs: which real image each pair shows; repeated ones are not negatives of each other in any term, since
     ///     their captions describe one image too.
+    ///   - scale: of the sigmoid loss; needed by it.
     public func callAsFunction(
-        generated: Embeddings<Generated>, real: Embeddings<Real>?, text: Tensor?, realIDs: [ExactString]
+        generated: Embeddings<Generated>, real: Embeddings<Real>?, text: Tensor?, realIDs: [ExactString],
+        scale: SigmoidScale? = nil
     ) -> LossTerms {
         let device = generated.tensor.device
         let excluded = ContrastiveLoss.repeats(of: realIDs, device: device)
@@ -88,6 +95,11 @@ public struct AlignmentLoss: Sendable, Equatable, Codable {
         func wanted<Value>(_ value: Value?, _ name: String) -> Value {
             guard let value else { preconditionFailure("this loss needs \(name) embeddings") }
             return value
+        }
+        func contrast(_ a: Tensor, _ b: Tensor) -> Tensor {
+            objective == .sigmoid
+                ? SigmoidLoss.loss(a, b, scale: wanted(scale, "scaled"), excluding: excluded)
+                : ContrastiveLoss.symmetric(a, b, temperature: temperature, excluding: excluded)
         }
         if alignmentWeight > 0 {
             switch objective {
@@ -99,14 +111,9 @@ public struct AlignmentLoss: Sendable, Equatable, Codable {
                             generated.tensor, wanted(real, "real").tensor, temperature: temperature,
                             excluding: excluded)
                     ))
-            case .symmetric:
+            case .symmetric, .sigmoid:
                 terms.append(
-                    (
-                        "align", alignmentWeight,
-                        ContrastiveLoss.symmetric(
-                            generated.tensor, wanted(real, "real").tensor, temperature: temperature,
-                            excluding: excluded)
-                    ))
+                    ("align", alignmentWeight, contrast(generated.tensor, wanted(real, "real").tensor)))
             case .mixed:
                 let text = wanted(text, "text")
                 terms.append(
@@ -122,20 +129,11 @@ public struct AlignmentLoss: Sendable, Equatable, Codable {
         }
         if generatedTextWeight > 0 {
             terms.append(
-                (
-                    "generated_text", generatedTextWeight,
-                    ContrastiveLoss.symmetric(
-                        generated.tensor, wanted(text, "text"), temperature: temperature, excluding: excluded)
-                ))
+                ("generated_text", generatedTextWeight, contrast(generated.tensor, wanted(text, "text"))))
         }
         if realTextWeight > 0 {
             terms.append(
-                (
-                    "real_text", realTextWeight,
-                    ContrastiveLoss.symmetric(
-                        wanted(real, "real").tensor, wanted(text, "text"), temperature: temperature,
-                        excluding: excluded)
-                ))
+                ("real_text", realTextWeight, contrast(wanted(real, "real").tensor, wanted(text, "text"))))
         }
         let weighted = terms.map { $0.weight == 1 ? $0.value : $0.value * $0.weight }
         return LossTerms(total: weighted.dropFirst().reduce(weighted[0], +), parts: terms.map { ($0.name, $0.value) })

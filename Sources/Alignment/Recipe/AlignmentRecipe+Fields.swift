@@ -21,6 +21,9 @@ extension AlignmentRecipe: Recipe {
             RecipeField(choice: "loss.kind", \.loss.kind),
             RecipeField(choice: "loss.direction", \.loss.direction),
             RecipeField("loss.temperature", \.loss.temperature),
+            RecipeField("loss.scale", \.loss.scale),
+            RecipeField("loss.bias", \.loss.bias),
+            RecipeField("loss.trainScale", \.loss.trainScale),
             RecipeField("loss.generatedTextWeight", \.loss.generatedTextWeight),
             RecipeField("loss.realTextWeight", \.loss.realTextWeight),
         ] + RecipeField.training(\.training, omitting: ["averageDecay"]) + [

@@ -79,6 +79,8 @@ public struct AlignmentRecipe: Sendable, Equatable {
         public enum Kind: String, Sendable, CaseIterable {
             /// Eq. 1, each modality in its own encoder.
             case alignment
+            /// SigLIP's loss in place of Eq. 1: each pair of the batch is judged by itself.
+            case sigmoid
             /// One encoder for both kinds of image against the text (the Task2Sim-like baseline).
             case mixed
             /// Nothing is aligned.
@@ -91,8 +93,14 @@ public struct AlignmentRecipe: Sendable, Equatable {
         }
         public var kind = Kind.alignment
         public var direction = Direction.oneWay
-        /// Eq. 1.
+        /// Eq. 1; the sigmoid loss has a scale instead.
         public var temperature = 0.07
+        /// Of the sigmoid loss, at the start: what cosines are multiplied by; nil for the encoder's own, or 10 (SigLIP's).
+        public var scale: Double?
+        /// Of the sigmoid loss, at the start: what is added then; nil for the encoder's own, or -10 (SigLIP's).
+        public var bias: Double?
+        /// Whether scale and bias are trained, as SigLIP's are.
+        public var trainScale = true
         /// Weight of the generated-image-text contrast, Sec. 3.1; 0 leaves it out (ours).
         public var generatedTextWeight = 0.0
         /// Weight of the real-image-text contrast, Sec. 3.1; 0 leaves it out (ours).
@@ -138,6 +146,8 @@ extension AlignmentRecipe {
             (projection.learningRate ?? 1) > 0, "projection.learningRate",
             "a positive number, or null for the adapter's", projection.learningRate ?? 0)
         try check.positive("loss.temperature", loss.temperature)
+        try check.positive("loss.scale", loss.scale ?? 1)
+        try check(loss.bias?.isFinite ?? true, "loss.bias", "a finite number, or null", loss.bias ?? 0)
         try check.atLeast0("loss.generatedTextWeight", loss.generatedTextWeight)
         try check.atLeast0("loss.realTextWeight", loss.realTextWeight)
         try training.validate(check, leastSteps: loss.kind == .none ? 0 : 1)

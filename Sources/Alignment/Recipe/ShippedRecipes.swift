@@ -14,5 +14,6 @@ extension AlignmentRecipe {
         "real-without-alignment": PackageResources.real_without_alignment_yaml,
         "same-steps-gmail": PackageResources.same_steps_gmail_yaml,
         "same-steps-mixed": PackageResources.same_steps_mixed_yaml,
+        "siglip": PackageResources.siglip_yaml,
     ]
 }

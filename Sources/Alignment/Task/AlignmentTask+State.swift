@@ -10,6 +10,7 @@ import TorchNN
 //   adapter_model.safetensors, adapter_config.json   LoRA, in PEFT's layout
 //   encoder.safetensors                              full fine-tuning: the tuned image encoder
 //   projections.safetensors                          heads and their running statistics (absent without any)
+//   loss.safetensors                                 the scale of the sigmoid loss (absent for others)
 //   optimizer.safetensors                            AdamW's moments and counts
 //
 // and `progress`, which the trainer writes into its own state file.
@@ -18,6 +19,7 @@ extension AlignmentTask {
     public enum Files {
         public static let encoder = "encoder.safetensors"
         public static let projections = "projections.safetensors"
+        public static let loss = "loss.safetensors"
         public static let optimizer = "optimizer.safetensors"
     }
 
@@ -49,6 +51,7 @@ extension AlignmentTask {
                 to: "\(folder)/\(Files.encoder)")
         }
         if hasProjections { try projection.save(to: "\(folder)/\(Files.projections)", metadata: ["format": "pt"]) }
+        try scale?.save(to: "\(folder)/\(Files.loss)", metadata: ["format": "pt"])
         try Weights.save(optimizer.stateTensors, to: "\(folder)/\(Files.optimizer)")
     }
 
@@ -57,6 +60,7 @@ extension AlignmentTask {
     public func load(from folder: String) throws {
         var names = [Files.optimizer]
         if hasProjections { names.append(Files.projections) }
+        if scale != nil { names.append(Files.loss) }
         switch towers.tuning {
         case .lora: names.append(PEFTFiles.weights)
         case .full: names.append(Files.encoder)
@@ -75,6 +79,7 @@ extension AlignmentTask {
             // Copied into place: the optimizer holds these tensors.
             try projection.overwrite(from: Weights(path: "\(folder)/\(Files.projections)"))
         }
+        try scale?.overwrite(from: Weights(path: "\(folder)/\(Files.loss)"))
         try optimizer.loadState(Weights(path: "\(folder)/\(Files.optimizer)"))
     }
 

@@ -37,7 +37,8 @@ extension AlignmentTask {
             let pairs = parts.pairs
             let terms = withoutGradients {
                 settings.loss(
-                    generated: parts.generated, real: parts.real, text: pairs.text, realIDs: pairs.realIDs)
+                    generated: parts.generated, real: parts.real, text: pairs.text, realIDs: pairs.realIDs,
+                    scale: scale)
             }
             lossSum += terms.total.item() * Double(pairs.ids.count)
             count += pairs.ids.count

@@ -71,6 +71,8 @@ public final class AlignmentTask {
     public let settings: AlignmentSettings
     public let towers: ModalityTowers
     public let projection: DualProjection
+    /// Of the sigmoid loss; nil for the others.
+    public let scale: SigmoidScale?
     public let optimizer: AdamW
     public let device: Device
     /// Steps done.
@@ -95,6 +97,12 @@ public final class AlignmentTask {
             trunk: trunk, tuning: settings.tuning, generator: adapterGenerator, dropoutGenerator: dropoutGenerator)
         projection = try DualProjection(
             settings.projection, input: trunk.embeddingDimension, generator: projectionGenerator, device: device)
+        let own = trunk.learnedScale, sigmoid = settings.loss.sigmoid
+        scale =
+            settings.loss.objective == .sigmoid
+            ? SigmoidScale(
+                scale: sigmoid.scale ?? own?.scale ?? 10, bias: sigmoid.bias ?? own?.bias ?? -10, device: device) : nil
+        scale?.setRequiresGrad(sigmoid.isTrained)
         var groups: [ParameterGroup] = []
         if settings.tuning != .frozen {
             groups.append(
@@ -110,6 +118,13 @@ public final class AlignmentTask {
                     learningRate: settings.projectionLearningRate ?? settings.learningRate,
                     weightDecay: settings.weightDecay))
         }
+        if let scale, sigmoid.isTrained {
+            // Decay would pull the scale to 1 and the bias to 0, which are no resting places.
+            groups.append(
+                ParameterGroup(
+                    name: "loss", parameters: scale.namedParameters(prefix: "loss"),
+                    learningRate: settings.learningRate, weightDecay: 0))
+        }
         optimizer = try AdamW(groups, beta2: settings.beta2, eps: settings.epsilon)
     }
 
@@ -119,7 +134,8 @@ public final class AlignmentTask {
     /// (`GradientCaching`).
     /// - Returns: the loss before the step, and as metrics `gradient_norm` (before clipping), `paired_cosine` (of the batch's
     ///   generated and real embeddings in the shared space, where there are real images), `loss/…` for every term before its
-    ///   weight where there are several, and `learning_rate/…` for every parameter group.
+    ///   weight where there are several, `logit_scale` and `logit_bias` of the
+    ///   sigmoid loss after the step, and `learning_rate/…` for every parameter group.
     /// - Throws: `AlignmentError`: a batch that does not fit the loss, or a loss or gradient that is not finite; what the
     ///   pieces throw. No weight and no running statistic is changed then.
     public func step(_ batch: AlignmentPieces) throws -> StepReport {
@@ -150,6 +166,9 @@ public final class AlignmentTask {
         var metrics = [Metric("gradient_norm", norm)]
         if let cosine = outcome.pairedCosine { metrics.append(Metric("paired_cosine", cosine)) }
         if outcome.terms.count > 1 { metrics += outcome.terms.map { Metric("loss/\($0.name)", $0.value) } }
+        if let scale {
+            metrics += [Metric("logit_scale", scale.logarithm.exp().item()), Metric("logit_bias", scale.bias.item())]
+        }
         metrics += optimizer.groups.map { Metric("learning_rate/\($0.name)", $0.learningRate * factor) }
         return StepReport(loss: outcome.loss, metrics: metrics)
     }
@@ -208,7 +227,7 @@ public final class AlignmentTask {
         let projectedGenerated = projection(generated)
         let projectedReal = real.map { projection($0) }
         let terms = settings.loss(
-            generated: projectedGenerated, real: projectedReal, text: pairs.text, realIDs: pairs.realIDs)
+            generated: projectedGenerated, real: projectedReal, text: pairs.text, realIDs: pairs.realIDs, scale: scale)
         let loss = terms.total.item()
         let parts = terms.parts.map { Metric($0.name, $0.value.item()) }
         guard loss.isFinite else {

@@ -58,12 +58,14 @@ extension AlignmentLoss {
             switch (loss.kind, loss.direction) {
             case (.alignment, .oneWay): .generatedToReal
             case (.alignment, .symmetric): .symmetric
+            case (.sigmoid, _): .sigmoid
             case (.mixed, _): .mixed
             case (.none, _): .none
             }
         self.init(
             objective: objective, temperature: loss.temperature, generatedTextWeight: loss.generatedTextWeight,
             realTextWeight: loss.realTextWeight)
+        sigmoid = SigmoidSettings(scale: loss.scale, bias: loss.bias, isTrained: loss.trainScale)
     }
 }
 
