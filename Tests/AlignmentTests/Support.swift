@@ -45,12 +45,16 @@ struct Batches {
     let real: Tensor
     let ids: Tensor  // [3, 6, 8]
     let realIDs: Tensor  // [3, 6]
+    let shortIDs: Tensor?  // [3, 6, 25]
 
-    init() throws {
+    /// - Parameter texts: a file with long and short captions instead.
+    init(texts: String? = nil) throws {
         let weights = try Weights(path: fixture("base/batches.safetensors"))
         generated = weights["generated"]!.tensor()
         real = weights["real"]!.tensor()
-        ids = weights["input_ids"]!.tensor()
+        let own = try texts.map { try Weights(path: fixture($0)) }
+        ids = (own?["long_ids"] ?? weights["input_ids"]!).tensor()
+        shortIDs = own?["short_ids"]?.tensor()
         realIDs = weights["real_ids"]!.tensor()
     }
 
@@ -60,7 +64,7 @@ struct Batches {
             ids: (0..<6).map { "pair-\(index)-\($0)" },
             realIDs: realIDs[index].array(of: Int.self).map { ExactString("real-\(index)-\($0)") },
             generated: ImageBatch(generated[index]), real: .images(ImageBatch(real[index])),
-            text: .tokens(ids[index]))
+            text: .tokens(ids[index]), shortText: shortIDs.map { .tokens($0[index]) })
     }
 
     /// The same pairs in another order.
@@ -72,7 +76,8 @@ struct Batches {
             ids: order.map { batch.ids[$0] }, realIDs: order.map { batch.realIDs[$0] },
             generated: ImageBatch(generated[index].indexSelect(0, rows)),
             real: .images(ImageBatch(real[index].indexSelect(0, rows))),
-            text: .tokens(ids[index].indexSelect(0, rows)))
+            text: .tokens(ids[index].indexSelect(0, rows)),
+            shortText: shortIDs.map { .tokens($0[index].indexSelect(0, rows)) })
     }
 }
 
@@ -84,12 +89,16 @@ enum Case: String, CaseIterable, Sendable {
     case mixed
     case sigLIP = "siglip"
     case sigLIPSigmoid = "siglip-sigmoid"
+    case longCLIP = "long-clip"
+    case synCLR = "synclr"
 
     /// The models that are trained, which share images and captions.
-    func trunk() throws -> any ImageEncoder & TextEncoder {
+    func trunk() throws -> any ImageEncoder {
         switch self {
         case .lora, .loraText, .full, .mixed: try AlignmentTests.trunk()
         case .sigLIP, .sigLIPSigmoid: try sigLIPTrunk()
+        case .longCLIP: try CLIPModel(folder: fixture("long-base"), memory: .owned)
+        case .synCLR: try EncoderFolder.open(fixture("synclr-base"), memory: .owned).image
         }
     }
 
@@ -122,6 +131,19 @@ enum Case: String, CaseIterable, Sendable {
             return settings(
                 .lora(Self.blocks(rank: 2, alpha: 6)), .none,
                 AlignmentLoss(objective: .sigmoid, generatedTextWeight: 0.5, realTextWeight: 0.25))
+        case .longCLIP:
+            var loss = AlignmentLoss(generatedTextWeight: 0.5)
+            (loss.textTemperature, loss.labelSmoothing) = (0.05, 0.1)
+            (loss.shortCaptionWeight, loss.principalComponents) = (0.75, 3)
+            var settings = settings(.lora(LoRAConfiguration(rank: 2, alpha: 4)), ProjectionConfiguration(), loss)
+            (settings.trainsTextPositions, settings.textLearningRate) = (true, 1e-3)
+            return settings
+        case .synCLR:
+            return settings(
+                .lora(
+                    LoRAConfiguration(
+                        rank: 2, alpha: 3, targets: .names(["q_proj", "k_proj", "v_proj", "out_proj"], prefix: "encoder"))),
+                .none, AlignmentLoss())
         }
     }
 
@@ -131,6 +153,9 @@ enum Case: String, CaseIterable, Sendable {
             rank: rank, alpha: alpha,
             targets: .names(["q_proj", "k_proj", "v_proj", "out_proj"], prefix: "vision_model.encoder"))
     }
+
+    /// The batches, with long and short captions where they are trained on.
+    func batches() throws -> Batches { try Batches(texts: self == .longCLIP ? "long-base/texts.safetensors" : nil) }
 
     func expected() throws -> Weights { try Weights(path: fixture("\(rawValue)/expected.safetensors")) }
 
@@ -142,7 +167,7 @@ enum Case: String, CaseIterable, Sendable {
         let start = try expected()
         for (key, tensor) in task.fixtureTensors {
             if self == .full, key.hasPrefix("encoder.") { continue }  // starts as the trunk
-            if key.hasPrefix("loss.") { continue }  // starts as the trunk's own
+            if key.hasPrefix("loss.") || key.hasPrefix("text.") { continue }  // start as the trunk's own
             tensor.copy(from: try #require(start["start.\(key)"], "start.\(key)").tensor())
         }
         return task
@@ -151,8 +176,9 @@ enum Case: String, CaseIterable, Sendable {
 
 extension AlignmentTask {
     /// On a model that reads texts too, whose text embeddings have the images' dimension.
-    convenience init(trunk: any ImageEncoder & TextEncoder, settings: AlignmentSettings) throws {
-        try self.init(trunk: trunk, textDimension: trunk.textEmbeddingDimension, settings: settings)
+    convenience init(trunk: any ImageEncoder, settings: AlignmentSettings) throws {
+        try self.init(
+            trunk: trunk, textDimension: (trunk as? any TextEncoder)?.textEmbeddingDimension, settings: settings)
     }
 
     /// Everything that changes in training, under the fixtures' keys.
@@ -161,5 +187,6 @@ extension AlignmentTask {
         return encoder.map { ("encoder.\($0.key)", $0.tensor) }
             + projection.namedTensors().map { ("projection.\($0.key)", $0.tensor) }
             + (scale?.namedTensors() ?? []).map { ("loss.\($0.key)", $0.tensor) }
+            + (text?.namedTensors() ?? []).map { ("text.\($0.key)", $0.tensor) }
     }
 }

@@ -161,7 +161,7 @@ private func copied(_ files: [(from: String, to: String)]) throws -> TemporaryFo
             #expect(
                 maximumDifference(written[name]!.tensor(), given["module.visual.\(name)"]!.tensor()) == 0, "\(name)")
         }
-        #expect(try JSONFile(folder("config.json")).string("architecture") == "vit_base_patch7_21")
+        #expect(try JSONFile(folder("config.json")).string("architecture") == "vit_base_patch16_224")
     }
 
     @Test func bfloat16StaysClose() throws {

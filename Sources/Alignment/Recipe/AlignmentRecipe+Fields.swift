@@ -26,6 +26,12 @@ extension AlignmentRecipe: Recipe {
             RecipeField("loss.trainScale", \.loss.trainScale),
             RecipeField("loss.generatedTextWeight", \.loss.generatedTextWeight),
             RecipeField("loss.realTextWeight", \.loss.realTextWeight),
+            RecipeField("loss.textTemperature", \.loss.textTemperature),
+            RecipeField("loss.labelSmoothing", \.loss.labelSmoothing),
+            RecipeField("loss.shortCaptionWeight", \.loss.shortCaptionWeight),
+            RecipeField("loss.principalComponents", \.loss.principalComponents),
+            RecipeField("text.trainPositions", \.text.trainPositions),
+            RecipeField("text.learningRate", \.text.learningRate),
         ] + RecipeField.training(\.training, omitting: ["averageDecay"]) + [
             RecipeField(choice: "evaluation.clipFlow", \.evaluation.clipFlow)
         ]

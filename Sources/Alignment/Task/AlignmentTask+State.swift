@@ -11,6 +11,7 @@ import TorchNN
 //   encoder.safetensors                              full fine-tuning: the tuned image encoder
 //   projections.safetensors                          heads and their running statistics (absent without any)
 //   loss.safetensors                                 the scale of the sigmoid loss (absent for others)
+//   text_positions.safetensors                       trained text positions (absent without any)
 //   optimizer.safetensors                            AdamW's moments and counts
 //
 // and `progress`, which the trainer writes into its own state file.
@@ -20,6 +21,7 @@ extension AlignmentTask {
         public static let encoder = "encoder.safetensors"
         public static let projections = "projections.safetensors"
         public static let loss = "loss.safetensors"
+        public static let textPositions = "text_positions.safetensors"
         public static let optimizer = "optimizer.safetensors"
     }
 
@@ -52,6 +54,7 @@ extension AlignmentTask {
         }
         if hasProjections { try projection.save(to: "\(folder)/\(Files.projections)", metadata: ["format": "pt"]) }
         try scale?.save(to: "\(folder)/\(Files.loss)", metadata: ["format": "pt"])
+        try text?.save(to: "\(folder)/\(Files.textPositions)", metadata: ["format": "pt"])
         try Weights.save(optimizer.stateTensors, to: "\(folder)/\(Files.optimizer)")
     }
 
@@ -61,6 +64,7 @@ extension AlignmentTask {
         var names = [Files.optimizer]
         if hasProjections { names.append(Files.projections) }
         if scale != nil { names.append(Files.loss) }
+        if text != nil { names.append(Files.textPositions) }
         switch towers.tuning {
         case .lora: names.append(PEFTFiles.weights)
         case .full: names.append(Files.encoder)
@@ -80,6 +84,7 @@ extension AlignmentTask {
             try projection.overwrite(from: Weights(path: "\(folder)/\(Files.projections)"))
         }
         try scale?.overwrite(from: Weights(path: "\(folder)/\(Files.loss)"))
+        try text?.overwrite(from: Weights(path: "\(folder)/\(Files.textPositions)"))
         try optimizer.loadState(Weights(path: "\(folder)/\(Files.optimizer)"))
     }
 

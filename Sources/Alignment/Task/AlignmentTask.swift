@@ -15,6 +15,10 @@ public struct AlignmentSettings: Sendable, Equatable {
     /// Of the projections; nil is `learningRate`.
     public var projectionLearningRate: Double?
     public var weightDecay: Double
+    /// Whether the text encoder's positions from 20 on are trained; texts then come as token ids.
+    public var trainsTextPositions = false
+    /// Of the text positions; nil is `learningRate`.
+    public var textLearningRate: Double?
     /// AdamW's.
     public var beta2 = 0.999
     /// AdamW's.
@@ -57,6 +61,7 @@ public struct AlignmentSettings: Sendable, Equatable {
         try loss.validate(projection: projection, input: input, textInput: textInput)
         for (name, value) in [
             ("learningRate", learningRate), ("projection.learningRate", projectionLearningRate ?? 0),
+            ("text.learningRate", textLearningRate ?? 0),
             ("weightDecay", weightDecay),
         ] { try SettingError.require(value >= 0 && value.isFinite, name, "a number of at least 0", value) }
         if let clipNorm { try SettingError.require(clipNorm > 0, "clipNorm", "a number above 0", clipNorm) }
@@ -73,6 +78,8 @@ public final class AlignmentTask {
     public let projection: DualProjection
     /// Of the sigmoid loss; nil for the others.
     public let scale: SigmoidScale?
+    /// The text encoder with the positions that are trained; nil where texts come as features.
+    public let text: TunedText?
     public let optimizer: AdamW
     public let device: Device
     /// Steps done.
@@ -116,6 +123,14 @@ public final class AlignmentTask {
                 ParameterGroup(
                     name: "projection", parameters: heads,
                     learningRate: settings.projectionLearningRate ?? settings.learningRate,
+                    weightDecay: settings.weightDecay))
+        }
+        text = settings.trainsTextPositions && settings.loss.needsText ? try TunedText(towers.tuned) : nil
+        if let text {
+            groups.append(
+                ParameterGroup(
+                    name: "text_positions", parameters: text.namedParameters(prefix: "text"),
+                    learningRate: settings.textLearningRate ?? settings.learningRate,
                     weightDecay: settings.weightDecay))
         }
         if let scale, sigmoid.isTrained {
@@ -186,27 +201,41 @@ public final class AlignmentTask {
         return try GradientCaching.backward(
             part: { try parts[$0] }, generator: dropoutGenerator, encode: encode,
             loss: { features in
-                let pairs = try self.pairs(of: batch, parts)
-                let count = pairs.ids.count
-                let tunedReal: Embeddings<Real>? =
-                    self.settings.loss.needsRealPixels ? Embeddings<Real>(features[count..<2 * count]) : nil
-                return try self.loss(
-                    generated: Embeddings<Generated>(features[0..<count]), real: tunedReal ?? pairs.real, pairs)
+                var pairs = try self.pairs(of: batch, parts)
+                // As many rows of each as there are pairs, in the order of the parts.
+                var rest = features
+                func next() -> Tensor {
+                    defer { rest = rest[pairs.ids.count..<rest.size(0)] }
+                    return rest[0..<pairs.ids.count]
+                }
+                let generated = Embeddings<Generated>(next())
+                if self.settings.loss.needsRealPixels { pairs.real = Embeddings<Real>(next()) }
+                if self.text != nil { pairs.text = next() }
+                if self.readsShortText { pairs.shortText = next() }
+                return try self.loss(generated: generated, real: pairs.real, pairs)
             })
     }
 
     func parts(of batch: AlignmentPieces) -> AlignmentPieces.Parts {
-        AlignmentPieces.Parts(batch, readsReal: settings.loss.needsRealPixels)
+        AlignmentPieces.Parts(
+            batch, readsReal: settings.loss.needsRealPixels, readsText: text != nil, readsShortText: readsShortText)
     }
+
+    /// Whether short captions pass through the text encoder in every step.
+    private var readsShortText: Bool { text != nil && settings.loss.needsShortText }
 
     /// What belongs to a batch all of whose parts have come.
     func pairs(of batch: AlignmentPieces, _ parts: AlignmentPieces.Parts) throws -> AlignmentPieces.Pairs {
         var pairs = try batch.pairs()
         try pairs.validate(
             for: settings.loss, embeddingDimension: towers.trunk.embeddingDimension, step: step,
-            generated: parts.generatedCount, realImages: settings.loss.needsRealPixels ? parts.realCount : nil)
+            generated: parts.count(of: .generated),
+            realImages: settings.loss.needsRealPixels ? parts.count(of: .real) : nil,
+            texts: text == nil ? nil : parts.count(of: .text),
+            shortTexts: readsShortText ? parts.count(of: .shortText) : nil)
         pairs.real = pairs.real.map { Embeddings<Real>($0.tensor.detached().to(device).to(.float32)) }
         pairs.text = pairs.text?.detached().to(device).to(.float32)
+        pairs.shortText = pairs.shortText?.detached().to(device).to(.float32)
         return pairs
     }
 
@@ -216,6 +245,7 @@ public final class AlignmentTask {
             switch part {
             case .generated(let images): towers.generated(images).tensor
             case .real(let images): towers.real(images, reading: .tuned).tensor
+            case .text(let ids), .shortText(let ids): text!.features(ids.to(device))
             }
         }.to(.float32)
     }
@@ -227,7 +257,8 @@ public final class AlignmentTask {
         let projectedGenerated = projection(generated)
         let projectedReal = real.map { projection($0) }
         let terms = settings.loss(
-            generated: projectedGenerated, real: projectedReal, text: pairs.text, realIDs: pairs.realIDs, scale: scale)
+            generated: projectedGenerated, real: projectedReal, text: pairs.text, shortText: pairs.shortText,
+            realIDs: pairs.realIDs, scale: scale)
         let loss = terms.total.item()
         let parts = terms.parts.map { Metric($0.name, $0.value.item()) }
         guard loss.isFinite else {

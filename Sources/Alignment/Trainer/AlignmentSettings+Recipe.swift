@@ -18,6 +18,8 @@ extension AlignmentSettings {
             // Only schedules that end with the run need to know its length, which the trainer sets.
             schedule: training.schedule(totalSteps: training.steps ?? 0), clipNorm: training.clipNorm,
             chunkSize: training.microBatchSize, dtype: dtype, seed: UInt64(training.seed))
+        trainsTextPositions = recipe.text.trainPositions
+        textLearningRate = recipe.text.learningRate
         beta2 = training.beta2
         epsilon = training.epsilon
     }
@@ -65,6 +67,10 @@ extension AlignmentLoss {
         self.init(
             objective: objective, temperature: loss.temperature, generatedTextWeight: loss.generatedTextWeight,
             realTextWeight: loss.realTextWeight)
+        textTemperature = loss.textTemperature
+        labelSmoothing = loss.labelSmoothing
+        shortCaptionWeight = loss.shortCaptionWeight
+        principalComponents = loss.principalComponents
         sigmoid = SigmoidSettings(scale: loss.scale, bias: loss.bias, isTrained: loss.trainScale)
     }
 }

@@ -25,6 +25,34 @@ extension LongCLIP {
         return .cat([exact[0..<keptPositions], stretched]).to(positions.dtype)
     }
 
+    /// How many positions one becomes for a context.
+    /// - Returns: the model too, which is a CLIP.
+    /// - Throws: `EncoderError.cannotStretch`.
+    private static func factor(_ encoder: OpenEncoder, _ context: Int) throws -> (model: CLIPModel, factor: Int) {
+        func refused(_ expected: String, _ got: String) -> EncoderError {
+            .cannotStretch(folder: encoder.folder.path, expected: expected, got: got)
+        }
+        guard let model = encoder.image as? CLIPModel else {
+            throw refused("a CLIP with a text tower", "an encoder of another kind")
+        }
+        let length = model.contextLength
+        guard length > keptPositions + 1 else {
+            throw refused("a model of more than \(keptPositions + 1) positions", "\(length)")
+        }
+        let (factor, rest) = (context - keptPositions).quotientAndRemainder(dividingBy: length - keptPositions)
+        guard rest == 0, factor >= 2 else {
+            let possible = (2...4).map { "\($0 * length - ($0 - 1) * keptPositions)" }.joined(separator: ", ")
+            throw refused(
+                "a context of \(possible) and so on: \(keptPositions) of its \(length) positions stay, the others become "
+                    + "2, 3, 4, … each", "\(context)")
+        }
+        return (model, factor)
+    }
+
+    /// Whether a CLIP can have a context by stretching.
+    /// - Throws: `EncoderError.cannotStretch`.
+    public static func checkStretch(_ encoder: OpenEncoder, context: Int) throws { _ = try factor(encoder, context) }
+
     /// Writes a CLIP with more text positions as a Hugging Face folder: where a training of Long-CLIP starts.
     /// - Parameters:
     ///   - encoder: a CLIP with both towers.
@@ -32,21 +60,7 @@ extension LongCLIP {
     ///   - out: the folder to write.
     /// - Throws: `EncoderError.cannotStretch`, errors of the files.
     public static func stretch(_ encoder: OpenEncoder, context: Int, to out: String) throws {
-        guard let model = encoder.image as? CLIPModel else {
-            throw EncoderError.cannotStretch(
-                folder: encoder.folder.path, expected: "a CLIP with a text tower", got: "an encoder of another kind")
-        }
-        let length = model.contextLength
-        let (factor, rest) = (context - keptPositions).quotientAndRemainder(dividingBy: max(1, length - keptPositions))
-        guard length > keptPositions + 1, rest == 0, factor >= 2 else {
-            let possible = length > keptPositions + 1 ? (2...4).map { "\($0 * length - ($0 - 1) * keptPositions)" } : []
-            throw EncoderError.cannotStretch(
-                folder: encoder.folder.path,
-                expected: possible.isEmpty
-                    ? "a model of more than \(keptPositions + 1) positions"
-                    : "a context of \(possible.joined(separator: ", ")) and so on: \(keptPositions) of its \(length) positions "
-                        + "stay, the others become 2, 3, 4, … each", got: possible.isEmpty ? "\(length)" : "\(context)")
-        }
+        let (model, factor) = try factor(encoder, context)
         var configuration = model.configuration
         configuration.text.contextLength = context
         try encoder.writeConfiguration(to: out)

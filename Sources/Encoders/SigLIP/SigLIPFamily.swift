@@ -26,7 +26,7 @@ extension EncoderFamily {
                 folder: folder, image: model, text: model, preprocessing: preprocessing, weights: files,
                 notes: dropoutNotes([
                     ("image", configuration.vision.attentionDropout), ("text", configuration.text.attentionDropout),
-                ]),
+                ]) + capitalNotes(folder),
                 tokenizer: { try TokenizerFolder.open(folder) },
                 writeConfiguration: { out in
                     try AtomicFile.write(configuration.huggingFaceJSON, to: "\(out)/config.json")
@@ -34,4 +34,9 @@ extension EncoderFamily {
                         preprocessing.huggingFaceJSON(.siglip), to: "\(out)/preprocessor_config.json")
                 })
         })
+    /// SigLIP 2's published folders name a tokenizer that keeps capital letters, which its training did not see.
+    private static func capitalNotes(_ folder: ModelFolder) throws -> [String] {
+        guard try TokenizerFiles(folder).className == "GemmaTokenizer" else { return [] }
+        return ["texts keep their capital letters, as transformers reads them; SigLIP 2 was trained on lower case"]
+    }
 }

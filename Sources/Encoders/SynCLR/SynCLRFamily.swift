@@ -162,10 +162,11 @@ extension TimmViTConfiguration {
             throw EncoderError.anotherImageSize(folder: "config.json", expected: imageSize, got: "a resize that timm has not")
         }
         func list(_ values: [Double]) -> String { "[" + values.map(\.description).joined(separator: ", ") + "]" }
-        let names = [768: "base", 1024: "large", 384: "small", 192: "tiny"]
+        // timm knows architectures by name; the sizes below the name are what counts.
+        let name = hiddenSize == 1024 && patchSize == 14 ? "vit_large_patch14_224" : "vit_base_patch16_224"
         return """
             {
-              "architecture": "vit_\(names[hiddenSize] ?? "base")_patch\(patchSize)_\(imageSize)",
+              "architecture": "\(name)",
               "num_classes": 0,
               "num_features": \(hiddenSize),
               "global_pool": "token",

@@ -30,6 +30,7 @@ struct ModelStretch: ParsableCommand {
         try TorchRuntime.load()
         try ModelCommand.checkNew(out)
         let encoder = try EncoderFolder.open(model)
+        try LongCLIP.checkStretch(encoder, context: context)
         try FileSystem.createFolder(out)
         let lock = try FolderLock(folder: out, owner: "gmail model stretch")
         defer { withExtendedLifetime(lock) {} }

@@ -1,4 +1,5 @@
-"""Makes siglip/: tiny random SigLIP models and what transformers answers, and the answers of one of siglip-base-patch16-224's size.
+"""Makes siglip/: tiny random SigLIP models and what transformers answers, and the answers of one of siglip-base-patch16-224's size;
+and AdaptersTests/Fixtures/siglip: the second model with an adapter that PEFT writes.
 
     python make_siglip_fixtures.py      # torch 2.13, transformers 5.24, peft 0.19, safetensors (CPU)
 
@@ -83,13 +84,16 @@ def tiny(name, text, vision, seed, gradients):
         expected |= {f"text_hidden.{i}": state for i, state in enumerate(read.hidden_states)}
         expected |= {"image_embeds": seen.pooler_output, "text_embeds": read.pooler_output}
         expected["logits_per_image"] = model(input_ids=ids, pixel_values=pixels).logits_per_image
-    if gradients:
-        adapter(model, folder, expected, pixels)
     save_file({k: v.contiguous() for k, v in expected.items()}, f"{folder}/expected.safetensors", metadata=VERSIONS)
+    if not gradients:
+        adapter(model, pixels)
 
 
-def adapter(model, folder, expected, pixels):
+def adapter(model, pixels):
     """An adapter that PEFT writes, on the layers that ours take."""
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../AdaptersTests/Fixtures/siglip")
+    shutil.rmtree(folder, ignore_errors=True)
+    model.save_pretrained(folder)
     targets = r"vision_model\.encoder\..*\.(q_proj|k_proj|v_proj|out_proj)"
     tuned = peft.get_peft_model(model, peft.LoraConfig(r=3, lora_alpha=5, target_modules=targets))
     generator = torch.Generator().manual_seed(77)
@@ -97,9 +101,10 @@ def adapter(model, folder, expected, pixels):
         for name, parameter in tuned.named_parameters():
             if "lora_" in name:
                 parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
-        expected["adapted_image_embeds"] = tuned.get_image_features(pixel_values=pixels).pooler_output
-    tuned.save_pretrained(f"{folder}/adapter")
-    os.remove(f"{folder}/adapter/README.md")
+        embeds = tuned.base_model.model.vision_model(pixel_values=pixels).pooler_output
+    tuned.save_pretrained(folder)
+    os.remove(f"{folder}/README.md")
+    save_file({"pixel_values": pixels, "image_embeds": embeds}, f"{folder}/expected.safetensors", metadata=VERSIONS)
 
 
 def formula_weights(shape, index, scale):
