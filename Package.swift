@@ -1,11 +1,14 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
-// A target imports only targets of earlier floors; docs/architecture.md draws the house.
+// A target imports only targets on earlier lines; docs/architecture.md draws the house.
 let package = Package(
     name: "gmail",
     products: [
         .executable(name: "gmail", targets: ["gmail"]),
+        .library(name: "Files", targets: ["Files"]),
+        .library(name: "Randomness", targets: ["Randomness"]),
+        .library(name: "StrictJSON", targets: ["StrictJSON"]),
         .library(name: "Safetensors", targets: ["Safetensors"]),
         .library(name: "ModelFolders", targets: ["ModelFolders"]),
         .library(name: "Torch", targets: ["Torch"]),
@@ -13,6 +16,7 @@ let package = Package(
         .library(name: "TorchOptim", targets: ["TorchOptim"]),
         .library(name: "Tokenizers", targets: ["Tokenizers"]),
         .library(name: "Images", targets: ["Images"]),
+        .library(name: "CaptionFiles", targets: ["CaptionFiles"]),
         .library(name: "CaptionMetrics", targets: ["CaptionMetrics"]),
         .library(name: "Encoders", targets: ["Encoders"]),
         .library(name: "Adapters", targets: ["Adapters"]),
@@ -46,6 +50,7 @@ let package = Package(
         .target(name: "StrictJSON", dependencies: ["Files"]),
         .target(name: "Safetensors", dependencies: ["Files", "StrictJSON"]),
         .target(name: "ModelFolders", dependencies: ["Files", "StrictJSON"]),
+        .target(name: "CaptionFiles", dependencies: ["Files"]),
         // F1
         .target(name: "Torch", dependencies: ["CTorch", "Files"]),
         .target(name: "TorchNN", dependencies: ["Files", "Torch", "Safetensors", "ModelFolders"]),
@@ -54,7 +59,7 @@ let package = Package(
         .target(name: "Tokenizers", dependencies: ["Files", "StrictJSON", "ModelFolders"]),
         .target(name: "Images", dependencies: ["Files", "StrictJSON", "CImageCodecs"]),
         .target(
-            name: "CaptionMetrics", dependencies: ["Files", "Safetensors"],
+            name: "CaptionMetrics", dependencies: ["Files", "CaptionFiles", "Safetensors"],
             resources: [.copy("Resources/spice-parser.bin")]),
         // F3
         .target(
@@ -70,7 +75,9 @@ let package = Package(
             name: "LanguageModels",
             dependencies: ["Files", "ModelFolders", "Torch", "TorchNN", "Safetensors", "StrictJSON", "Tokenizers"]),
         // F4
-        .target(name: "Datasets", dependencies: ["Files", "Randomness", "StrictJSON", "Safetensors", "Images"]),
+        .target(
+            name: "Datasets",
+            dependencies: ["Files", "CaptionFiles", "Randomness", "StrictJSON", "Safetensors", "Images"]),
         .target(
             name: "Training",
             dependencies: [
@@ -91,7 +98,7 @@ let package = Package(
             name: "Synthesis",
             dependencies: [
                 "Files", "Terminal",
-                "StrictJSON", "Images", "Diffusion", "Datasets",
+                "CaptionFiles", "StrictJSON", "Images", "Diffusion", "Datasets",
             ]),
         .target(
             name: "Miniature",
@@ -115,8 +122,9 @@ let package = Package(
         .target(
             name: "Evaluation",
             dependencies: [
-                "Files", "Terminal", "CScores", "Randomness", "Torch", "Images", "Encoders", "Datasets", "Training",
-                "Alignment",
+                "Files", "Terminal", "CScores", "Randomness", "Torch", "CaptionFiles", "CaptionMetrics", "Images",
+                "Encoders",
+                "Datasets", "Training", "Alignment", "Captioning",
             ]),
         // F8
         .target(
@@ -131,17 +139,10 @@ let package = Package(
             name: "gmail",
             dependencies: [
                 "Files", "Terminal",
-                "Safetensors", "Torch", "TorchNN", "Tokenizers", "Images", "CaptionMetrics", "Encoders", "Datasets",
-                "Adapters", "Training", "Alignment", "Miniature", "Evaluation", "Report", "Diffusion", "Synthesis",
+                "Safetensors", "Torch", "TorchNN", "Tokenizers", "Images", "CaptionFiles", "CaptionMetrics", "Encoders",
+                "Datasets", "Adapters", "Training", "Alignment", "Miniature", "Evaluation", "Report", "Diffusion",
+                "Synthesis",
                 "Captioning", "LanguageModels",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ]),
-        // Trains and measures the parser that CaptionMetrics ships; not needed at run time.
-        .executableTarget(
-            name: "spice-parser",
-            dependencies: [
-                "Files",
-                "CaptionMetrics", "Randomness", "Safetensors",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -151,6 +152,10 @@ let package = Package(
         .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON", "TestSupport"]),
         .testTarget(
             name: "SafetensorsTests", dependencies: ["Safetensors", "TestSupport"], resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "CaptionFilesTests", dependencies: ["CaptionFiles", "TestSupport"], resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "RandomnessTests", dependencies: ["Randomness"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ModelFoldersTests", dependencies: ["ModelFolders", "TestSupport"]),
         .testTarget(name: "TorchTests", dependencies: ["Torch"]),
         .testTarget(name: "TorchOptimTests", dependencies: ["TorchOptim"]),
@@ -178,11 +183,13 @@ let package = Package(
                 "TestSupport", "Files", "Terminal", "StrictJSON", "ModelFolders", "Torch", "TorchNN", "Images",
                 "Datasets",
                 "Encoders", "Tokenizers", "LanguageModels", "Training", "Alignment", "Captioning", "Evaluation",
+                "CaptionFiles", "CaptionMetrics",
             ]),
         .testTarget(name: "SynthesisTests", dependencies: ["Synthesis", "TestSupport"]),
         .testTarget(name: "MiniatureTests", dependencies: ["Miniature", "Evaluation"]),
         .testTarget(
-            name: "EvaluationTests", dependencies: ["Evaluation", "Randomness"], resources: [.copy("Fixtures")]),
+            name: "EvaluationTests", dependencies: ["Evaluation", "Randomness", "CaptionFiles", "TestSupport"],
+            resources: [.copy("Fixtures")]),
         .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Randomness"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ReportTests", dependencies: ["Report"]),
         .testTarget(
@@ -194,7 +201,8 @@ let package = Package(
         .executableTarget(
             name: "training-crash-helper", dependencies: ["TrainingTestSupport"], path: "Tests/TrainingCrashHelper"),
         .testTarget(
-            name: "CaptionMetricsTests", dependencies: ["CaptionMetrics", "Safetensors"], resources: [.copy("Fixtures")]
+            name: "CaptionMetricsTests", dependencies: ["CaptionFiles", "CaptionMetrics", "Safetensors", "TestSupport"],
+            resources: [.copy("Fixtures")]
         ),
         // Run the built program; see Tests/CommandTests/Support.
         .testTarget(

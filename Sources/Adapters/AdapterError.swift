@@ -4,28 +4,28 @@ import Foundation
 /// What is wrong with an adapter's settings or files.
 public enum AdapterError: Error, Equatable, Sendable {
     case invalidSetting(setting: String, expected: String, got: String)
-    /// - Parameter file: where the pattern stands, if in a file.
+    /// - Parameter file: the file that holds the pattern, if it came from one.
     case invalidPattern(pattern: String, reason: String, file: String?)
     /// No module of the model matches; `present` are the last path parts of its linear layers.
     case noTarget(targets: String, model: String, present: [String])
-    /// A module that takes no update; `expected` is what does.
+    /// A module of a kind that has no update; `expected` names the kinds that do.
     case notAdaptable(path: String, got: String, expected: String)
     case alreadyAdapted(path: String)
-    /// A tensor that the model reads in a second place, where PEFT leaves it as it was.
+    /// A tensor that the model uses in a second place, which PEFT does not change.
     case sharedTensor(path: String)
 
     // Files
     case notAnAdapterFolder(path: String, missing: String)
-    /// PEFT settings that change what the adapter computes and that are not supported: all of them, at once.
+    /// PEFT settings that change what the adapter computes and that are not supported: all of them at once.
     case unsupported(file: String, settings: [Setting])
-    /// The tensors do not fit the adapted model: everything that differs, at once.
+    /// The tensors do not fit the adapted model: all differences at once.
     case mismatch(AdapterMismatch)
-    /// The names fit several parts of the model, and the files do not say which was meant.
+    /// The names fit several parts of the model, and the files do not say which one is meant.
     case ambiguousPart(folder: String, parts: [String])
-    /// Nothing is left of an adapter when the parts that the caller does without are taken away.
+    /// Nothing is left of an adapter without the parts that the caller leaves out.
     case nothingToApply(folder: String, parts: [String])
     case notFinite(file: String, key: String)
-    /// What can be used, but not trained on.
+    /// An adapter that can be used, but not trained further.
     case notTrainable(folder: String, what: String)
 
     /// An entry of `adapter_config.json`.
@@ -36,13 +36,13 @@ public enum AdapterError: Error, Equatable, Sendable {
     }
 }
 
-/// Everything by which an adapter file and an adapted model disagree.
+/// All disagreements between an adapter file and an adapted model.
 public struct AdapterMismatch: Equatable, Sendable {
     public struct Shape: Equatable, Sendable {
         public let key: String
         public let expected: [Int]
         public let got: [Int]
-        /// Rank that `adapter_config.json` states for the module; nil for tensors that have none.
+        /// Rank of the module according to `adapter_config.json`; nil for tensors without one.
         public let rank: Int?
     }
 
@@ -50,7 +50,7 @@ public struct AdapterMismatch: Equatable, Sendable {
     public var missing: [String] = []
     public var unused: [String] = []
     public var misshapen: [Shape] = []
-    /// Keys of tensors that hold no floating-point numbers.
+    /// Keys of tensors that do not hold floating-point numbers.
     public var mistyped: [String] = []
 
     init(file: String) { self.file = file }

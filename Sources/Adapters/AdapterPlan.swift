@@ -1,17 +1,17 @@
 import TorchNN
 
-/// What an adapter's settings mean for one model: the modules that it changes, and the tensors that its file must hold.
+/// What an adapter's settings mean for one model: which modules it changes, and which tensors its file must hold.
 struct AdapterPlan {
     /// A module with an update of its weight.
     struct Update {
         let path: String
-        /// What the adapter calls the module.
+        /// The adapter's name of the module.
         let name: String
         let module: Module
         let form: WeightForm
         let rank: Int
         let scale: Double
-        /// Whether the update is part of the weight from the start, and not computed beside it.
+        /// Whether the update is folded into the weight from the start instead of being computed beside it.
         let isFolded: Bool
     }
 
@@ -19,9 +19,9 @@ struct AdapterPlan {
     struct Expected {
         let key: String
         let shape: [Int]
-        /// Of the update that it belongs to.
+        /// The rank of the update to which it belongs.
         var rank: Int?
-        /// What may be there or not and changes nothing.
+        /// Whether it is optional and changes nothing.
         var isIgnored = false
     }
 
@@ -33,8 +33,8 @@ struct AdapterPlan {
     private(set) var savedPaths: [String] = []
 
     /// - Parameters:
-    ///   - leavingOut: parts of the model that are not touched, by path.
-    /// - Throws: `AdapterError`: targets that match nothing or something that takes no update, patterns.
+    ///   - leavingOut: parts of the model that are not changed, by path.
+    /// - Throws: `AdapterError` for patterns, and for targets that match nothing or a module without update.
     init(_ model: Module, _ configuration: LoRAConfiguration, view: AdapterView, leavingOut: [String] = []) throws {
         let selection = try LoRAConfiguration.Selection(configuration)
         func name(of path: String) -> String? {
@@ -75,7 +75,7 @@ struct AdapterPlan {
         try refuseShared(model)
     }
 
-    /// Whether `path` is the module at `module` or something in it.
+    /// Whether `path` is the module at `module` or below it.
     static func isWithin(_ module: String, _ path: String) -> Bool { path == module || path.hasPrefix(module + ".") }
 
     private mutating func expectUpdates(_ configuration: LoRAConfiguration) throws {
@@ -100,7 +100,7 @@ struct AdapterPlan {
         }
     }
 
-    /// Biases and whole modules, under the names that PEFT's wrappers give them.
+    /// Biases and whole modules, under the names of PEFT's wrappers.
     private mutating func expectTensors(of model: Module, _ bias: LoRABias, _ name: (String) -> String?) {
         let updated = Set(updates.map(\.path))
         func expect(_ key: String, _ fileName: String, _ shape: [Int], isIgnored: Bool = false) {
@@ -116,7 +116,7 @@ struct AdapterPlan {
             if let saved = savedPaths.first(where: { Self.isWithin($0, slot.key) }) {
                 expect(slot.key, name, shape, isIgnored: slot.kind == .derived)
                 guard isBias, bias == .all else { continue }
-                // PEFT writes the biases of its copy and of the original besides, and reads neither as the copy's.
+                // PEFT also writes the biases of its copy and of the original, and reads neither for the copy.
                 let rest = slot.key.dropFirst(saved.count)
                 let stem = name.dropLast(rest.count)
                 for wrapper in ["modules_to_save", "original_module"] {
@@ -130,7 +130,7 @@ struct AdapterPlan {
         }
     }
 
-    /// A tensor with two readers would be changed for both, where PEFT changes it for one.
+    /// A tensor with two uses would change in both places, whereas PEFT changes it in one.
     private func refuseShared(_ model: Module) throws {
         let changed = Set(updates.map { "\($0.path).weight" } + replaced.map(\.key))
         for (path, module) in model.namedModules() {

@@ -1,4 +1,4 @@
-/// What an adapter changes in a model, for messages and for callers that must know which parts are touched.
+/// What an adapter changes in a model, for messages and for callers that must know which parts are changed.
 public struct AdapterSummary: Sendable, Equatable {
     /// A child of the model, such as `vision_model` or `visual_projection`.
     public struct Part: Sendable, Equatable {
@@ -7,7 +7,7 @@ public struct AdapterSummary: Sendable, Equatable {
         public internal(set) var updates = 0
         /// Biases that are replaced.
         public internal(set) var biases = 0
-        /// Modules that are replaced whole.
+        /// Modules that are replaced as a whole.
         public internal(set) var modules = 0
     }
 
@@ -17,7 +17,7 @@ public struct AdapterSummary: Sendable, Equatable {
     public let ranks: [Int]
     /// In the model's order.
     public private(set) var parts: [Part] = []
-    /// Parts that the adapter changes and that the caller does without.
+    /// Parts that the adapter changes and that the caller leaves out.
     public let leftOut: [String]
 
     init(_ plan: AdapterPlan, _ configuration: LoRAConfiguration, leftOut: [String]) {
@@ -38,12 +38,12 @@ public struct AdapterSummary: Sendable, Equatable {
         for index in parts.indices where parts[index].name == name { change(&parts[index]) }
     }
 
-    /// Whether anything at or below one of these children of the model is changed.
+    /// Whether the adapter changes anything at or below one of these children of the model.
     public func touches(_ names: String...) -> Bool { parts.contains { names.contains($0.name) } }
 }
 
 extension AdapterSummary: CustomStringConvertible {
-    /// As in `LoRA of rank 4: 8 updates in vision_model, 1 whole module in visual_projection`.
+    /// For example `LoRA of rank 4: 8 updates in vision_model, 1 whole module in visual_projection`.
     public var description: String {
         let ranks = ranks.count == 1 ? "rank \(ranks[0])" : "ranks \(ranks.first ?? 0) to \(ranks.last ?? 0)"
         let changes = parts.map { part in

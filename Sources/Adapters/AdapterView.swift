@@ -1,19 +1,20 @@
 import TorchNN
 
-/// Which part of a model an adapter was made for, and what the adapter calls the modules there.
+/// For which part of a model an adapter was made, and how the adapter names the modules there.
 ///
-/// PEFT names modules as the adapted class does. An adapter of a whole CLIP has `vision_model.encoder.…`; so has one of
-/// `CLIPVisionModelWithProjection`, which knows no text tower. One of `CLIPVisionModel` or `CLIPTextModel` says only
-/// `encoder.…` since transformers 5, and one of `GPT2Model` says `h.0.…` where the language model says `transformer.h.0.…`.
+/// PEFT names modules by the class that was adapted. An adapter of a whole CLIP has `vision_model.encoder.…`, and so
+/// has one of `CLIPVisionModelWithProjection`, which has no text tower. Since transformers 5, one of `CLIPVisionModel`
+/// or `CLIPTextModel` has only `encoder.…`. One of `GPT2Model` has `h.0.…` where the language model has
+/// `transformer.h.0.…`.
 struct AdapterView: Equatable {
-    /// The module that the adapter takes for its whole model: a child of the model, or `""` for the model itself.
+    /// The module that the adapter takes for the whole model: a child of the model, or `""` for the model itself.
     let root: String
-    /// Children of the model that the adapter knows; nil is all of them.
+    /// Children of the model that the adapter knows; nil means all of them.
     let parts: Set<String>?
 
     static let whole = AdapterView(root: "", parts: nil)
 
-    /// What the adapter calls the module or tensor at `path`; nil outside of what it knows.
+    /// The adapter's name of the module or tensor at `path`; nil for one that it does not know.
     func name(of path: String) -> String? {
         if !root.isEmpty {
             return path.hasPrefix(root + ".") ? String(path.dropFirst(root.count + 1)) : nil
@@ -27,11 +28,11 @@ struct AdapterView: Equatable {
     static func top(_ path: String) -> String { String(path.prefix { $0 != "." }) }
 
     /// - Parameters:
-    ///   - names: of the modules that the adapter updates.
+    ///   - names: names of the modules that the adapter updates.
     ///   - tops: first parts of all names in the adapter's file.
-    ///   - modelClass: of the adapted model, if the adapter says so.
-    ///   - leavingOut: parts of models that the caller does without.
-    ///   - fits: whether the adapter's tensors fit the model when it is seen so.
+    ///   - modelClass: class of the adapted model, if the adapter says it.
+    ///   - leavingOut: parts of models that the caller leaves out.
+    ///   - fits: whether the adapter's tensors fit the model in this view.
     /// - Throws: `AdapterError.ambiguousPart`, `.nothingToApply`.
     static func find(
         folder: String, names: Set<String>, tops: Set<String>, model: Module, modelClass: String?, leavingOut: [String],
@@ -41,7 +42,7 @@ struct AdapterView: Equatable {
         let children = paths.filter { !$0.isEmpty && !$0.contains(".") }
         let made = modelClass.flatMap(parts(of:))
         if names.isEmpty || names.contains(where: { children.contains(top($0)) || leavingOut.contains(top($0)) }) {
-            // Without a word about the class, it knows the parts that its file has something for.
+            // If it does not name its class, it knows the parts for which its file has tensors.
             let isWhole = modelClass.map { $0.lowercased() == "\(type(of: model))".lowercased() } ?? names.isEmpty
             return AdapterView(root: "", parts: made.map(Set.init) ?? (isWhole ? nil : tops))
         }
@@ -62,8 +63,8 @@ struct AdapterView: Equatable {
         return fitting.first ?? candidates[0]
     }
 
-    /// Children of a two-tower model that a class of transformers' has, the tower first: `CLIPVisionModel`,
-    /// `SiglipTextModel`, `CLIPVisionModelWithProjection`. Nil for classes of another make.
+    /// Children of a two-tower model that a class of transformers has, the tower first: for `CLIPVisionModel`,
+    /// `SiglipTextModel`, `CLIPVisionModelWithProjection` and the like. Nil for other classes.
     private static func parts(of modelClass: String) -> [String]? {
         for (word, tower, projection) in [
             ("Vision", "vision_model", "visual_projection"), ("Text", "text_model", "text_projection"),

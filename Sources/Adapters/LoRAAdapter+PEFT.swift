@@ -3,18 +3,18 @@ import Torch
 import TorchNN
 
 extension LoRAAdapter {
-    /// Puts an adapter that PEFT or `save(to:)` wrote into `model`.
+    /// Puts an adapter that was written by PEFT or by `save(to:)` into `model`.
     ///
-    /// It may have been made for the whole model, or for a part of it that PEFT's names say nothing of (`CLIPVisionModel`,
-    /// `CLIPTextModel`, `GPT2Model`). `summary` tells what it changes.
+    /// It may have been made for the whole model, or for a part of it that does not appear in PEFT's names
+    /// (`CLIPVisionModel`, `CLIPTextModel`, `GPT2Model`). `summary` tells what it changes.
     /// - Parameters:
     ///   - folder: holds `adapter_config.json` and `adapter_model.safetensors` (or `.bin`).
-    ///   - leavingOut: paths of parts of the model whose changes the caller does without, such as `text_model`: they are left
-    ///     out, and named in `summary`. A part that is not in the model and not named here is an error.
+    ///   - leavingOut: paths of parts of the model, such as `text_model`, whose changes are left out and named in
+    ///     `summary`. A part that is neither in the model nor listed here is an error.
     ///   - isTrainable: whether `A` and `B` record gradients afterwards.
-    ///   - dropoutGenerator: draws dropout masks; needed when training goes on with a dropout above 0.
-    /// - Throws: `AdapterError`, `FileError`, `JSONFileError`, `SafetensorsError`, `TorchError`; the model computes then what
-    ///   it did.
+    ///   - dropoutGenerator: draws dropout masks; needed when training continues with a dropout above 0.
+    /// - Throws: `AdapterError`, `FileError`, `JSONFileError`, `SafetensorsError`, `TorchError`; then the model
+    ///   computes what it did before.
     public convenience init(
         loadingInto model: Module, folder: String, leavingOut: [String] = [], isTrainable: Bool = false,
         dropoutGenerator: Generator? = nil
@@ -42,7 +42,7 @@ extension LoRAAdapter {
             tensors: Self.tensors(entries, of: weights), dropoutGenerator: dropoutGenerator, isTrainable: isTrainable)
     }
 
-    /// Which part of the model the adapter was made for.
+    /// For which part of the model the adapter was made.
     private static func view(
         of weights: Weights, _ settings: PEFTConfiguration, model: Module, folder: String, leavingOut: [String]
     ) throws -> AdapterView {
@@ -62,7 +62,7 @@ extension LoRAAdapter {
         }
     }
 
-    /// Takes the tensors of parts that the caller does without away.
+    /// Removes the tensors of parts that the caller leaves out.
     /// - Returns: the parts that had some.
     private static func leaveOut(_ parts: [String], of weights: inout Weights, _ view: AdapterView) -> [String] {
         var found: [String] = []
@@ -75,11 +75,11 @@ extension LoRAAdapter {
         return found.sorted()
     }
 
-    /// Overwrites `A` and `B` with those of an `adapter_model.safetensors`, strictly both ways (resuming a run).
+    /// Overwrites `A` and `B` with those of an `adapter_model.safetensors`, strictly both ways, to resume a run.
     ///
-    /// The tensors stay the same objects, so an optimizer that holds them goes on. For adapters that are trained here, which
-    /// hold nothing else; unmerge first.
-    /// - Throws: `AdapterError.mismatch` listing everything that differs, `SafetensorsError`; nothing is changed then.
+    /// The tensors stay the same objects, so an optimizer that holds them can continue. It is for adapters that are
+    /// trained here, which hold nothing else; unmerge first.
+    /// - Throws: `AdapterError.mismatch` with all differences, `SafetensorsError`; then nothing has changed.
     public func loadTensors(from path: String) throws {
         precondition(
             replaced.isEmpty && !layers.contains { $0.layer.isMerged },
@@ -94,7 +94,7 @@ extension LoRAAdapter {
         }
     }
 
-    /// Everything by which a file differs from what is expected of it.
+    /// All differences between a file and what is expected of it.
     private static func mismatch(_ weights: Weights, _ expected: [AdapterPlan.Expected]) -> AdapterMismatch {
         var mismatch = AdapterMismatch(file: weights.source)
         var unused = Set(weights.entries.keys)
@@ -116,7 +116,7 @@ extension LoRAAdapter {
         return mismatch
     }
 
-    /// The entries that are expected, and no others.
+    /// Only the entries that are expected.
     private static func matched(
         _ weights: Weights, _ expected: [AdapterPlan.Expected]
     ) throws -> [String: Weights.Entry] {
@@ -125,7 +125,7 @@ extension LoRAAdapter {
         return weights.entries
     }
 
-    /// Tensors with memory of their own: the file may change while the model is used.
+    /// Tensors with memory of their own, because the file may change while the model is used.
     private static func tensors(_ entries: [String: Weights.Entry], of weights: Weights) throws -> [String: Tensor] {
         var tensors: [String: Tensor] = [:]
         try withoutGradients {
@@ -140,16 +140,17 @@ extension LoRAAdapter {
         return tensors
     }
 
-    /// Writes `adapter_config.json` and `adapter_model.safetensors`; `peft.PeftModel.from_pretrained` reads them as they are.
+    /// Writes `adapter_config.json` and `adapter_model.safetensors`, which `peft.PeftModel.from_pretrained` reads
+    /// unchanged.
     /// - Parameters:
-    ///   - folder: made when it does not exist.
-    ///   - baseModel: `base_model_name_or_path`: what the adapter belongs to.
+    ///   - folder: is created if it does not exist.
+    ///   - baseModel: `base_model_name_or_path`: the model to which the adapter belongs.
     public func save(to folder: String, baseModel: String? = nil) throws {
         try FileSystem.createFolder(folder)
         let json = configuration.peftJSON(
             baseModel: baseModel, modelClass: modelClass, hasInputFirst: hasInputFirst)
         try AtomicFile.write(json, to: "\(folder)/\(PEFTFiles.configuration)")
-        // PEFT marks its files so; some readers refuse a file without it.
+        // PEFT marks its files like this; some readers refuse a file without the mark.
         try Weights.save(stateTensors, metadata: ["format": "pt"], to: "\(folder)/\(PEFTFiles.weights)")
     }
 

@@ -1,17 +1,17 @@
 import Torch
 import TorchNN
 
-/// The changes that an adapter made to a model: the one handle on all of them.
+/// The changes that an adapter made to a model, all behind one handle.
 ///
 ///     let adapter = try LoRAAdapter(injectingInto: model, LoRAConfiguration(rank: 4), generator: Generator(seed: 0))
 ///     print(adapter.paths)            // every adapted layer
 ///     optimizer = try AdamW([ParameterGroup(name: "adapter", parameters: adapter.namedParameters(), …)])
 ///     try adapter.save(to: folder)    // PEFT's layout
 ///
-/// Linear layers get a layer that computes the update beside the product. Everything else that PEFT's adapters may hold
-/// (DoRA, updates of convolutions and embeddings, biases, whole modules) stands in the model's own tensors while the adapter
-/// is enabled; it is used and not trained. Tensors that the model shares with another are replaced, never written. Move a
-/// model to its device and dtype before it gets an adapter.
+/// Linear layers are replaced by layers that compute the update beside the product. Everything else that PEFT's
+/// adapters may hold (DoRA, updates of convolutions and embeddings, biases, whole modules) is in the model's own
+/// tensors while the adapter is enabled; it can be used, but not trained. Tensors that the model shares with another
+/// model are replaced, never written. Move a model to its device and dtype before it gets an adapter.
 public final class LoRAAdapter {
     public let configuration: LoRAConfiguration
     /// Paths of the modules whose weight has an update, in declaration order.
@@ -20,12 +20,12 @@ public final class LoRAAdapter {
     public let summary: AdapterSummary
     let layers: [(path: String, layer: any LowRankLayer)]
     let replaced: [ReplacedTensor]
-    /// Tensors of the adapter's file that no layer of `layers` holds, for writing it again.
+    /// Tensors of the adapter's file that are in no layer of `layers`, for writing the file again.
     let fixedTensors: [(key: String, tensor: Tensor)]
     let view: AdapterView
-    /// What PEFT calls the class of the adapted model, for writing the adapter again.
+    /// PEFT's name of the adapted model's class, for writing the adapter again.
     let modelClass: String?
-    /// Whether a weight that lies `[in, out]` is updated.
+    /// Whether an updated weight is stored `[in, out]`.
     let hasInputFirst: Bool
     private let model: Module
 
@@ -33,8 +33,9 @@ public final class LoRAAdapter {
     /// - Parameters:
     ///   - generator: draws the initial `A` (CPU).
     ///   - dropoutGenerator: draws dropout masks in training, on the model's device; needed when `configuration.dropout > 0`.
-    /// - Throws: `AdapterError`: settings that cannot be or that are not trained here, targets that match nothing or something
-    ///   not linear, layers adapted before, a rank that is larger than every layer. The model is unchanged then.
+    /// - Throws: `AdapterError` for settings that are invalid or not trained here, for targets that match nothing or a
+    ///   module that is not linear, for layers that are adapted already, for a rank larger than every layer. Then the
+    ///   model is unchanged.
     public convenience init(
         injectingInto model: Module, _ configuration: LoRAConfiguration, generator: Generator,
         dropoutGenerator: Generator? = nil
@@ -59,9 +60,9 @@ public final class LoRAAdapter {
     }
 
     /// - Parameters:
-    ///   - generator: nil leaves `A` zero for a file to fill.
-    ///   - isTrainable: false needs no generator for dropout, since no mask is drawn.
-    ///   - tensors: of the adapter's file, by key; they go into the layers and the model.
+    ///   - generator: nil leaves `A` zero, to be filled from a file.
+    ///   - isTrainable: if false, dropout needs no generator, because no mask is drawn.
+    ///   - tensors: the tensors of the adapter's file by key; they go into the layers and the model.
     init(
         _ model: Module, _ configuration: LoRAConfiguration, _ plan: AdapterPlan, view: AdapterView,
         modelClass: String? = nil, leftOut: [String] = [], tensors: [String: Tensor] = [:], generator: Generator? = nil,
@@ -116,7 +117,7 @@ public final class LoRAAdapter {
         model.weightsDidChange()
     }
 
-    /// A rank above the larger side of every layer is a slip, and would ask for memory without end.
+    /// A rank above the larger side of every layer is a mistake, and could need any amount of memory.
     private static func boundRanks(_ plan: AdapterPlan) throws {
         let sides = plan.updates.map { update in
             (update.module.namedTensors().first { $0.key == "weight" }?.tensor.shape ?? []).max() ?? 0
@@ -129,7 +130,7 @@ public final class LoRAAdapter {
         }
     }
 
-    /// Every trained `A` and `B` with its path in the model (`….q_proj.lora_A.weight`): what an optimizer trains.
+    /// Every trained `A` and `B` with its path in the model (`….q_proj.lora_A.weight`), for an optimizer.
     public func namedParameters() -> [NamedTensor] {
         layers.flatMap { path, layer in
             layer.namedParameters(prefix: path).filter { $0.key.contains(".lora_") }
@@ -139,7 +140,7 @@ public final class LoRAAdapter {
     /// Number of trained elements.
     public var elementCount: Int { namedParameters().reduce(0) { $0 + $1.tensor.count } }
 
-    /// Switches gradients of `A` and `B`; on after injection, as asked for after loading.
+    /// Switches gradients of `A` and `B`. They are on after injection, and as requested after loading.
     public func setTrainable(_ on: Bool) {
         for (_, layer) in layers {
             layer.down.requiresGrad = on
@@ -147,7 +148,7 @@ public final class LoRAAdapter {
         }
     }
 
-    /// Whether the adapter takes part; false makes the model what it was without it, to the bit.
+    /// Whether the adapter is used; with false, the model computes what it did without it, to the bit.
     public var isEnabled = true {
         didSet {
             for (_, layer) in layers { layer.setEnabled(isEnabled) }
@@ -159,20 +160,21 @@ public final class LoRAAdapter {
     /// Whether no update is computed beside a product.
     public var isMerged: Bool { layers.allSatisfy(\.layer.isMerged) }
 
-    /// Folds every update into its layer's weight: one product per layer, nothing to train until `unmerge`.
+    /// Folds every update into its layer's weight: then a layer is one product, and nothing can be trained until
+    /// `unmerge`.
     public func merge() {
         for (_, layer) in layers { layer.merge() }
         model.weightsDidChange()
     }
 
-    /// Computes the updates of linear layers beside their products again; their base weights are back, bit for bit.
+    /// Computes the updates of linear layers beside their products again; their base weights are restored bit for bit.
     public func unmerge() {
         for (_, layer) in layers { layer.unmerge() }
         model.weightsDidChange()
     }
 
-    /// Takes the adapter out of the model: plain layers stand there again, and this object does nothing more.
-    /// - Parameter keepingUpdates: true leaves merged weights and replaced tensors, false the base model.
+    /// Removes the adapter from the model: the plain layers return, and this object has no further effect.
+    /// - Parameter keepingUpdates: true leaves merged weights and replaced tensors, false restores the base model.
     public func remove(keepingUpdates: Bool) throws {
         isEnabled = keepingUpdates
         if keepingUpdates { merge() } else { unmerge() }

@@ -1,12 +1,12 @@
 import Files
 import StrictJSON
 
-// PEFT's `adapter_config.json`, read and written.
+// Reads and writes PEFT's `adapter_config.json`.
 
-/// What an `adapter_config.json` says.
+/// The content of an `adapter_config.json`.
 struct PEFTConfiguration {
     let lora: LoRAConfiguration
-    /// Class of the model that was adapted, such as `CLIPVisionModel`; PEFT leaves it out when a task was given.
+    /// Class of the adapted model, such as `CLIPVisionModel`; PEFT leaves it out if a task was given.
     let modelClass: String?
 
     /// - Throws: `FileError`, `JSONFileError`, `AdapterError.unsupported` with every setting that is not computed here.
@@ -65,7 +65,7 @@ struct PEFTConfiguration {
     private static func targets(_ file: JSONFile, _ key: String) throws -> LoRATargets? {
         guard let value = file.value[key], !value.isOff else { return nil }
         if let text = value.string {
-            // As PEFT does, which reads the word in any case.
+            // PEFT, too, accepts the word in upper or lower case.
             return key == "target_modules" && text.lowercased() == "all-linear" ? .allLinear : .pattern(text)
         }
         let values = value.array ?? []
@@ -95,7 +95,7 @@ struct PEFTConfiguration {
             }
             return nil
         }
-        // PEFT refuses the two together: an expression says itself which layers it means.
+        // PEFT refuses the two together, because an expression says itself which layers it means.
         if file.value["target_modules"]?.string != nil {
             throw file.invalid("layers_to_transform", expected: "null, as 'target_modules' is an expression")
         }
@@ -115,7 +115,7 @@ struct PEFTConfiguration {
         }
     }
 
-    /// Every setting that is in use and changes what the adapter computes in a way that is not computed here.
+    /// Every setting that is in use and changes what the adapter computes in a way that is not implemented here.
     private static func unsupported(_ file: JSONFile) throws -> [AdapterError.Setting] {
         var found: [AdapterError.Setting] = []
         if let start = file.value["init_lora_weights"], start != .null, !harmlessStarts.contains(start.compact) {
@@ -133,7 +133,7 @@ struct PEFTConfiguration {
         return found
     }
 
-    /// Ways to draw the initial `A` and `B` that leave the base weights alone.
+    /// Ways to draw the initial `A` and `B` that do not change the base weights.
     private static let harmlessStarts: Set<String> = [
         "true", "false", "\"gaussian\"", "\"eva\"", "\"orthogonal\"", "\"mica\"",
     ]
@@ -145,8 +145,8 @@ struct PEFTConfiguration {
         "modules_to_save", "auto_mapping",
     ]
 
-    /// Keys that say nothing about what a finished adapter computes: where it comes from, how it was started or run.
-    /// `fan_in_fan_out` is among them because PEFT itself corrects it by the kind of layer.
+    /// Keys that say nothing about what a finished adapter computes: where it comes from, how it was initialised or
+    /// run. `fan_in_fan_out` is among them because PEFT itself corrects it by the kind of layer.
     private static let silent: Set<String> = [
         "fan_in_fan_out", "peft_version", "base_model_name_or_path", "revision", "inference_mode", "task_type",
         "megatron_core", "qalora_group_size", "runtime_config", "merge_weights", "loftq_config", "eva_config",
@@ -172,15 +172,15 @@ struct PEFTConfiguration {
 extension LoRAConfiguration {
     /// Reads PEFT's `adapter_config.json`.
     ///
-    /// A setting that would change what the adapter computes and that is not computed here is an error that names it; one
-    /// that is off, empty or of no effect on a finished adapter is passed over.
+    /// A setting that would change what the adapter computes and is not implemented here is an error that names it. A
+    /// setting that is off, empty or without effect on a finished adapter is ignored.
     /// - Throws: `FileError`, `JSONFileError`, `AdapterError`.
     public init(peft path: String) throws { self = try PEFTConfiguration(path).lora }
 
-    /// `adapter_config.json`, keys sorted as PEFT sorts them.
+    /// `adapter_config.json`, with the keys in PEFT's order.
     /// - Parameters:
-    ///   - modelClass: of the adapted model, where the names do not say it.
-    ///   - hasInputFirst: whether a weight that lies `[in, out]` is updated (GPT-2's layers).
+    ///   - modelClass: class of the adapted model, if the names do not imply it.
+    ///   - hasInputFirst: whether an updated weight is stored `[in, out]` (GPT-2's layers).
     func peftJSON(baseModel: String?, modelClass: String? = nil, hasInputFirst: Bool) -> String {
         let members: [(String, String)] = [
             ("alpha_pattern", Self.object(alphaPattern.map { ($0.pattern, Self.number($0.value)) })),
@@ -236,7 +236,7 @@ extension LoRAConfiguration {
         value == value.rounded() && abs(value) < 1e15 ? "\(Int(value))" : "\(value)"
     }
 
-    /// Names below a prefix as the one regular expression that PEFT matches against whole paths.
+    /// Names below a prefix, as the one regular expression that PEFT matches against whole paths.
     static func pattern(_ names: [String], below prefix: String) -> String {
         func escaped(_ name: String) -> String {
             name.map { $0.isLetter || $0.isNumber || $0 == "_" ? "\($0)" : "\\\($0)" }.joined()
@@ -246,7 +246,7 @@ extension LoRAConfiguration {
 }
 
 extension JSONValue {
-    /// Null, false, zero-length: a setting that is not in use.
+    /// Whether the setting is not in use: null, false, or of length zero.
     fileprivate var isOff: Bool {
         switch self {
         case .null, .bool(false): true
@@ -257,7 +257,7 @@ extension JSONValue {
         }
     }
 
-    /// The value as it stands, short, for an error message.
+    /// The value as it stands, shortened for an error message.
     fileprivate var compact: String {
         let text: String
         switch self {

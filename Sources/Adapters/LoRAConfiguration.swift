@@ -16,26 +16,27 @@ public struct LoRAConfiguration: Sendable, Equatable {
     public var isRankStabilized: Bool
     public var targets: LoRATargets
 
-    /// Targeted modules that take no update all the same; `exclude_modules`.
+    /// Targeted modules that get no update all the same; `exclude_modules`.
     public var exclusions: LoRATargets?
-    /// The blocks whose modules take an update; nil is all.
+    /// The blocks whose modules get an update; nil means all.
     public var layers: LoRALayerChoice?
-    /// Other ranks and alphas of modules whose path ends in what a pattern matches; the first that matches counts.
+    /// Other ranks and alphas for modules whose path ends in what a pattern matches; the first pattern that matches
+    /// counts.
     public var rankPattern: [PatternValue<Int>] = []
     public var alphaPattern: [PatternValue<Double>] = []
 
-    // What follows is read and computed, and not trained here.
+    // The following settings are read and computed, but not trained here.
 
-    /// Whether every output of an updated weight has a magnitude of its own; `use_dora`.
+    /// Whether every output of an updated weight has its own magnitude; `use_dora`.
     public var usesDoRA = false
     /// Which biases of the model were trained too.
     public var bias = LoRABias.none
-    /// Whether `B` adds a bias of its own; `lora_bias`.
+    /// Whether `B` has a bias of its own; `lora_bias`.
     public var hasUpdateBias = false
-    /// Modules that are stored whole; `modules_to_save`.
+    /// Modules that are stored as a whole; `modules_to_save`.
     public var savedModules: [String] = []
 
-    /// - Parameter alpha: nil is `rank`, a scale of 1.
+    /// - Parameter alpha: nil means `rank`, a scale of 1.
     public init(
         rank: Int = 4, alpha: Double? = nil, dropout: Double = 0, isRankStabilized: Bool = false,
         targets: LoRATargets = .attention
@@ -47,7 +48,7 @@ public struct LoRAConfiguration: Sendable, Equatable {
         self.targets = targets
     }
 
-    /// Factor on `B·A` of modules that no pattern names.
+    /// Factor on `B·A` for modules that no pattern names.
     public var scale: Double {
         alpha / (isRankStabilized ? Double(rank).squareRoot() : Double(rank))
     }
@@ -67,7 +68,7 @@ public struct LoRAConfiguration: Sendable, Equatable {
         _ = try Selection(self)
     }
 
-    /// What an adapter has that is used and not trained here; nil when there is nothing of the kind.
+    /// What the adapter has that can be used but not trained here; nil if there is nothing of the kind.
     var fixedPart: String? {
         if usesDoRA { return "DoRA's magnitudes (use_dora)" }
         if bias != .none { return "biases of the model (bias)" }
@@ -76,7 +77,7 @@ public struct LoRAConfiguration: Sendable, Equatable {
     }
 }
 
-/// A value for the modules that a regular expression of Python's matches; entries of `rank_pattern` and `alpha_pattern`.
+/// A value for the modules that a Python regular expression matches; an entry of `rank_pattern` or `alpha_pattern`.
 public struct PatternValue<Value: Sendable & Equatable>: Sendable, Equatable {
     public var pattern: String
     public var value: Value
@@ -90,7 +91,7 @@ public struct PatternValue<Value: Sendable & Equatable>: Sendable, Equatable {
 /// Blocks of a stack, by index; `layers_to_transform` and `layers_pattern`.
 public struct LoRALayerChoice: Sendable, Equatable {
     public var indices: [Int]
-    /// Names of the stacks, such as `layers` or `h`; empty is any.
+    /// Names of the stacks, such as `layers` or `h`; empty means any.
     public var stacks: [String]
 
     public init(_ indices: [Int], stacks: [String] = []) {
@@ -99,11 +100,11 @@ public struct LoRALayerChoice: Sendable, Equatable {
     }
 }
 
-/// PEFT's `bias`: which biases of the model an adapter brings along.
+/// PEFT's `bias`: which biases of the model an adapter contains.
 public enum LoRABias: String, Sendable, Equatable, CaseIterable {
     case none
     /// Those of every module.
     case all
-    /// Those of the modules that take an update.
+    /// Those of the modules that get an update.
     case updated = "lora_only"
 }

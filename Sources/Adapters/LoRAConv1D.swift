@@ -3,8 +3,8 @@ import TorchNN
 
 /// GPT-2's linear layer with a low-rank update: `x·W + bias + scale · dropout(x)·Aᵀ·Bᵀ` with `W` `[in, out]`.
 ///
-/// `A` and `B` lie as those of a ``LoRALinear``, as PEFT writes them (`fan_in_fan_out`). At inference the base product runs
-/// on whatever kernel the model chose for it.
+/// `A` and `B` have the shapes of a ``LoRALinear``, as PEFT writes them (`fan_in_fan_out`). At inference the base
+/// product uses the kernel that the model chose for it.
 public final class LoRAConv1D: Conv1D, LowRankLayer {
     @Parameter("lora_A.weight") public var down: Tensor  // A [r, in]
     @Parameter("lora_B.weight") public var up: Tensor  // B [out, r]
@@ -12,14 +12,14 @@ public final class LoRAConv1D: Conv1D, LowRankLayer {
     public let rank: Int
     public let scale: Double
     public let dropout: Double
-    /// Whether the update takes part; switched through `LoRAAdapter.isEnabled`.
+    /// Whether the update is used; switched by `LoRAAdapter.isEnabled`.
     public internal(set) var isEnabled = true
     var merged: (base: Tensor, sum: Tensor)?
     private let generator: Generator?
 
     /// - Parameters:
-    ///   - layer: stays usable; its tensors are shared, and never written by this layer.
-    ///   - generator: draws `A` now; nil leaves it for a file to fill.
+    ///   - layer: stays usable; its tensors are shared, and this layer never writes them.
+    ///   - generator: draws `A` now; nil leaves it to be filled from a file.
     init(adapting layer: Conv1D, _ settings: UpdateSettings, generator: Generator?) {
         rank = settings.rank
         scale = settings.scale

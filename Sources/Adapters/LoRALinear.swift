@@ -3,8 +3,8 @@ import TorchNN
 
 /// A linear layer with a low-rank update: `x·Wᵀ + bias + scale · dropout(x)·Aᵀ·Bᵀ`.
 ///
-/// Shares the weight and bias of the layer it adapts, under the same keys; its own tensors are `lora_A.weight` and
-/// `lora_B.weight`, as PEFT names them on disk.
+/// It shares the weight and bias of the layer that it adapts, under the same keys; its own tensors are `lora_A.weight`
+/// and `lora_B.weight`, PEFT's names in files.
 public final class LoRALinear: Linear, LowRankLayer {
     @Parameter("lora_A.weight") public var down: Tensor  // A [r, in]
     @Parameter("lora_B.weight") public var up: Tensor  // B [out, r]
@@ -18,8 +18,8 @@ public final class LoRALinear: Linear, LowRankLayer {
     private let generator: Generator?
 
     /// - Parameters:
-    ///   - linear: stays usable; its tensors are shared, and never written by this layer.
-    ///   - generator: draws `A` now; nil leaves it for a file to fill.
+    ///   - linear: stays usable; its tensors are shared, and this layer never writes them.
+    ///   - generator: draws `A` now; nil leaves it to be filled from a file.
     init(adapting linear: Linear, _ settings: UpdateSettings, generator: Generator?) {
         rank = settings.rank
         scale = settings.scale
@@ -36,7 +36,7 @@ public final class LoRALinear: Linear, LowRankLayer {
         return Functional.loraLinears(x, dropped: dropped, [operands(for: x)])[0]
     }
 
-    /// Several adapted layers in one operation, which keeps the input once and gathers its gradient in one buffer.
+    /// Several adapted layers in one operation, which keeps the input once and collects its gradient in one buffer.
     public override func callAsFunction(_ x: Tensor, with others: [Linear]) -> [Tensor] {
         let layers = [self] + others.compactMap { $0 as? LoRALinear }
         guard layers.count == others.count + 1, layers.allSatisfy({ $0.isPlainlyAdapting }) else {
@@ -45,7 +45,7 @@ public final class LoRALinear: Linear, LowRankLayer {
         return Functional.loraLinears(x, layers.map { $0.operands(for: x) })
     }
 
-    /// Whether the layer reads its input as it is and adds its update.
+    /// Whether the layer reads its input unchanged and adds its update.
     private var isPlainlyAdapting: Bool { isAdapting && !(dropout > 0 && isTraining && generator != nil) }
 
     private func operands(for x: Tensor) -> LoRAOperands {

@@ -1,8 +1,8 @@
-/// The modules that an adapter changes, named as PEFT's `target_modules` names them.
+/// The modules that an adapter changes, as PEFT's `target_modules` names them.
 public enum LoRATargets: Sendable, Equatable {
     /// Modules whose path is one of the names or ends in `.name`; with `prefix`, only those below that module.
     case names([String], prefix: String?)
-    /// Modules whose whole path matches a regular expression of Python's.
+    /// Modules whose whole path matches a Python regular expression.
     case pattern(String)
     /// Every linear layer.
     case allLinear
@@ -23,7 +23,7 @@ extension LoRATargets: CustomStringConvertible {
 }
 
 extension LoRAConfiguration {
-    /// Which of a model's modules the settings choose: PEFT's `check_target_module_exists`, with the patterns read once.
+    /// Which modules of a model the settings choose: PEFT's `check_target_module_exists`, with the patterns read once.
     struct Selection {
         private let targets: LoRATargets
         private let targetPattern: PythonPattern?
@@ -36,7 +36,7 @@ extension LoRAConfiguration {
         private let alphas: [(pattern: EndingPattern, value: Double)]
         private let configuration: LoRAConfiguration
 
-        /// - Throws: `AdapterError` for an empty list, or a pattern that is no regular expression.
+        /// - Throws: `AdapterError` for an empty list or an invalid regular expression.
         init(_ configuration: LoRAConfiguration) throws(AdapterError) {
             func pattern(_ targets: LoRATargets?, _ setting: String) throws(AdapterError) -> PythonPattern? {
                 switch targets {
@@ -77,20 +77,21 @@ extension LoRAConfiguration {
             alphas = try keyed(configuration.alphaPattern)
         }
 
-        /// Whether the module at `path`, as the adapter calls it, takes an update.
-        /// - Parameter isLinear: of the module, for `all-linear`.
+        /// Whether the module at `path`, in the adapter's names, gets an update.
+        /// - Parameter isLinear: whether the module is linear, for `all-linear`.
         func contains(_ path: String, isLinear: Bool) -> Bool {
             if let exclusions, Self.names(exclusions, exclusionPattern, path) { return false }
-            // A module that is stored whole is not updated besides.
+            // A module that is stored as a whole is not updated in addition.
             if savedPatterns.contains(where: { $0.matchesStart(path) }) { return false }
             if targets == .allLinear { return isLinear }
             guard Self.names(targets, targetPattern, path) else { return false }
-            // A path that stands in the list itself is taken whatever its layer.
+            // A path that is in the list itself is chosen whatever its layer.
             if case .names(let names, _) = targets, names.contains(path) { return true }
             return layers.map { layer(of: path).map($0.contains) ?? false } ?? true
         }
 
-        /// Whether PEFT keeps a copy of the whole module: the path ends in a name, without regard to dots.
+        /// Whether PEFT keeps a copy of the whole module: its path ends in one of the names, whether or not a dot
+        /// precedes it.
         func saves(_ path: String) -> Bool {
             configuration.savedModules.contains { path.hasSuffix($0) }
         }
@@ -118,8 +119,8 @@ extension LoRAConfiguration {
             }
         }
 
-        /// Index of the block that a path lies in: the number behind the stack's name, or without names the first part
-        /// of the path that is a number, the first two parts and the last excepted.
+        /// Index of the block in which a path lies: the number after the stack's name. Without names, it is the first
+        /// part of the path that is a number, except for the first two parts and the last.
         private func layer(of path: String) -> Int? {
             let scalars = Array(path.unicodeScalars)
             let starts = [0] + scalars.indices.filter { scalars[$0] == "." }.map { $0 + 1 }
@@ -139,7 +140,7 @@ extension LoRAConfiguration {
             return nil
         }
 
-        /// The number that is the part of a path from `start` to the next dot.
+        /// The number in a path from `start` to the next dot.
         private static func index(_ scalars: [Unicode.Scalar], at start: Int) -> Int? {
             guard let end = scalars[start...].firstIndex(of: "."), end > start else { return nil }
             return Int(String(String.UnicodeScalarView(scalars[start..<end])))

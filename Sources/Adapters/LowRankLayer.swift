@@ -3,27 +3,27 @@ import TorchNN
 
 /// A layer whose weight has a low-rank update that is computed beside it or folded into it.
 ///
-/// In one of three states: *adapting* (the update is computed beside the base product), *merged* (one product with the
-/// weight and its update), or *disabled* (the base layer). Merging makes a weight of the layer's own; the base weight, which
-/// other models may share, is never written.
+/// It is in one of three states: *adapting* (the update is computed beside the base product), *merged* (one product
+/// with the weight and its update), or *disabled* (the base layer). Merging makes a weight of the layer's own; the base
+/// weight, which other models may share, is never written.
 protocol LowRankLayer: Module {
     var weight: Tensor { get set }
     var down: Tensor { get set }  // A [r, in]
     var up: Tensor { get set }  // B [out, r]
     var scale: Double { get }
     var isEnabled: Bool { get set }
-    /// Both weights, while the layer is merged.
+    /// Both weights while the layer is merged.
     var merged: (base: Tensor, sum: Tensor)? { get set }
     /// `scale · B·A`, of the weight's shape, in float32.
     func update() -> Tensor
-    /// A layer without an update, with the weight as it is now: merged, or the base.
+    /// A layer without an update, with the present weight: merged, or the base.
     func plain() -> Module
 }
 
 extension LowRankLayer {
     var isMerged: Bool { merged != nil }
 
-    /// Folds the update into a weight of this layer's own; merging twice is merging once.
+    /// Folds the update into a weight of this layer's own; merging twice has no further effect.
     func merge() {
         guard merged == nil else { return }
         let sum = withoutGradients { (weight.detached().to(.float32) + update()).to(weight.dtype) }
@@ -31,7 +31,7 @@ extension LowRankLayer {
         if isEnabled { weight = sum }
     }
 
-    /// Puts back the base weight itself, so that its bits are those from before `merge`.
+    /// Restores the base weight itself, so that its bits are those from before `merge`.
     func unmerge() {
         guard let merged else { return }
         weight = merged.base
@@ -46,16 +46,17 @@ extension LowRankLayer {
     /// Whether the update is computed beside the product.
     var isAdapting: Bool { isEnabled && merged == nil }
 
-    /// `A` and `B` in the dtype that a product with `x` has in a model kept in half precision; under autocast operations
+    /// `A` and `B` in the dtype of a product with `x`, for a model in half precision; under autocast the operations
     /// cast by themselves.
     func factors(for x: Tensor) -> (a: Tensor, b: Tensor) {
         let isHalf = weight.dtype != .float32 && x.dtype == weight.dtype
         return isHalf ? (down.to(x.dtype), up.to(x.dtype)) : (down, up)
     }
 
-    /// The initial `A` as PEFT draws it (Kaiming-uniform with a = √5, that is uniform in ±1/√in), and `B` zero: a fresh layer
-    /// computes what the base layer does, to the bit. Adapters are small and trained: float32, whatever the weights are.
-    /// - Parameter generator: nil leaves `A` zero for a file to fill.
+    /// Draws the initial `A` as PEFT does (Kaiming-uniform with a = √5, which is uniform in ±1/√in) and sets `B` to
+    /// zero, so a fresh layer computes what the base layer does, to the bit. Adapters are small and trained, so they
+    /// are float32 whatever the weights are.
+    /// - Parameter generator: nil leaves `A` zero, to be filled from a file.
     func start(rank: Int, inputSize: Int, outputSize: Int, generator: Generator?) {
         let drawn = Tensor.zeros([rank, inputSize])
         if let generator {
@@ -67,7 +68,7 @@ extension LowRankLayer {
     }
 }
 
-/// How an update is computed: what an adapter's settings come to for one layer.
+/// How an update is computed: the adapter's settings, resolved for one layer.
 struct UpdateSettings {
     let rank: Int
     let scale: Double

@@ -6,7 +6,7 @@ struct PatternParser {
     private var ignoresCase = false
     private(set) var nodes: [PatternNode] = []
 
-    /// Groups within groups; Python's own limit lies near.
+    /// Groups within groups; Python's own limit is near this.
     private static let deepest = 100
 
     init(_ source: String) {
@@ -62,7 +62,7 @@ struct PatternParser {
         return add(.sequence(parts))
     }
 
-    /// One thing that a quantifier may follow; nil for flags, which match nothing by themselves.
+    /// One element that a quantifier may follow; nil for flags, which match nothing by themselves.
     private mutating func item(depth: Int) throws(AdapterError) -> Int? {
         let scalar = scalars[next]
         switch scalar {
@@ -84,7 +84,7 @@ struct PatternParser {
         }
     }
 
-    /// Python repeats no anchor.
+    /// Python does not repeat an anchor.
     private mutating func anchor(_ node: PatternNode) throws(AdapterError) -> Int {
         if let scalar = peek(), "*+?".unicodeScalars.contains(scalar) || (scalar == "{" && quantifierLength() != nil) {
             throw wrong("nothing to repeat")
@@ -115,7 +115,7 @@ struct PatternParser {
         default: return part
         }
         next += 1
-        // A lazy quantifier matches the same texts, only in another order.
+        // A lazy quantifier matches the same texts, in another order.
         if !take("?"), peek() == "+" { throw wrong("possessive quantifiers are not supported") }
         try skipComments()
         if let again = peek(), "*+?".unicodeScalars.contains(again) || (again == "{" && quantifierLength() != nil) {
@@ -124,7 +124,7 @@ struct PatternParser {
         return add(.repeated(part, min: bounds.min, max: bounds.max))
     }
 
-    /// Length of `{m}`, `{m,}`, `{,n}` or `{m,n}` here; any other brace is a brace.
+    /// Length of `{m}`, `{m,}`, `{,n}` or `{m,n}` at this place; any other brace is an ordinary character.
     private func quantifierLength() -> Int? {
         guard let close = scalars[next...].firstIndex(of: "}"), close > next + 1 else { return nil }
         let inner = scalars[next + 1..<close]
@@ -145,7 +145,7 @@ struct PatternParser {
 
     // MARK: - Groups
 
-    /// A comment stands between things, not among them: a quantifier behind it goes with what is before it.
+    /// A comment is not an element: a quantifier after it applies to the element before it.
     private mutating func skipComments() throws(AdapterError) {
         while take("(?#") {
             guard let close = scalars[next...].firstIndex(of: ")") else { throw wrong("a comment does not end") }
@@ -180,7 +180,7 @@ struct PatternParser {
         return inner
     }
 
-    /// `(?i)` at the start, or `(?i:…)`. A path has no lines, so `s` and `m` change nothing.
+    /// `(?i)` at the start, or `(?i:…)`. A path has no line breaks, so `s` and `m` change nothing.
     private mutating func flags(depth: Int) throws(AdapterError) -> Int? {
         let start = next
         while let scalar = peek(), "ismau".unicodeScalars.contains(scalar) { next += 1 }
@@ -224,7 +224,7 @@ struct PatternParser {
         }
     }
 
-    /// A scalar that is written as an escape.
+    /// A scalar written as an escape.
     private mutating func escaped() throws(AdapterError) -> Unicode.Scalar {
         let scalar = scalars[next]
         next += 1
@@ -249,7 +249,7 @@ struct PatternParser {
         let start = next
         while true {
             guard let scalar = peek() else { throw wrong("a '[' is not closed") }
-            // The first bracket of a set is a bracket.
+            // The first bracket of a set is an ordinary character.
             if scalar == "]", next > start {
                 next += 1
                 break
@@ -267,7 +267,7 @@ struct PatternParser {
         return add(.scalar { scalar in found.contains { $0(scalar) } != isNegated })
     }
 
-    /// A scalar within brackets; nil for a kind such as `\d`, which is added to `members`.
+    /// A scalar within brackets; nil for a class such as `\d`, which is added to `members`.
     private mutating func member(
         _ members: inout [@Sendable (Unicode.Scalar) -> Bool]
     ) throws(AdapterError) -> Unicode.Scalar? {

@@ -1,20 +1,20 @@
 // Regular expressions as Python's `re` reads them.
 //
-// PEFT's settings are full of them: `target_modules` and `exclude_modules` as one string, the keys of `rank_pattern` and
-// `alpha_pattern`, the names in `layers_pattern` and `modules_to_save`. Swift's `Regex` is another dialect (no lookbehind,
-// set operators inside brackets), and both backtrack, so that an adapter's configuration could keep a program busy for
-// ever. Only whether a path matches is asked here, never what a group captured, so a set of positions is enough: the
-// work grows with the pattern's length and the square of the path's.
+// PEFT's settings use them in many places: `target_modules` and `exclude_modules` as one string, the keys of
+// `rank_pattern` and `alpha_pattern`, the names in `layers_pattern` and `modules_to_save`. Swift's `Regex` is another
+// dialect (no lookbehind, set operators inside brackets). Both backtrack, so the configuration of an adapter could keep
+// a program busy forever. Here only the question matters whether a path matches, not what a group captured, so a set of
+// positions is enough: the work grows with the length of the pattern and the square of the length of the path.
 
-/// A regular expression of Python's, matched against module paths.
+/// A Python regular expression, matched against module paths.
 struct PythonPattern: Sendable {
-    /// As it was written.
+    /// The pattern as written.
     let source: String
     private var nodes: [PatternNode] = []
     private var root = 0
 
-    /// - Throws: `AdapterError.invalidPattern` for what Python refuses, and for the few constructs whose result depends on
-    ///   more than a set of positions (back-references, conditions, atomic groups).
+    /// - Throws: `AdapterError.invalidPattern` for what Python refuses, and for the few constructs whose result depends
+    ///   on more than a set of positions (back-references, conditions, atomic groups).
     init(_ source: String) throws(AdapterError) {
         self.source = source
         var parser = PatternParser(source)
@@ -28,23 +28,24 @@ struct PythonPattern: Sendable {
         return matcher.ends(of: root, from: 0).contains(matcher.text.count)
     }
 
-    /// `re.match`: whether it matches from the start of the text, to wherever.
+    /// `re.match`: whether it matches from the start of the text up to any place.
     func matchesStart(_ text: String) -> Bool {
         var matcher = PatternMatcher(nodes: nodes, text: Array(text.unicodeScalars))
         return !matcher.ends(of: root, from: 0).isEmpty
     }
 
-    /// Where matches that begin at `position`, in unicode scalars, end.
+    /// The ends, in unicode scalars, of matches that begin at `position`.
     func ends(in text: [Unicode.Scalar], from position: Int) -> [Int] {
         var matcher = PatternMatcher(nodes: nodes, text: text)
         return matcher.ends(of: root, from: position).sorted()
     }
 }
 
-/// A regular expression for the end of a path, from its start or from a dot on: a key of `rank_pattern` and `alpha_pattern`.
+/// A regular expression for the end of a path, which begins at the path's start or after a dot: a key of `rank_pattern`
+/// or `alpha_pattern`.
 struct EndingPattern: Sendable {
     private let pattern: PythonPattern
-    /// The scalars of a key that is a path and no more, in which only dots match anything.
+    /// The scalars of a key that is a plain path, in which only dots are special.
     private let plain: [Unicode.Scalar]?
 
     /// - Throws: `AdapterError.invalidPattern`.
@@ -56,7 +57,8 @@ struct EndingPattern: Sendable {
         plain = isPlain ? Array(source.unicodeScalars) : nil
     }
 
-    /// Adapters may name hundreds of layers one by one (EVA does), each asked about every module: plain keys are compared.
+    /// Adapters may name hundreds of layers one by one (EVA does), and each name is tried on every module, so plain
+    /// keys are compared directly.
     func matches(_ scalars: [Unicode.Scalar]) -> Bool {
         guard let plain else { return pattern.ends(in: scalars, from: 0).contains(scalars.count) }
         let start = scalars.count - plain.count
@@ -70,7 +72,7 @@ enum PatternNode: Sendable {
     case scalar(@Sendable (Unicode.Scalar) -> Bool)
     case sequence([Int])
     case alternatives([Int])
-    /// At least `min`, at most `max` times; nil is without end.
+    /// At least `min` and at most `max` times; nil means without limit.
     case repeated(Int, min: Int, max: Int?)
     case look(Int, ahead: Bool, isNegated: Bool)
     case start
@@ -90,7 +92,7 @@ private struct PatternMatcher {
         known = Array(repeating: [:], count: nodes.count)
     }
 
-    /// Every position at which a match of `node` that begins at `position` may end.
+    /// Every position at which a match of `node` that begins at `position` can end.
     mutating func ends(of node: Int, from position: Int) -> Set<Int> {
         if let ends = known[node][position] { return ends }
         let ends = find(nodes[node], position)
@@ -137,7 +139,8 @@ private struct PatternMatcher {
 
     private mutating func repetitions(of part: Int, _ min: Int, _ max: Int?, _ position: Int) -> Set<Int> {
         var reached: Set<Int> = [position]
-        // After as many rounds as there are positions, one more round changes nothing: some round has stood still.
+        // After as many rounds as there are positions, another round changes nothing, because some round added no
+        // position.
         for _ in 0..<Swift.min(min, text.count + 1) { reached = ends(of: part, from: reached) }
         var all = reached
         var round = min

@@ -1,7 +1,8 @@
 import Torch
 import TorchNN
 
-/// A tensor of a model that an adapter has another value for: a folded update, a bias, a part of a module stored whole.
+/// A tensor of a model for which an adapter has another value: a folded update, a bias, a part of a module stored as a
+/// whole.
 struct ReplacedTensor {
     private let slot: NamedTensor
     private let base: Tensor
@@ -10,8 +11,8 @@ struct ReplacedTensor {
     func setEnabled(_ on: Bool) { slot.replace(on ? value : base) }
 
     /// - Parameters:
-    ///   - model: with the layers of the adapter in place, and its own tensors in theirs.
-    ///   - tensors: of the adapter's file, all that `plan` expects.
+    ///   - model: with the adapter's layers in place, and with its own tensors in the others.
+    ///   - tensors: the tensors of the adapter's file, all that `plan` expects.
     static func all(_ plan: AdapterPlan, in model: Module, _ tensors: [String: Tensor]) -> [ReplacedTensor] {
         let slots = Dictionary(uniqueKeysWithValues: model.namedTensors().map { ($0.key, $0) })
         var values: [(key: String, value: Tensor)] = []
@@ -30,7 +31,7 @@ struct ReplacedTensor {
                     magnitude: tensor(names.magnitude)?.to(weight.device))
                 values.append(("\(update.path).weight", value))
             }
-            // The bias of `B` adds to the layer's own, which may itself come from the file.
+            // The bias of `B` is added to the layer's own, which may itself come from the file.
             guard let added = tensor(names.upBias), let own = slots["\(update.path).bias"]?.tensor else { continue }
             let index = values.firstIndex { $0.key == "\(update.path).bias" }
             let bias = index.map { values[$0].value } ?? own

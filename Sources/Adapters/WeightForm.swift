@@ -1,9 +1,9 @@
 import Torch
 import TorchNN
 
-/// How the weight of an updated module lies, and the tensors that an adapter keeps for it.
+/// How the weight of an updated module is stored, and which tensors an adapter keeps for it.
 ///
-/// Every update is one product seen as a matrix `[out, rest]`: `B` `[out, r]` times `A` `[r, rest]`.
+/// Every update is one product in the form of a matrix `[out, rest]`: `B` `[out, r]` times `A` `[r, rest]`.
 enum WeightForm {
     /// `Linear`: `[out, in]`.
     case outputFirst
@@ -14,7 +14,7 @@ enum WeightForm {
     /// `Embedding`: `[V, D]`, where `D` is the output and `V` the input.
     case embedding
 
-    /// - Returns: nil for a module that takes no update.
+    /// - Returns: nil for a module that has no update.
     init?(_ module: Module) {
         switch module {
         case is Linear: self = .outputFirst
@@ -25,8 +25,8 @@ enum WeightForm {
         }
     }
 
-    /// Whether there is a layer that computes the update beside the product. The others fold it into the weight, which
-    /// models read as it is (patches are multiplied as matrices, positions are added as rows).
+    /// Whether there is a layer that computes the update beside the product. Otherwise the update is folded into the
+    /// weight, which models read directly (patches are multiplied as matrices, positions are added as rows).
     var isLinear: Bool { self == .outputFirst || self == .inputFirst }
 
     /// The names below the module, as PEFT stores them.
@@ -46,13 +46,13 @@ enum WeightForm {
         }
     }
 
-    /// Rows of the weight as a matrix: outputs.
+    /// Rows of the weight as a matrix, that is its outputs.
     func outputCount(_ weight: [Int]) -> Int { shapes(weight: weight, rank: 1).up[0] }
 
     /// The weight with its update, in its own shape and dtype.
     ///
-    /// With magnitudes (DoRA, eq. 5) every output of the sum is scaled to its own length: `m · (W + ΔW) / ‖W + ΔW‖`, the
-    /// norm over everything that the output reads.
+    /// With magnitudes (DoRA, eq. 5) every output of the sum is scaled to its own length: `m · (W + ΔW) / ‖W + ΔW‖`,
+    /// with the norm over everything that the output reads.
     func updated(_ weight: Tensor, down: Tensor, up: Tensor, scale: Double, magnitude: Tensor?) -> Tensor {
         withoutGradients {
             let rank = down.size(0)

@@ -1,13 +1,13 @@
 import Encoders
 import Foundation
 
-/// What stops an alignment.
+/// Reasons why an alignment cannot go on.
 public enum AlignmentError: Error, Equatable, Sendable {
-    /// Images of one modality were given to the other's encoder.
+    /// Images of one modality were given to the encoder of the other.
     case wrongModality(expected: Modality, got: Modality, source: String)
     /// Objective `none` and no text term.
     case nothingToTrain(objective: String)
-    /// Text terms, and an encoder of images alone.
+    /// Text terms with an encoder that reads only images.
     case noText
     /// Of the text encoder; nil where there is none of a kind whose positions can be trained.
     case noTextPositions(contextLength: Int?)

@@ -1,7 +1,8 @@
 import Torch
 
 // Generated images are a modality of their own (GMAIL, Mo & Yun 2025, Sec. 3): the encoder of one modality must never
-// read the other's images by mistake. So the kind of an image is part of its type, and routes take one kind.
+// read images of the other by mistake. So the modality of an image is part of its type, and each route takes one
+// modality.
 
 /// What an image is: a photograph, or the output of a generator.
 public enum Modality: String, Sendable, Codable, CaseIterable {
@@ -31,13 +32,13 @@ public struct ImageBatch<Tag: ModalityTag> {
     public var modality: Modality { Tag.modality }
     public var count: Int { pixels.size(0) }
 
-    /// Declares what the images are. Say it once, where they are read from disk.
+    /// Declares what the images are; this should happen once, where they are read from disk.
     public init(_ pixels: Tensor) {
         self.pixels = pixels
     }
 
     /// Images whose modality was decided at run time.
-    /// - Throws: `AlignmentError.wrongModality` when they are of the other one.
+    /// - Throws: `AlignmentError.wrongModality` if they are of the other modality.
     public init(_ images: TaggedImages) throws {
         guard images.modality == Tag.modality else {
             throw AlignmentError.wrongModality(
@@ -47,7 +48,7 @@ public struct ImageBatch<Tag: ModalityTag> {
     }
 }
 
-/// Images with a modality that only the run knows (a command's argument, a manifest's column).
+/// Images with a modality that is known only at run time (from a command's argument or a manifest's column).
 public struct TaggedImages {
     public let modality: Modality
     /// `[B, 3, S, S]`

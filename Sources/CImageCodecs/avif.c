@@ -33,7 +33,7 @@ static const gic_function functions[] = {
     {"avifResultToString", (void **)&lib.describe},
     {NULL, NULL},
 };
-// libavif's structures differ between versions: only the one compiled against will do.
+// libavif's structures differ between versions, so only the version that this was compiled against is accepted.
 #if AVIF_VERSION_MAJOR >= 1
 static const char *const files[] = {"libavif.so.16", "libavif.so", NULL};
 #else
@@ -72,11 +72,11 @@ static gic_status failure(const gic_decoder *decoder, avifResult result, gic_mes
 
 static int32_t find_orientation(const avifImage *image) {
     const int turns = image->transformFlags & AVIF_TRANSFORM_IROT ? image->irot.angle & 3 : 0;
-    // Quarter turns to the left; then, with a mirror, top and bottom or left and right change places.
+    // Quarter turns to the left; with a mirror, top and bottom or left and right then change places.
     static const int32_t plain[] = {1, 8, 3, 6}, upside_down[] = {4, 5, 2, 7}, sideways[] = {2, 7, 4, 5};
     if (!(image->transformFlags & AVIF_TRANSFORM_IMIR)) {
         if (turns != 0) return plain[turns];
-        // Nothing said here: XMP is asked, unless EXIF has an answer, which does not count.
+        // The properties say nothing here. XMP is asked, unless EXIF has an orientation, which does not count for AVIF.
         if (gic_exif_orientation(image->exif.data, image->exif.size) != 0) return 1;
         const int32_t found = gic_xmp_orientation(image->xmp.data, image->xmp.size);
         return found >= 1 && found <= 8 ? found : 1;

@@ -1,5 +1,5 @@
-// BMP (Windows and OS/2 1.x), as Pillow reads it: 1, 4, 8, 16, 24 and 32 bits, run-length codes, the usual bit masks. Read
-// by own code: no library of note does it, and a bitmap is little more than its header.
+// BMP (Windows and OS/2 1.x), as Pillow reads it: 1, 4, 8, 16, 24 and 32 bits, run-length codes, the usual bit masks.
+// The code is our own, because no common library reads the format, and a bitmap is little more than its header.
 #include "internal.h"
 
 #include <stdlib.h>
@@ -87,7 +87,7 @@ static gic_status find_bitmap(const gic_decoder *decoder, bitmap *found, gic_mes
     } else {
         found->width = gic_le32(bytes + 18);
         found->height = gic_le32(bytes + 22);
-        // A negative height: rows from the top.
+        // A negative height means that rows run from the top.
         found->top_down = bytes[25] == 0xff;
         if (found->top_down) found->height = ((int64_t)1 << 32) - found->height;
         found->bits = gic_le16(bytes + 28);
@@ -100,7 +100,7 @@ static gic_status find_bitmap(const gic_decoder *decoder, bitmap *found, gic_mes
         return gic_fail(message, GIC_UNSUPPORTED, "a BMP of %u bits a pixel", bits);
     }
     if (found->colours == 0 && bits <= 8) found->colours = 1u << bits;
-    // Some writers forget the palette in the place of the pixels.
+    // Some writers do not count the palette in the offset of the pixels.
     if (found->offset == at && bits <= 8) found->offset += found->palette_entry * (size_t)found->colours;
 
     switch (found->compression) {
@@ -110,7 +110,7 @@ static gic_status find_bitmap(const gic_decoder *decoder, bitmap *found, gic_mes
         if (bits > 8) return gic_fail(message, GIC_CORRUPT, "run-length codes in a BMP of %u bits", bits);
         break;
     case bit_fields: {
-        // Behind a header of 40 bytes, or within a longer one; alpha in the longest only.
+        // The masks stand after a header of 40 bytes, or within a longer one; only the longest has alpha.
         if (decoder->count < 66 || (header >= 56 && decoder->count < 70)) return truncated(decoder, message);
         const uint32_t masks[4] = {gic_le32(bytes + 54), gic_le32(bytes + 58), gic_le32(bytes + 62),
                                    header >= 56 ? gic_le32(bytes + 66) : 0};
@@ -176,8 +176,8 @@ static void convert_row(const bitmap *found, const uint8_t *row, uint8_t *target
     }
 }
 
-// Run-length codes to one index a pixel, rows as stored. As in Pillow, an end of line where a line has just ended does
-// nothing, runs stop at the end of their line, and pixels that are jumped over are 0.
+// Expands run-length codes to one index per pixel, rows as stored. As in Pillow, an end of line directly after the end
+// of a line does nothing, runs stop at the end of their line, and skipped pixels are 0.
 static bool unpack(const gic_decoder *decoder, const bitmap *found, uint8_t *indices) {
     const uint8_t *bytes = decoder->bytes;
     const size_t count = decoder->count, width = (size_t)found->width, total = width * (size_t)found->height;
@@ -242,7 +242,7 @@ gic_status gic_bmp_read(gic_decoder *decoder, uint8_t *pixels, gic_message *mess
         free(indices);
         return GIC_OK;
     }
-    // Rows fill whole groups of four bytes, but the last one may go without.
+    // Rows fill whole groups of four bytes, but the last row may lack the padding.
     const size_t row = (width * found.bits + 31) / 32 * 4, last = (width * found.bits + 7) / 8;
     if (found.offset > decoder->count || decoder->count - found.offset < row * (height - 1) + last) {
         return truncated(decoder, message);

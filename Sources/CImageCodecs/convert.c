@@ -78,8 +78,8 @@ static inline void orient(const uint8_t *source, int32_t width, int32_t height, 
     }
     const bool swaps = orientation >= 5;
     const int32_t target_width = swaps ? height : width, target_height = swaps ? width : height;
-    // Where axes swap, neighbours in a target row lie a source row apart: strips keep their cache lines until the next
-    // target row wants the pixel beside.
+    // Where the axes swap, neighbours in a target row are a whole source row apart. Working in strips keeps their cache
+    // lines until the next target row needs the pixels beside them.
     enum { strip = 64 };
     for (int32_t left = 0; left < target_width; left += strip) {
         const int32_t right = target_width - left < strip ? target_width : left + strip;

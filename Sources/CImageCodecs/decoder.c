@@ -19,7 +19,7 @@ gic_status gic_check_size(int64_t width, int64_t height, int64_t maximum_pixels,
         return gic_fail(message, GIC_ZERO_DIMENSION, "the header declares %lld x %lld pixels", (long long)width,
                         (long long)height);
     }
-    // The sides first, so that their product fits 64 bits.
+    // The sides are checked first, so that their product fits into 64 bits.
     if (width > INT32_MAX / 4 || height > INT32_MAX / 4 || width * height > maximum_pixels) {
         return gic_fail(message, GIC_TOO_LARGE, "the header declares %lld x %lld pixels", (long long)width,
                         (long long)height);
@@ -90,7 +90,7 @@ gic_status gic_decoder_open(const uint8_t *bytes, size_t count, int64_t maximum_
 void gic_decoder_reduce(gic_decoder *decoder, int32_t least_width, int32_t least_height, gic_info *info) {
     gic_info *own = &decoder->info;
     if (own->format == GIC_FORMAT_JPEG && least_width > 0 && least_height > 0) {
-        // Pillow's draft: the whole number of times that the wanted size goes into the image, down to a power of two.
+        // Pillow's draft: how many times the wanted size fits into the image, rounded down to a power of two.
         int32_t across = own->source_width / least_width, down = own->source_height / least_height;
         int32_t times = across < down ? across : down, n = 8;
         while (n > 1 && times < n) n /= 2;

@@ -40,7 +40,7 @@ int32_t gic_exif_orientation(const uint8_t *bytes, size_t count) {
             value = bytes + at;
         }
         uint32_t number = wide ? get32(value, big) : get16(value, big);
-        // Out of range still answers the question, so XMP is not asked: 9 stands for "present, meaningless".
+        // A value out of range still counts as an answer, so XMP is not asked: 9 stands for "present, meaningless".
         orientation = number >= 1 && number <= 8 ? (int32_t)number : 9;
     }
     return orientation;

@@ -1,4 +1,4 @@
-// Which format the bytes are, told by their beginning and never by a name.
+// Finds the format by the first bytes, never by a name.
 #include "internal.h"
 
 #include <stdio.h>
@@ -10,7 +10,7 @@ static bool starts(const uint8_t *bytes, size_t count, const void *magic, size_t
     return count >= length && memcmp(bytes, magic, length) == 0;
 }
 
-// Fewer bytes than the signature, but so far agreeing with it: cut off rather than foreign.
+// Fewer bytes than the signature, but equal to its beginning: the file is cut off, not of another format.
 static bool begins(const uint8_t *bytes, size_t count, const void *magic, size_t length) {
     return count < length && memcmp(bytes, magic, count) == 0;
 }
@@ -63,7 +63,8 @@ gic_status gic_find_format(const uint8_t *bytes, size_t count, gic_format *forma
     if (starts(bytes, count, png_magic, 8)) *format = GIC_FORMAT_PNG;
     if (count >= 16 && memcmp(bytes, "RIFF", 4) == 0 && memcmp(bytes + 8, "WEBP", 4) == 0) *format = GIC_FORMAT_WEBP;
     if (starts(bytes, count, "GIF87a", 6) || starts(bytes, count, "GIF89a", 6)) *format = GIC_FORMAT_GIF;
-    // Two letters are no signature yet: the size of the header that follows the 14 bytes has to be one of the known.
+    // Two letters are not enough of a signature: the size of the header after the 14 bytes must be one of the known
+    // sizes.
     if (starts(bytes, count, "BM", 2) && count >= 18) {
         static const uint32_t headers[] = {12, 40, 52, 56, 64, 108, 124};
         for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {

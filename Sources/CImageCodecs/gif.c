@@ -1,5 +1,5 @@
-// GIF: the first frame on its canvas, as Pillow gives it. Read by own code: the format is a page (CompuServe's GIF89a), and
-// what damaged files give should follow Pillow.
+// GIF: the first frame on its canvas, as Pillow gives it. The code is our own: the format is short (CompuServe's
+// GIF89a), and damaged files should give what Pillow gives.
 #include "internal.h"
 
 #include <string.h>
@@ -82,7 +82,7 @@ static gic_status find_frame(const gic_decoder *decoder, frame *found, gic_messa
     if (image[8] & 0x80) {
         const size_t colours = (size_t)2 << (image[8] & 7);
         if (count - at < colours * 3) return truncated(decoder, message);
-        // A frame's own palette that only counts up leaves the canvas's in force, as in Pillow.
+        // As in Pillow, a frame's own palette that only counts up does not replace the palette of the canvas.
         if (!counts_up(bytes + at, colours)) {
             found->colours = colours;
             found->palette = bytes + at;
@@ -124,7 +124,7 @@ static int next_code(bit_reader *input, int size) {
         if (input->bytes == input->end) return -1;
         if (input->block == 0) {
             input->block = *input->bytes++;
-            // A block that is cut is not begun, as in Pillow.
+            // As in Pillow, a block that is cut off is not begun.
             if (input->block == 0 || (size_t)(input->end - input->bytes) < input->block) return -1;
             continue;
         }
@@ -185,8 +185,8 @@ static gic_status unpack(const gic_decoder *decoder, const frame *first, cursor 
             size = bits + 1, next = clear + 2, last = -1;
             continue;
         }
-        // The string of a code ends with its suffix, so it is collected from its end. The code that is just being defined
-        // is the last string and its own first byte.
+        // The string of a code ends with its suffix, so it is collected from its end. A code that is not defined yet
+        // stands for the last string followed by its first byte.
         int length = 0, walk = code;
         if (last < 0) {
             if (code > stop) return gic_fail(message, GIC_CORRUPT, "a GIF code that is not defined");
@@ -229,7 +229,7 @@ gic_status gic_gif_read(gic_decoder *decoder, uint8_t *pixels, gic_message *mess
         colours[i][3] = (int)i == first.transparent ? 0 : 255;
     }
     const size_t channels = (size_t)decoder->info.channels;
-    // What the frame leaves out is transparent, or the first colour.
+    // Pixels that the frame leaves out are transparent, or of the first colour.
     const uint8_t *blank = colours[first.transparent < 0 ? 0 : first.transparent];
     const size_t total = (size_t)first.width * (size_t)first.height;
     const bool covers = first.right - first.left == first.width && first.bottom - first.top == first.height;

@@ -1,5 +1,5 @@
-// HEIC and other HEIF pictures through libheif: the primary picture as 8-bit RGB, turned, mirrored and cropped as the file
-// asks for (which pillow-heif does too, so that nothing is left for EXIF to say).
+// HEIC and other HEIF pictures through libheif: the primary picture as 8-bit RGB, turned, mirrored and cropped as the
+// file asks. pillow-heif does the same, so EXIF's orientation has nothing left to say.
 #include "library.h"
 
 #if __has_include(<libheif/heif.h>)
@@ -81,7 +81,7 @@ static gic_status failure(const gic_decoder *decoder, struct heif_error error, g
         }
         return gic_fail(message, GIC_UNSUPPORTED, "HEIC: %.150s", text);
     case heif_error_Memory_allocation_error:
-        // Also libheif's own limits of size.
+        // This includes libheif's own limits of size.
         return gic_fail(message, GIC_OUT_OF_MEMORY, "HEIC: %.150s", text);
     default: return gic_fail(message, GIC_CORRUPT, "HEIC: %.150s", text);
     }

@@ -17,7 +17,7 @@ struct gic_decoder {
     void (*close)(gic_decoder *decoder);  // frees `state`; may be NULL
 };
 
-// Writes the message and returns `status`, so that a failure is one statement.
+// Writes the message and returns `status`, so that a failure takes one statement.
 gic_status gic_fail(gic_message *message, gic_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -30,13 +30,13 @@ int32_t gic_exif_orientation(const uint8_t *bytes, size_t count);
 // Orientation from an XMP packet as Pillow looks for it; 0 when there is none.
 int32_t gic_xmp_orientation(const uint8_t *bytes, size_t count);
 
-// Which format the bytes are, or why none that is decoded.
+// Finds the format of the bytes, or why it is not decoded.
 gic_status gic_find_format(const uint8_t *bytes, size_t count, gic_format *format, gic_message *message);
 
 // Sets width, height and channels of a decoder's info after checking the size.
 gic_status gic_set_size(gic_decoder *decoder, int64_t width, int64_t height, int32_t channels, gic_message *message);
 
-// Whether the library is there that decodes the format; GIC_NO_DECODER names the package.
+// Whether the library that decodes the format can be loaded; GIC_NO_DECODER names the package.
 gic_status gic_tiff_check(gic_message *message);
 gic_status gic_avif_check(gic_message *message);
 gic_status gic_heif_check(gic_message *message);

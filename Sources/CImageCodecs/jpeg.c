@@ -11,9 +11,10 @@
 
 #include <setjmp.h>
 
-// A photograph has one scan, a progressive one about ten. Each scan costs a pass over the whole image however few its
-// bytes are, so a small file with many of them would keep a decoder busy for minutes. They are counted before anything
-// is decoded: more than `usual_scans` are taken while scans times pixels stay below `maximum_passes`, which is a second.
+// A photograph has one scan, a progressive one about ten. Each scan costs a pass over the whole image, however few
+// bytes it has, so a small file with many of them would keep a decoder busy for minutes. Scans are counted before
+// anything is decoded: more than `usual_scans` are accepted while scans times pixels stay below `maximum_passes`, which
+// takes about a second.
 enum { usual_scans = 20, maximum_scans = 100 };
 static const int64_t maximum_passes = 1000000000;
 
@@ -62,8 +63,8 @@ static void ignore_output(j_common_ptr common) { (void)common; }
 
 static void source_nothing(j_decompress_ptr jpeg) { (void)jpeg; }
 
-// All bytes are there from the start, so a request for more means that the file ends too early. Answering "suspend",
-// as Pillow's reader does, makes that visible; libjpeg's own memory source would invent an end marker instead.
+// All bytes are there from the start, so a request for more means that the file ends too early. The answer "suspend",
+// which Pillow's reader gives too, makes that visible; libjpeg's own memory source would invent an end marker.
 static boolean source_fill(j_decompress_ptr jpeg) {
     ((source_manager *)jpeg->src)->exhausted = true;
     return FALSE;
@@ -104,7 +105,7 @@ static gic_status truncated(gic_message *message, const gic_decoder *decoder) {
     return gic_fail(message, GIC_TRUNCATED, "the JPEG data ends early, after %zu bytes", decoder->count);
 }
 
-// EXIF split over several APP1 markers continues without its prefix, as Pillow joins it.
+// EXIF that is split over several APP1 markers continues without its prefix; Pillow joins it.
 static int32_t marker_orientation(j_decompress_ptr jpeg) {
     size_t total = 0;
     uint32_t pieces = 0;
@@ -135,13 +136,13 @@ static int32_t marker_orientation(j_decompress_ptr jpeg) {
     return orientation >= 1 && orientation <= 8 ? orientation : 1;
 }
 
-// How many scans the file holds: segments are stepped over by their length, coded data to the next marker that is neither
-// a stuffed byte nor a restart. Counting ends at the first thing that is no marker, where decoding will end too.
+// Counts the scans in the file. Segments are skipped by their length, coded data up to the next marker that is neither
+// a stuffed byte nor a restart. Counting ends at the first bytes that are no marker, where decoding will end too.
 static int64_t count_scans(const uint8_t *bytes, size_t count) {
     int64_t scans = 0;
     size_t at = 2;
     while (at < count) {
-        // Decoders search for the next marker, whatever lies between.
+        // Decoders search for the next marker, whatever stands between.
         const uint8_t *hit = memchr(bytes + at, 0xff, count - at);
         if (hit == NULL) break;
         at = (size_t)(hit - bytes) + 1;
@@ -204,7 +205,7 @@ gic_status gic_jpeg_header(gic_decoder *decoder, gic_message *message) {
     return status;
 }
 
-// Reads lines at the decoder's position to where they belong, up to `end`; false when the data ends first.
+// Reads lines from the decoder's position on into their place, up to `end`; false when the data ends first.
 static bool read_rows(j_decompress_ptr jpeg, uint8_t *pixels, const gic_info *info, int32_t left, uint32_t end) {
     const size_t channels = (size_t)info->channels, stride = (size_t)info->width * channels;
     JSAMPROW rows[8];
@@ -215,7 +216,7 @@ static bool read_rows(j_decompress_ptr jpeg, uint8_t *pixels, const gic_info *in
         const uint32_t got = jpeg_read_scanlines(jpeg, rows, wanted);
         if (got == 0) return false;
         if (channels != 4) continue;
-        // Adobe's writers store inks inverted, and Pillow takes every file of four components as theirs.
+        // Adobe's writers store inks inverted, and Pillow treats every file with four components as one of theirs.
         for (uint32_t i = 0; i < got; i++) {
             for (size_t x = 0; x < (size_t)jpeg->output_width * 4; x++) rows[i][x] = (uint8_t)~rows[i][x];
         }
@@ -257,9 +258,9 @@ gic_status gic_jpeg_read(gic_decoder *decoder, uint8_t *pixels, gic_message *mes
         return gic_fail(message, GIC_CORRUPT, "the JPEG decodes to %u x %u, its header said %d x %d", jpeg.output_width,
                         jpeg.output_height, width, height);
     }
-    // Baseline files in one scan may leave out what the caller will not look at: no inverse DCT, upsampling or colour
-    // conversion there. The entropy-coded data is still read to its end, so a truncated file is still noticed.
-    // Progressive files are left whole: libjpeg smooths incomplete ones over several blocks.
+    // In baseline files with one scan, what the caller will not look at gets no inverse DCT, upsampling or colour
+    // conversion. The entropy-coded data is still read to its end, so a truncated file is still noticed. Progressive
+    // files are decoded whole, because libjpeg smooths incomplete ones over several blocks.
     bool whole = jpeg.progressive_mode || jpeg_has_multiple_scans(&jpeg) || decoder->scale_denominator != 1;
     int32_t left = 0, top = 0, bottom = height;
     if (!whole) {
@@ -279,11 +280,11 @@ gic_status gic_jpeg_read(gic_decoder *decoder, uint8_t *pixels, gic_message *mes
     if (top > 0) jpeg_skip_scanlines(&jpeg, (JDIMENSION)top);
     if (!read_rows(&jpeg, pixels, &decoder->info, left, (uint32_t)bottom)) status = truncated(message, decoder);
     if (status == GIC_OK && bottom < height) {
-        // Skipping to the very end would read nothing: the last row makes libjpeg decode up to it.
+        // Skipping to the very end would read nothing; asking for the last row makes libjpeg decode up to it.
         if (height - bottom > 1) jpeg_skip_scanlines(&jpeg, (JDIMENSION)(height - bottom - 1));
         if (!read_rows(&jpeg, pixels, &decoder->info, left, (uint32_t)height)) status = truncated(message, decoder);
     }
-    // Skipping does not report a missing end, the source does.
+    // Skipping does not report that the data ends too early, but the source does.
     if (status == GIC_OK && (top > 0 || bottom < height) && source.exhausted) status = truncated(message, decoder);
     jpeg_destroy_decompress(&jpeg);
     return status;

@@ -1,7 +1,7 @@
 // Decoders that are loaded when the first file asks for them.
 //
-// A program that reads JPEG all day then starts without libheif and the video codecs that it brings, and runs on machines
-// that lack them. Headers are needed to build; where one is missing, its format is refused by name.
+// A program that only reads JPEG then starts without libheif and its video codecs, and runs on machines that lack them.
+// Headers are needed to build; where one is missing, its format is refused by name.
 #pragma once
 
 #include "internal.h"
@@ -19,11 +19,11 @@ typedef struct gic_library {
     bool (*accept)(void);       // whether the loaded version is the one compiled against; may be NULL
 } gic_library;
 
-// Loads the first of the files that has all functions and is accepted. Call it once, through `pthread_once`.
+// Loads the first of the files that has all functions and is accepted. Call it only once, through `pthread_once`.
 bool gic_load_library(const gic_library *library);
 
 // The error for a library that did not load.
 gic_status gic_missing_library(const gic_library *library, gic_message *message);
 
-// The error for a format whose header was not there when this was compiled.
+// The error for a format whose header was missing when this was compiled.
 gic_status gic_not_built(const char *format, const char *package, gic_message *message);

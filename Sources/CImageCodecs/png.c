@@ -1,6 +1,6 @@
-// PNG through libpng, every colour type and depth, with Pillow's values: 16-bit colour and grey+alpha keep the high byte;
-// 16-bit grey is clipped to 255 (Pillow holds it as integers, whose conversion clips). An alpha channel and tRNS make a
-// fourth channel.
+// PNG through libpng, every colour type and depth, with Pillow's values: 16-bit colour and grey with alpha keep the
+// high byte; 16-bit grey is clipped to 255 (Pillow holds it as integers, and their conversion clips). An alpha channel
+// or tRNS makes a fourth channel.
 #include "internal.h"
 
 #include <stdlib.h>
@@ -36,8 +36,8 @@ static void on_error(png_structp png, png_const_charp text) {
 
 static void on_warning(png_structp png, png_const_charp text) { (void)png, (void)text; }
 
-// What the chunks beside the pixels say. They are walked here rather than by libpng: the orientation may lie after the
-// pixels, and reading it must not cost a decode.
+// What the chunks beside the pixels say. They are walked here and not by libpng, because the orientation may stand
+// after the pixels, and reading it must not cost a decode.
 static void walk_chunks(gic_decoder *decoder, bool *has_transparency) {
     const uint8_t *bytes = decoder->bytes;
     const size_t count = decoder->count;
@@ -88,8 +88,9 @@ gic_status gic_png_header(gic_decoder *decoder, gic_message *message) {
     return GIC_OK;
 }
 
-// How samples become pixels. Of tRNS, Pillow takes the number as it stands: it compares the low byte of the number with
-// the byte that it made of the sample, whatever the sample's depth was, but the whole number with 16-bit grey.
+// How samples become pixels. Pillow uses the number in tRNS as it stands: it compares the low byte of the number with
+// the byte that it made of the sample, whatever the depth of the sample; only with 16-bit grey it compares the whole
+// number.
 typedef struct layout {
     int colour_type, depth, channels;
     uint8_t palette[256 * 4];  // entries that the file does not define stay black, as in Pillow
@@ -181,7 +182,7 @@ gic_status gic_png_read(gic_decoder *decoder, uint8_t *pixels, gic_message *mess
     }
     png_set_read_fn(png, &input, read_bytes);
     png_set_user_limits(png, 0x7fffffff, 0x7fffffff);  // the pixel limit was applied to the header
-    // Only pixels are wanted: text, profiles and time need no parsing, and cannot fail then.
+    // Only pixels are wanted: text, profiles and time are not parsed and cannot fail.
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
     png_read_info(png, info);
 

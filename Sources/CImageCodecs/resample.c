@@ -1,6 +1,6 @@
-// Pillow's `Image.resize` for 8-bit RGB, bit for bit: a separable filter widened when shrinking, 22-bit fixed-point
-// coefficients, and a rounding to 8 bits between the passes. Only the requested part of
-// the result is computed; each output depends on its own sources alone, so the values are those of the whole resize.
+// Pillow's `Image.resize` for 8-bit RGB, bit for bit: a separable filter that is widened when shrinking, 22-bit
+// fixed-point coefficients, and a rounding to 8 bits between the passes. Only the requested part of the result is
+// computed. Each output depends only on its own sources, so the values are those of the whole resize.
 #include "resample.h"
 
 #include <math.h>
@@ -161,7 +161,7 @@ static void horizontal(const gic_axis *axis, const uint8_t *source, size_t sourc
 
 static void vertical_row(int32_t taps, const int32_t *weights, const uint8_t *source, size_t source_stride,
                          size_t bytes, uint8_t *target) {
-    // Blocks keep the sums in registers or first-level cache while the rows stream by.
+    // Blocks keep the sums in registers or in the first-level cache while the rows pass.
     enum { block = 64 };
     for (size_t start = 0; start < bytes; start += block) {
         const size_t n = bytes - start < block ? bytes - start : block;
@@ -190,7 +190,8 @@ static bool request_is_valid(const gic_resample_request *r) {
            r->top <= r->target_height - r->height;
 }
 
-// Pillow's nearest neighbour adds the step up instead of multiplying: the accumulated rounding is part of its result.
+// Pillow's nearest neighbour accumulates the step by addition instead of multiplying, and the accumulated rounding is
+// part of its result.
 static void nearest_indices(int32_t source, int32_t target, int32_t start, int32_t count, int32_t *indices) {
     const double step = (double)source / target;
     double position = step * 0.5;
@@ -243,8 +244,8 @@ gic_status gic_resample_window(const gic_resample_request *r, int32_t *left, int
     return GIC_OK;
 }
 
-// Pillow 13 runs the vertical pass first when it takes away more than twice as many rows as columns are taken away.
-// The rounding between the passes makes the order part of the result.
+// Pillow 13 runs the vertical pass first when it removes more than twice as many rows as columns are removed. The
+// rounding between the passes makes the order part of the result.
 static bool vertical_first(const gic_resample_request *r) {
     const int64_t fewer_rows = (int64_t)r->source_height - r->target_height;
     const int64_t fewer_columns = (int64_t)r->source_width - r->target_width;
@@ -274,7 +275,7 @@ static gic_status run_horizontal(const gic_axis *axis, pixel_rows source, int32_
     return GIC_OK;
 }
 
-// `source` begins at source row `first_row` of the axis.
+// `source` begins with source row `first_row` of the axis.
 static void run_vertical(const gic_axis *axis, pixel_rows source, int32_t first_row, size_t row_bytes, uint8_t *target,
                          bool portable) {
 #if defined(__x86_64__)
@@ -325,7 +326,7 @@ gic_status gic_resample(const gic_resample_request *r, const uint8_t *source, ui
     if (status == GIC_OK && resizes_height) {
         status = axis_make(&filter, r->source_height, r->target_height, r->top, r->height, &down);
     }
-    // What the first of two passes leaves: whole-width rows of the window, or window rows of the result's width.
+    // The result of the first pass: whole-width rows of the window, or window rows of the result's width.
     const size_t between_stride = down_first ? (size_t)(right - left) * 3 : target_stride;
     const size_t between_bytes = between_stride * (size_t)(down_first ? r->height : bottom - top);
     if (status == GIC_OK && both) {

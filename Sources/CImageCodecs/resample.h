@@ -5,7 +5,7 @@
 
 // Pillow keeps 8 bits for the value and 2 for overshoot of the 32-bit sum; the rest is the coefficients' fraction.
 enum { gic_precision = 32 - 8 - 2 };
-// Coefficients are also held as high and low halves for 16-bit multiplies: k = high * 2^12 + low, 0 <= low < 2^12.
+// Coefficients are also kept as high and low halves for 16-bit multiplies: k = high * 2^12 + low, 0 <= low < 2^12.
 enum { gic_low_bits = 12 };
 
 typedef struct gic_axis {

@@ -1,6 +1,6 @@
 // The two passes of resample.c with AVX2. A 32-bit multiply costs two micro-operations on many CPUs and handles eight
-// values; splitting each coefficient into 16-bit halves lets `vpmaddwd` multiply sixteen and add neighbouring taps in
-// one. Sums are exact integers, so the bytes are those of the portable pass.
+// values. Splitting each coefficient into 16-bit halves lets `vpmaddwd` multiply sixteen values and add neighbouring
+// taps in one. Sums are exact integers, so the bytes are those of the portable pass.
 #include "resample.h"
 
 #if defined(__x86_64__)
@@ -16,8 +16,8 @@ AVX2 static inline __m256i joined(__m256i high, __m256i low) {
     return _mm256_srai_epi32(_mm256_add_epi32(sum, _mm256_set1_epi32(1 << (gic_precision - 1))), gic_precision);
 }
 
-// The two lanes hold partial sums of one pixel's four channels (the fourth unused): add, clip, store. Four bytes at
-// once are quicker than three; the next pixel overwrites the fourth, so the last of a row must not write it.
+// The two lanes hold partial sums of one pixel's four channels (the fourth is unused): add, clip, store. Storing four
+// bytes is faster than three. The next pixel overwrites the fourth byte, so the last pixel of a row must not write it.
 AVX2 static inline __attribute__((always_inline)) void store_pixel(uint8_t *target, __m256i high, __m256i low,
                                                                    bool last) {
     __m256i sum = _mm256_add_epi32(_mm256_slli_epi32(high, gic_low_bits), low);

@@ -1,5 +1,5 @@
-// TIFF through libtiff: the first page, in the layouts that Pillow reads. libtiff undoes compression, byte order and bit
-// order; what the samples mean is decided here, by Pillow's table.
+// TIFF through libtiff: the first page, in the layouts that Pillow reads. libtiff undoes compression, byte order and
+// bit order. The code here decides what the samples mean, by Pillow's table.
 #include "library.h"
 
 #include <stdlib.h>
@@ -130,13 +130,13 @@ static gic_status refused(const page *own, gic_message *message) {
                     own->photometric, own->samples, own->bits, own->format);
 }
 
-// Extra samples: what the first one is (0 nothing, 1 alpha that is multiplied in, 2 alpha), -1 without any. False when a
-// later one is more than nothing.
+// Extra samples: what the first one is (0 nothing, 1 premultiplied alpha, 2 alpha), -1 without any. False when a later
+// one has a meaning too.
 static bool find_extra(page *own, int colours, int *first) {
     uint16_t count = 0, *kinds = NULL;
     *first = -1;
     if (lib.get(own->tiff, TIFFTAG_EXTRASAMPLES, &count, &kinds) == 0 || count == 0) {
-        // A fourth sample beside red, green and blue is alpha though the file does not say so.
+        // A fourth sample beside red, green and blue is alpha, even though the file does not say so.
         if (own->photometric == PHOTOMETRIC_RGB && own->samples == 4) *first = 2;
         return own->samples == colours || *first == 2;
     }
@@ -162,7 +162,7 @@ static bool find_meaning(page *own) {
         if (own->samples == 2) return bits == 8 && format == 1 && extra != 1 && !own->inverted;
         if (bits == 1 || bits == 2 || bits == 4) return format == 1;
         if (bits == 8) return format == 1 || (format == 2 && !own->inverted);
-        // Pillow takes white for black in some of these and refuses the others.
+        // For some of these Pillow takes white for black, and it refuses the others.
         return !own->inverted && ((bits == 16 && format <= 2) || (bits == 32 && format <= 3));
     case PHOTOMETRIC_RGB:
         if (!find_extra(own, 3, &extra) || format != 1 || own->samples > (bits == 16 ? 4 : 6)) return false;
@@ -260,10 +260,10 @@ gic_status gic_tiff_header(gic_decoder *decoder, gic_message *message) {
     decoder->close = close_page;
     own->bytes = decoder->bytes;
     own->count = decoder->count;
-    // m: no memory mapping, so that reads past the end are seen.
+    // "m" means no memory mapping, so that reads past the end are noticed.
     own->tiff = lib.open("image", "rm", own, read_bytes, write_nothing, seek, close_nothing, total, NULL, NULL);
     if (own->tiff == NULL) return failure(own, message);
-    // The size first: a page that is too large is refused as such, whatever its layout.
+    // The size comes first: a page that is too large is refused as such, whatever its layout.
     lib.get(own->tiff, TIFFTAG_IMAGEWIDTH, &own->width);
     lib.get(own->tiff, TIFFTAG_IMAGELENGTH, &own->height);
     status = gic_set_size(decoder, own->width, own->height, 3, message);
@@ -401,7 +401,7 @@ static gic_status read_blocks(page *own, uint8_t *pixels, int32_t channels, gic_
         if (at.rows > own->height) at.rows = own->height;
     }
     const tmsize_t size = tiled ? lib.tile_size(own->tiff) : lib.strip_size(own->tiff);
-    // A tile may be larger than its page, but not by any factor.
+    // A tile may be larger than its page, but not arbitrarily larger.
     const uint64_t most = 4 * (uint64_t)own->width * own->height + ((uint64_t)1 << 22);
     if (size <= 0 || at.width == 0 || at.rows == 0 || (uint64_t)at.width * at.rows > most) {
         return gic_fail(message, GIC_CORRUPT, "TIFF blocks of %u x %u pixels", at.width, at.rows);
@@ -419,12 +419,12 @@ static gic_status read_blocks(page *own, uint8_t *pixels, int32_t channels, gic_
     return status;
 }
 
-// YCbCr other than JPEG's: libtiff upsamples and converts.
+// YCbCr other than in JPEG: libtiff upsamples and converts.
 static gic_status read_converted(page *own, uint8_t *pixels, gic_message *message) {
     TIFFRGBAImage image;
     char text[1024] = "";
     if (lib.rgba_begin(&image, own->tiff, 1, text) == 0) return gic_fail(message, GIC_CORRUPT, "TIFF: %.150s", text);
-    // Rows as they are stored: turning comes later.
+    // Rows stay as they are stored; they are turned later.
     image.orientation = image.req_orientation = ORIENTATION_TOPLEFT;
     const size_t count = (size_t)own->width * own->height;
     uint32_t *raster = malloc(count * sizeof *raster);

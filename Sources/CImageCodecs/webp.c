@@ -73,7 +73,8 @@ static gic_status find_frame(const gic_decoder *decoder, frame *found, gic_messa
     int32_t orientation = exif != 0 ? exif : xmp;
     found->orientation = orientation >= 1 && orientation <= 8 ? orientation : 1;
     if (features.has_animation) {
-        // One frame would do, but Pillow reads an animation whole or not at all, and a cut file is worth a word.
+        // One frame would be enough, but Pillow reads an animation whole or not at all, and a truncated file should be
+        // reported.
         if (count - 8 < gic_le32(bytes + 4)) return webp_status(VP8_STATUS_NOT_ENOUGH_DATA, count, message);
         if (!has_frame) return webp_status(VP8_STATUS_NOT_ENOUGH_DATA, count, message);
         if ((int64_t)found->x + found->width > found->canvas_width ||

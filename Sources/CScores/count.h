@@ -2,9 +2,9 @@
 // vectors of eight lanes before it includes this.
 //
 // A tile is 6 images by 16 texts: 12 accumulators of 8 lanes, two vectors of texts and one image number fill the 16
-// registers. The dimension is cut into stretches so that the texts of a panel stay in the first-level cache while the
-// images of a block pass by (they stay in the second); between stretches a tile's sums wait in `scratch`. After the last
-// stretch the scores are compared in registers and forgotten.
+// registers. The dimension is cut into stretches, so that the texts of a panel stay in the first-level cache while the
+// images of a block pass by (which stay in the second). Between stretches the sums of a tile wait in `scratch`. After
+// the last stretch the scores are compared in registers and dropped.
 
 TARGET static inline __attribute__((always_inline)) void NAME(accumulate)(const float *restrict a,
                                                                          const float *restrict b, size_t depth,
@@ -32,8 +32,8 @@ TARGET static inline __attribute__((always_inline)) void NAME(accumulate)(const 
     sums[3][0] = s30, sums[3][1] = s31, sums[4][0] = s40, sums[4][1] = s41, sums[5][0] = s50, sums[5][1] = s51;
 }
 
-// Compares the finished scores of images image.. and texts text... `above` gets one more for every image that stands
-// before a text's own.
+// Compares the finished scores of images from `image` on and texts from `text` on. `above` grows by one for every image
+// that ranks before a text's own image.
 TARGET static inline __attribute__((always_inline)) void NAME(compare)(const cscores_problem *p, size_t image,
                                                                       size_t text, VEC sums[MR][2],
                                                                       int32_t *before_text, INT above[2]) {

@@ -1,6 +1,7 @@
 #include "CScores.h"
 
-// A product and a sum are one rounding or two by choice of the instruction set's section, never by the compiler's.
+// Whether a product and a sum are rounded once or twice is decided by the section of each instruction set, never by the
+// compiler.
 #pragma STDC FP_CONTRACT OFF
 
 enum {
@@ -28,7 +29,7 @@ void cscores_pack(const float *source, size_t rows, size_t dimension, size_t pan
 
 size_t cscores_scratch_size(void) { return block_panels * MR * NR; }
 
-// Portable: eight lanes as the compiler knows them.
+// Portable: vectors of eight lanes, as the compiler supports them.
 typedef float portable_floats __attribute__((vector_size(32)));
 typedef int32_t portable_ints __attribute__((vector_size(32)));
 typedef float unaligned_floats __attribute__((vector_size(32), aligned(4), may_alias));

@@ -3,41 +3,41 @@ import LanguageModels
 import Tokenizers
 import Torch
 
-/// How a caption is chosen among all that the language model could say.
+/// How a caption is chosen among all that the language model could generate.
 public struct CaptionDecoding: Sendable, Hashable, Codable {
     public enum Method: String, Sendable, Codable, CaseIterable {
-        /// The likeliest token at each step.
+        /// The most likely token at each step.
         case greedy
-        /// Beam search as transformers defines it.
+        /// Beam search as in transformers.
         case beam
-        /// Beam search as ClipCap's authors wrote it: mean log-probability decides at every step.
+        /// Beam search as ClipCap's authors wrote it: the mean log-probability decides at every step.
         case clipcapBeam
         /// Random choice.
         case sample
     }
 
     public var method = Method.beam
-    /// Of either beam search.
+    /// Number of beams, for either beam search.
     public var beams = 5
-    /// Tokens of a caption at most, as far as the language model's context reaches.
+    /// The most tokens of a caption, as far as the language model's context reaches.
     public var maximumTokens = 67
-    /// Of `beam`: scores are divided by length to this power.
+    /// For `beam`: scores are divided by length to this power.
     public var lengthPenalty = 1.0
-    /// Of `sample`.
+    /// For `sample`.
     public var temperature = 1.0
-    /// Of `sample`; nil keeps all tokens.
+    /// For `sample`; nil keeps all tokens.
     public var topK: Int?
-    /// Of `sample`; 1 keeps all tokens.
+    /// For `sample`; 1 keeps all tokens.
     public var topP = 1.0
-    /// Of `sample`. A caption depends on the seed and the image's place in the list, not on how images are batched.
+    /// For `sample`. A caption depends on the seed and on the image's place in the list, not on how images are batched.
     public var seed: UInt64 = 0
 
-    /// Beams beyond which a search is refused: a slip of the keyboard should not fill the memory.
+    /// A search over more beams is refused, so that a typing mistake does not fill the memory.
     public static let mostBeams = 1000
 
     public init() {}
 
-    /// What a recipe says.
+    /// The settings of a recipe.
     public init(_ generation: CaptionerRecipe.GenerationSettings) {
         method = generation.method
         beams = generation.beams
@@ -45,7 +45,7 @@ public struct CaptionDecoding: Sendable, Hashable, Codable {
         lengthPenalty = generation.lengthPenalty
     }
 
-    /// One line for logs and protocol tags: the settings that count.
+    /// One line for logs and protocol tags: the settings that have an effect.
     public var summary: String {
         switch method {
         case .greedy: "greedy, at most \(maximumTokens) tokens"
@@ -61,17 +61,17 @@ public struct CaptionDecoding: Sendable, Hashable, Codable {
 /// A generated caption.
 public struct Caption: Sendable, Hashable {
     public let text: String
-    /// Of beams: log-probability in nats over length (to the length penalty); nil otherwise.
+    /// For beams: log-probability in nats over length (to the length penalty); nil otherwise.
     public let score: Double?
-    /// Tokens generated, the one that ended it among them.
+    /// Number of generated tokens, including the one that ended the caption.
     public let tokenCount: Int
 }
 
 extension CausalLanguageModel {
-    /// What the model says after images.
+    /// Generates captions after image prefixes.
     /// - Parameters:
     ///   - prefix: `[B, P, C]`, in the dtype of the weights.
-    ///   - firstIndex: place of the first image in the list that sampling is reproducible over.
+    ///   - firstIndex: place of the first image in the list over which sampling is reproducible.
     /// - Throws: `LanguageModelError`, `TokenizerError`.
     public func captions(
         prefix: Tensor, _ decoding: CaptionDecoding, ending: CaptionEnding, tokenizer: any TextTokenizer,
@@ -83,7 +83,7 @@ extension CausalLanguageModel {
             // The period belongs to the caption, the end-of-text token does not.
             let content = ending == .endOfText && tokens.last == stop ? tokens.dropLast() : tokens[...]
             let text = tokenizer.decode(content, skippingSpecial: true)
-            // A caption is one line, whatever white space a model puts into it.
+            // A caption is one line, whatever white space the model puts into it.
             let words = text.split(whereSeparator: \.isWhitespace)
             return Caption(text: words.joined(separator: " "), score: score, tokenCount: tokens.count)
         }
@@ -104,7 +104,7 @@ extension CaptionEnding {
         switch self {
         case .endOfText: return tokenizer.endID
         case .period:
-            // Every byte has a token of its own, so there is always one.
+            // Every byte has a token, so there is always one.
             guard let period = tokenizer.encode(".").first else { return tokenizer.endID }
             return Int(period)
         }
@@ -120,12 +120,12 @@ extension CaptionDecoding {
         }
     }
 
-    /// Uniform numbers that depend on seed and place alone; nil when nothing is drawn.
+    /// Uniform numbers that depend only on seed and place; nil if nothing is drawn.
     fileprivate func draws(rows: Int, tokens: Int, first: Int) -> UniformDraws? {
         guard method == .sample else { return nil }
         return UniformDraws(
             (first..<first + rows).map { index in
-                // Far apart for neighbouring images (the golden ratio), so that no two share a sequence.
+                // The starts are far apart for neighbouring images (the golden ratio), so that no two share a sequence.
                 let generator = Generator(seed: seed &+ UInt64(index) &* 0x9E37_79B9_7F4A_7C15)
                 return Tensor.rand([tokens], dtype: .float64, generator: generator).array(of: Double.self)
             })

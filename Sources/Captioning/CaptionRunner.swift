@@ -17,15 +17,16 @@ public struct CaptionRunner {
     }
 
     /// - Parameters:
-    ///   - firstIndex: place of the first path in the list that sampling is reproducible over.
-    ///   - body: gets every path's index, in order, with its caption or why the file cannot be read.
+    ///   - firstIndex: place of the first path in the list over which sampling is reproducible.
+    ///   - body: gets the index of every path, in order, with its caption or the reason why the file cannot be read.
     public func run(
         _ paths: [String], firstIndex: Int = 0,
         _ body: (_ index: Int, _ result: Result<Caption, any Error>) throws -> Void
     ) throws {
-        // Before any image is read: a captioner without an encoder of generated images has none of its own fault.
+        // This comes before any image is read: it is not an image's fault if the captioner has no encoder of generated
+        // images.
         _ = try captioner.route(of: modality)
-        // Packed weights are copies: below some images, weights stay where the file is mapped.
+        // Packed weights are copies: for few images, weights stay where the file is mapped.
         if paths.count >= 64 { try captioner.reader.prepareForBatches() }
         let feed = try ImageFeed(
             paths: paths, preprocessing: captioner.reader.preprocessing, batchSize: min(batchSize, paths.count))
@@ -33,7 +34,8 @@ public struct CaptionRunner {
             var results: [Int: Result<Caption, any Error>] = [:]
             for failure in batch.failures { results[failure.index] = .failure(failure.error) }
             if batch.count > 0 {
-                // Sampling goes by place in the list, so an unreadable file moves no other's numbers.
+                // Sampling depends on the place in the list, so an unreadable file does not change the numbers of
+                // others.
                 for run in Self.runs(batch.indices) {
                     let rows = batch.tensor()[run]
                     let captions = try captioner.captions(
@@ -45,7 +47,7 @@ public struct CaptionRunner {
         }
     }
 
-    /// Stretches of rows whose indices follow each other.
+    /// Stretches of rows with consecutive indices.
     private static func runs(_ indices: [Int]) -> [Range<Int>] {
         var runs: [Range<Int>] = []
         var start = 0

@@ -2,19 +2,19 @@ import Torch
 
 /// Captions as token ids, and which of them count in the loss.
 public struct CaptionTokens {
-    /// Stands for a target that does not count.
+    /// Marks a target that does not count.
     static let uncounted = -100
 
     /// Tokens that count in the loss.
     public let countedTokens: Int
-    /// `[B, T - 1]` int64: every row without its last token, filled up with 0. What fills up is never seen by a counted
-    /// token, which attends only to what stands before it; so no mask is needed.
+    /// `[B, T - 1]` int64: every row without its last token, filled up with 0. A counted token attends only to what
+    /// stands before it and never sees the filling, so no mask is needed.
     let inputs: Tensor
     /// `[B, T]` int64: the ids that count, ``uncounted`` elsewhere; target k is predicted by position `P - 1 + k`.
     let targets: Tensor
 
     /// - Parameters:
-    ///   - rows: ids of every caption, its end token included.
+    ///   - rows: ids of every caption, including its end token.
     ///   - ignored: an id that never counts.
     public init(_ rows: [[Int]], ignoring ignored: Int? = nil) {
         let length = max(1, rows.map(\.count).max() ?? 0)

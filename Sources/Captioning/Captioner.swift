@@ -4,13 +4,13 @@ import Tokenizers
 import Torch
 import Training
 
-/// A captioner ready to be shown images.
+/// A captioner, ready to read images.
 public final class Captioner {
     public let model: any CaptionModel
     public let reader: ImageReader
     public let tokenizer: any TextTokenizer
     public let source: CaptionSource
-    /// What its recipe says; commands may choose otherwise.
+    /// The settings of its recipe; commands may choose others.
     public let decoding: CaptionDecoding
 
     /// - Throws: `CaptioningError.anotherFeatureSize`, `LanguageModelError.vocabularyMismatch`.
@@ -41,7 +41,7 @@ public final class Captioner {
     }
 
     /// Captions of preprocessed images `[B, 3, S, S]`.
-    /// - Parameter firstIndex: place of the first image in the list that sampling is reproducible over.
+    /// - Parameter firstIndex: place of the first image in the list over which sampling is reproducible.
     public func captions(
         _ pixels: Tensor, modality: Modality, _ decoding: CaptionDecoding, firstIndex: Int = 0
     ) throws -> [Caption] {

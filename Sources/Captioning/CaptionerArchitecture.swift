@@ -2,7 +2,7 @@ import Alignment
 import LanguageModels
 import Training
 
-/// What a family of captioners asks of a recipe.
+/// What a family of captioners reads from a recipe.
 public protocol CaptionerSettings: Sendable {
     /// The defaults.
     init()
@@ -10,7 +10,7 @@ public protocol CaptionerSettings: Sendable {
     static var fields: [CaptionerField<Self>] { get }
     /// What the captioner reads of an image.
     var input: ImageInput { get }
-    /// Checks what single values cannot tell by themselves.
+    /// Checks how the values fit together.
     /// - Throws: `TrainingError`.
     func validate(_ check: RecipeCheck) throws
 }
@@ -19,11 +19,12 @@ extension CaptionerSettings {
     public var input: ImageInput { .embedding }
 }
 
-/// Sizes and conventions of a captioner: all that its weights do not tell, kept beside them in `captioner.json`.
+/// Sizes and conventions of a captioner: everything that its weights do not tell, stored beside them in
+/// `captioner.json`.
 public protocol CaptionerArchitecture: Sendable, Equatable, Codable {
     associatedtype Settings: CaptionerSettings
 
-    /// What recipes (`captioner.kind`) and `captioner.json` call the family.
+    /// The name of the family in recipes (`captioner.kind`) and in `captioner.json`.
     static var family: String { get }
 
     /// The captioner that a recipe describes.
@@ -35,7 +36,7 @@ public protocol CaptionerArchitecture: Sendable, Equatable, Codable {
     var featureSize: Int { get }
     /// C: width of the language model.
     var embeddingSize: Int { get }
-    /// V: of the language model that it was trained with.
+    /// V: vocabulary of the language model with which it was trained.
     var vocabularySize: Int { get }
     /// P: positions of the language model that an image takes.
     var prefixLength: Int { get }
@@ -45,7 +46,7 @@ public protocol CaptionerArchitecture: Sendable, Equatable, Codable {
     /// - Throws: `SettingError`.
     func validate() throws
 
-    /// The captioner, with weights of its own parts that are not set.
+    /// The captioner, without weights of its own parts.
     func model(_ languageModel: any CausalLanguageModel) -> any CaptionModel
 }
 
@@ -53,7 +54,7 @@ extension CaptionerArchitecture {
     public var input: ImageInput { .embedding }
 }
 
-/// What a captioner stands between: the encoder's features and a language model.
+/// What surrounds a captioner: the features of the encoder and a language model.
 public struct CaptionerSurroundings: Sendable {
     public let featureSize: Int
     public let languageModel: any LanguageModelConfiguration
@@ -70,16 +71,16 @@ public struct CaptionerSurroundings: Sendable {
 public enum CaptionEnding: String, Sendable, Codable, CaseIterable {
     /// The language model's end-of-text token, appended to every caption in training.
     case endOfText
-    /// Nothing: generation stops at the first "." token, as the authors' does.
+    /// Nothing: generation stops at the first "." token, as in the authors' code.
     case period
 }
 
 extension CaptionerArchitecture {
-    /// Whether the captioner fits a language model; asked before anything large is read.
+    /// Whether the captioner fits a language model; checked before anything large is read.
     /// - Parameters:
     ///   - folder: where the language model comes from, for messages.
     ///   - source: where the architecture comes from, for messages.
-    /// - Throws: `CaptioningError`: a language model of another width or vocabulary, or without room for a caption.
+    /// - Throws: `CaptioningError` for a language model of another width or vocabulary, or without room for a caption.
     func check(_ model: any LanguageModelConfiguration, folder: String, source: String) throws {
         try validate()
         guard model.embeddingSize == embeddingSize else {

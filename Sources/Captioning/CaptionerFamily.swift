@@ -4,9 +4,9 @@ import ModelFolders
 import Synchronization
 import Training
 
-/// A family of captioners: a kind of recipe, a layout of `captioner.json`, and the model between them.
+/// A family of captioners: a kind of recipe, a layout of `captioner.json`, and the model.
 public struct CaptionerFamily: Sendable {
-    /// What recipes call it.
+    /// The name in recipes.
     public let name: String
     /// Its recipe keys.
     let fields: [RecipeField<CaptionerRecipe>]
@@ -27,12 +27,12 @@ public struct CaptionerFamily: Sendable {
         read = { file in try file.decode(Architecture.self) }
     }
 
-    /// The families that there are, those of a program's own first. A new one is a folder in Captioning and a line here.
+    /// All families, those that a program added first. A new one is a folder in Captioning and an entry in this list.
     public static var all: [CaptionerFamily] { list.withLock { $0 } }
 
     private static let list = Mutex<[CaptionerFamily]>([CaptionerFamily(ClipCapConfiguration.self)])
 
-    /// Adds a family of a program's own, whose recipe keys no other has.
+    /// Adds a family of a program; no other family may have its recipe keys.
     public static func add(_ family: CaptionerFamily) {
         list.withLock { list in
             let taken = Set(list.flatMap { $0.fields.map(\.key) })
@@ -65,10 +65,6 @@ public struct CaptionerField<Settings: CaptionerSettings>: Sendable {
     }
 
     public static func integer(_ key: String, _ path: WritableKeyPath<Settings, Int> & Sendable) -> Self {
-        Self(key, path)
-    }
-
-    public static func optionalInteger(_ key: String, _ path: WritableKeyPath<Settings, Int?> & Sendable) -> Self {
         Self(key, path)
     }
 

@@ -2,13 +2,14 @@ import Files
 import Foundation
 import StrictJSON
 
-// What a trained captioner must know of itself to be used as it was trained. The authors' `.pt` files carry none of it,
-// and a wrong normalisation does not fail, it only loses (CLIP_prefix_caption#33); so it is written beside the weights.
+// What must be known of a trained captioner to use it as it was trained. The authors' `.pt` files hold none of it, and
+// a wrong normalisation does not fail but only gives worse captions (CLIP_prefix_caption#33), so it is written beside
+// the weights.
 
-/// `captioner.json`: the family's name, the layout's number, and the keys of the family's architecture.
+/// `captioner.json`: the name of the family, the number of the layout, and the keys of the family's architecture.
 public struct CaptionerFile {
     public static let name = "captioner.json"
-    /// Of the file's layout; another number is refused.
+    /// The version of the file's layout; other versions are refused.
     static let formatVersion = 1
     fileprivate static let (familyKey, versionKey) = ("captioner", "format_version")
 
@@ -16,7 +17,7 @@ public struct CaptionerFile {
     private let bytes: [UInt8]
     private let keys: [String]
 
-    /// Reads `captioner.json` in `folder`, strictly: every key, no other.
+    /// Reads `captioner.json` in `folder` strictly: every key must be there, and no other.
     /// - Throws: `CaptioningError.badFile`, `FileError`.
     public static func read(_ folder: String) throws -> any CaptionerArchitecture {
         let path = "\(folder)/\(name)"
@@ -36,7 +37,7 @@ public struct CaptionerFile {
                 path: path,
                 reason: "format version \(version.map(String.init) ?? "none"), this program reads \(formatVersion)")
         }
-        // Files from before there were several families name none.
+        // Files from the time of a single family do not name it.
         let kind = try file.string(familyKey) ?? ClipCapConfiguration.family
         guard let family = CaptionerFamily.named(kind) else {
             throw CaptioningError.badFile(
@@ -64,7 +65,7 @@ public struct CaptionerFile {
     func decode<Architecture: CaptionerArchitecture>(_ type: Architecture.Type) throws -> Architecture {
         do {
             let architecture = try JSONDecoder().decode(type, from: Data(bytes))
-            // What is written again tells which keys there are.
+            // Encoding the architecture again tells which keys exist.
             let known = try JSONFile([UInt8](JSONEncoder().encode(architecture)), path: path).keys
             if let stranger = keys.first(where: { !known.contains($0) }) {
                 throw CaptioningError.badFile(

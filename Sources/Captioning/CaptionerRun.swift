@@ -8,9 +8,9 @@ import Torch
 import TorchNN
 import Training
 
-/// A captioner's run folder, opened to be used: what it was trained with, and its newest checkpoint.
+/// A captioner's run folder, opened for use: the records of its training, and its newest checkpoint.
 public struct CaptionerRun {
-    /// Names of the manifest's sources that captioning needs again.
+    /// Roles of the manifest's sources that captioning needs again.
     public enum Role {
         public static let model = "model"
         public static let languageModel = "language model"
@@ -25,7 +25,8 @@ public struct CaptionerRun {
     public let checkpoint: Checkpoint
     public let architecture: any CaptionerArchitecture
 
-    /// - Throws: `TrainingError` for a folder that is no captioner's run, `CaptioningError.noCheckpoint`, `.badFile`.
+    /// - Throws: `TrainingError` for a folder that is not a captioner's run, `CaptioningError.noCheckpoint`,
+    ///   `.badFile`.
     public init(_ path: String) throws {
         do {
             folder = try RunFolder.open(path)
@@ -43,7 +44,7 @@ public struct CaptionerRun {
 
     public func source(_ role: String) -> RunManifest.Source? { manifest.sources.first { $0.role == role } }
 
-    /// Where the parts that a run does not hold itself are; nil takes what the manifest says.
+    /// Where the parts are that a run does not hold itself; nil takes the place in the manifest.
     public struct Paths {
         public var model: String?
         public var alignment: String?
@@ -60,7 +61,7 @@ public struct CaptionerRun {
         }
     }
 
-    /// The captioner with its encoders; every part is checked to be the one that it was trained with.
+    /// The captioner with its encoders; every part is checked to be the one with which it was trained.
     /// - Parameter dtype: of the language model's weights; `.bfloat16` also runs the encoders under autocast.
     /// - Throws: `CaptioningError.anotherModel` and `.anotherVocabulary`, `AlignmentError`, and errors of the files.
     public func captioner(
@@ -108,8 +109,9 @@ public struct CaptionerRun {
                 ? language.model(dtype: dtype, device: device)
                 : language.model(Weights(path: trained), dtype: dtype, device: device))
         for part in captions.parts {
-            try part.module.load(
-                Weights(path: "\(checkpoint.folder)/\(part.file)"), prefix: part.keyPrefix, device: device)
+            let weights = try Weights(path: "\(checkpoint.folder)/\(part.file)")
+            try part.module.load(weights, prefix: part.keyPrefix, device: device)
+            try part.module.requireFinite(source: weights.source)
             part.module.setRequiresGrad(false)
         }
         return try Captioner(

@@ -1,7 +1,7 @@
 import Alignment
 import Foundation
 
-/// What stops a captioner from being trained or used.
+/// Reasons why a captioner cannot be trained or used.
 public enum CaptioningError: Error, Equatable, Sendable {
     // What belongs together and does not fit
     case anotherModel(role: String, expected: String, got: String, run: String)

@@ -1,6 +1,6 @@
 import Foundation
 
-/// An encoder that cannot be used as it was asked to be.
+/// An encoder that cannot be used as requested.
 public enum EncoderError: Error, Equatable, Sendable {
     /// Preprocessing makes images of another size than the model reads.
     case anotherImageSize(folder: String, expected: Int, got: String)

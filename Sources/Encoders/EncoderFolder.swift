@@ -5,9 +5,10 @@ import Tokenizers
 import Torch
 import TorchNN
 
-/// The door to every encoder: a folder becomes encoder, preprocessing, tokenizer and identity.
+/// Opens every encoder: a folder becomes encoder, preprocessing, tokenizer and identity.
 public enum EncoderFolder {
-    /// The families that are read, in the order in which they are asked. A new one is a folder in Encoders and a line here.
+    /// The families that are read, in the order in which they are asked. A new one is a folder in Encoders and an entry
+    /// here.
     public static let families = FamilyList<EncoderFamily>(
         kind: "encoder", expecting: "config.json, open_clip_config.json, or an authors' checkpoint (.pt, .pth)",
         [.timm, .clip, .sigLIP, .checkpoints])
@@ -49,7 +50,7 @@ public enum EncoderFolder {
     }
 }
 
-/// A family of encoders: what recognises its folders and opens them.
+/// A family of encoders: how its folders are recognised and opened.
 public struct EncoderFamily: ModelFamily {
     public let name: String
     private let recognise: @Sendable (ModelFolder) throws -> Bool
@@ -57,9 +58,9 @@ public struct EncoderFamily: ModelFamily {
     let open: @Sendable (ModelFolder, WeightFiles, WeightLoading) throws -> OpenEncoder
 
     /// - Parameters:
-    ///   - recognises: told by `model_type` and names of files.
-    ///   - weights: the files of the weights, found and not opened.
-    ///   - open: what ``EncoderFolder/open(_:dtype:device:memory:variant:)`` gives.
+    ///   - recognises: judges by `model_type` and file names.
+    ///   - weights: finds the files of the weights without opening them.
+    ///   - open: makes what ``EncoderFolder/open(_:dtype:device:memory:variant:)`` returns.
     public init(
         name: String, recognises: @escaping @Sendable (ModelFolder) throws -> Bool,
         weights: @escaping @Sendable (ModelFolder, _ variant: String?) throws -> WeightFiles,
@@ -74,14 +75,14 @@ public struct EncoderFamily: ModelFamily {
     public func recognises(_ folder: ModelFolder) throws -> Bool { try recognise(folder) }
 }
 
-/// An encoder with what stands before it.
+/// An encoder with its preprocessing and tokenizer.
 public struct OpenEncoder {
     public let folder: ModelFolder
     public let image: any ImageEncoder
-    /// nil where the model reads images alone.
+    /// nil if the model reads only images.
     public let text: (any TextEncoder)?
     public let preprocessing: ImagePreprocessing
-    /// What the user should know of the model: settings without effect here.
+    /// What the user should know about the model: settings that have no effect here.
     public let notes: [String]
 
     private let weights: WeightFiles
@@ -90,7 +91,7 @@ public struct OpenEncoder {
     private let writeConfiguration: (String) throws -> Void
 
     /// - Parameters:
-    ///   - weights: the files that `image` and `text` were loaded from.
+    ///   - weights: the files from which `image` and `text` were loaded.
     ///   - notes: lines for the user.
     ///   - tokenizer: asked when the first text comes: a folder for images alone needs none, whatever lies in it.
     ///   - published: tensors by the model's paths to tensors as the files beside the configuration name them.
@@ -158,7 +159,7 @@ extension OpenEncoder {
     }
 }
 
-/// Texts to embeddings: the frozen side `h` of an alignment.
+/// Turns texts into embeddings: the frozen side `h` of an alignment.
 public struct TextReader {
     public let encoder: any TextEncoder
     private let tokenizer: any TextTokenizer
@@ -170,7 +171,7 @@ public struct TextReader {
 
     public var contextLength: Int { encoder.contextLength }
 
-    /// Texts as token ids int64 `[N, T]`, cut to the context when they are longer.
+    /// Texts as int64 token ids `[N, T]`, cut to the context if they are longer.
     /// - Returns: the ids and the rows that were cut.
     public func tokens(_ texts: [String]) throws -> (ids: Tensor, truncatedRows: [Int]) {
         let rows = try tokenizer.encode(texts, contextLength: contextLength, truncation: .truncate)
@@ -193,8 +194,8 @@ public struct TextReader {
 }
 
 extension Module {
-    /// Which weights hold NaN or infinity, in the words of an error; nil when all are finite.
-    package var brokenWeights: String? {
+    /// Which weights hold NaN or infinity, in the words of an error; nil if all are finite.
+    public var brokenWeights: String? {
         let broken = namedTensors().first {
             $0.tensor.dtype.isFloatingPoint && !$0.tensor.to(.float32).sum().item().isFinite
         }

@@ -1,8 +1,8 @@
 import Torch
 import TorchNN
 
-// What the upper floors know of an encoder. A family of encoders is a folder beside this file and a line in
-// `EncoderFolder.families`; alignment, captioning, evaluation and the command hold these protocols and no family.
+// What the upper floors know of an encoder. A family of encoders is a folder beside this file and an entry in
+// `EncoderFolder.families`; alignment, captioning, evaluation and the command use these protocols and no family.
 //
 // Shapes: B batch, S image side, E embedding, T positions of an image, D hidden size.
 
@@ -27,13 +27,14 @@ public protocol ImageEncoder: Module {
     ///   Negative numbers count from the last: -1 is the state after the last layer, before any final norm.
     func imageStates(_ pixels: Tensor, layer: Int) -> Tensor
 
-    /// Paths of the modules that make up the image encoder: what full fine-tuning trains.
+    /// Paths of the modules of the image encoder: what full fine-tuning trains.
     var imageModules: [String] { get }
 
     /// Path of the module below which adapters are put.
     var imageTower: String { get }
 
-    /// Names of the linear layers below `imageTower` that get LoRA unless a recipe says otherwise: the attention's.
+    /// Names of the linear layers below `imageTower` that get LoRA unless a recipe says otherwise: those of the
+    /// attention.
     var adapterTargets: [String] { get }
 
     /// What the model's own training multiplied cosines by and then added, for encoders that learned it with a sigmoid loss.
@@ -42,8 +43,9 @@ public protocol ImageEncoder: Module {
     /// A model of the same architecture whose weights are not set.
     func unfilled() -> Self
 
-    /// Lays the weights out for speed on batches, where that pays on this CPU; a rule decides, never a clock.
-    /// - Returns: what was chosen and why, for logs; nil when there was nothing to choose.
+    /// Lays out the weights for speed on batches, where that is faster on this CPU; the kind of CPU decides, never a
+    /// measurement.
+    /// - Returns: what was chosen and why, for logs; nil if there was nothing to choose.
     @discardableResult
     func prepareForInference() throws -> LinearKernel.Choice?
 }
@@ -52,7 +54,7 @@ public protocol ImageEncoder: Module {
 public protocol TextEncoder: Module {
     /// Dimension of `textFeatures`.
     var textEmbeddingDimension: Int { get }
-    /// Tokens of a text at most, special ones included.
+    /// The most tokens of a text, special ones included.
     var contextLength: Int { get }
 
     /// Token ids int64 `[B, T]` to embeddings `[B, E]`, not normalised.
@@ -65,7 +67,7 @@ extension ImageEncoder {
     /// The device that the weights are on.
     public var device: Device { namedParameters().first?.tensor.device ?? .cpu }
 
-    /// A layer number in 0 ... `imageLayerCount`.
+    /// The layer as a number in 0 ... `imageLayerCount`.
     public func layerNumber(_ layer: Int) -> Int {
         let number = layer < 0 ? imageLayerCount + 1 + layer : layer
         precondition(

@@ -1,6 +1,7 @@
 import Dispatch
 
-/// Independent pieces of work on all cores; results stand in their own places, so order cannot change them.
+/// Independent pieces of work on all cores; every result has its own place, so the order of execution cannot change
+/// them.
 enum Parallel {
     private struct Slots<T>: @unchecked Sendable {  // every iteration writes its own element
         let base: UnsafeMutablePointer<T>

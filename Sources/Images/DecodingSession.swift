@@ -2,7 +2,7 @@ import CImageCodecs
 import Files
 import Foundation
 
-/// One open decoder: the header is read, the pixels may be fetched once.
+/// One open decoder: the header has been read, and the pixels can be fetched once.
 final class DecodingSession {
     private let decoder: OpaquePointer
     private let name: String
@@ -30,13 +30,13 @@ final class DecodingSession {
 
     var format: ImageFormat { ImageFormat(info.format) }
 
-    /// Of the pixels that `read` writes.
+    /// The size of the pixels that `read` writes.
     var size: ImageSize { ImageSize(width: Int(info.width), height: Int(info.height)) }
     var pixelCount: Int { size.width * size.height }
     /// Three (RGB) or four (alpha or CMYK).
     var channels: Int { Int(info.channels) }
 
-    /// EXIF's number of the turn that brings the image upright, under a caller's wish.
+    /// EXIF's number of the turn that brings the image upright, according to the caller's option.
     func turn(_ orientation: ImageDecodingOptions.Orientation) -> Int32 {
         orientation == .exif || info.always_turned != 0 ? info.orientation : 1
     }
@@ -77,7 +77,7 @@ final class DecodingSession {
     }
 }
 
-/// Memory of an image's size, asked for where a refusal is an error and not the end of the process.
+/// Memory of an image's size, allocated so that a refusal is an error and does not end the process.
 final class PixelBuffer {
     let start: UnsafeMutablePointer<UInt8>
 
@@ -93,7 +93,7 @@ final class PixelBuffer {
 }
 
 /// An array whose storage `fill` writes in full, without zeroing it first.
-/// - Throws: `ImageError.outOfMemory`, which the array itself would answer by ending the process.
+/// - Throws: `ImageError.outOfMemory`, where the array itself would end the process.
 func withPixelArray(
     count: Int, image: String, _ fill: (UnsafeMutableBufferPointer<UInt8>) throws -> Void
 ) throws -> [UInt8] {
@@ -104,7 +104,7 @@ func withPixelArray(
     }
 }
 
-/// Throws where bytes of no image format are known to stand for a file that was not fetched.
+/// Throws if bytes of no image format are recognised as a placeholder of a file that was not fetched.
 private func refusePlaceholder(_ bytes: UnsafeRawBufferPointer, _ name: String) throws(ImageError) {
     do {
         try PlaceholderFile.refuse(bytes, path: name)

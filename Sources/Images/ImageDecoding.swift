@@ -10,7 +10,7 @@ public struct ImageDecodingOptions: Sendable, Hashable, Codable {
         /// `load_image`.
         case exif
         /// Keep the stored pixels, like a bare `Image.open`: what open_clip's transforms see. TIFF and HEIC are turned
-        /// all the same, since opening them turns them in Pillow too.
+        /// all the same, because opening them turns them in Pillow too.
         case ignore
     }
 
@@ -18,7 +18,7 @@ public struct ImageDecodingOptions: Sendable, Hashable, Codable {
         /// Every pixel of the file.
         case full
         /// JPEG only: decode at the smallest of 1/1, 1/2, 1/4, 1/8 that still reaches this size on both sides, like
-        /// Pillow's `draft`. Faster, and it changes pixels. Other formats are decoded whole.
+        /// Pillow's `draft`. This is faster and changes pixels. Other formats are decoded whole.
         case reduced(toAtLeast: ImageSize)
     }
 
@@ -41,14 +41,15 @@ public struct ImageDecodingOptions: Sendable, Hashable, Codable {
 /// What a file's header says.
 public struct ImageHeader: Sendable, Hashable {
     public let format: ImageFormat
-    /// As stored, before orientation.
+    /// The stored size, before orientation.
     public let storedSize: ImageSize
-    /// EXIF orientation, 1...8; 1 when the file names none.
+    /// EXIF orientation, 1...8; 1 if the file has none.
     public let orientation: Int
-    /// Whether pixels may be transparent, so that ``Transparency`` matters.
+    /// Whether pixels may be transparent, in which case ``Transparency`` matters.
     public let hasTransparency: Bool
 
-    /// - Throws: `ImageError`, as decoding does: a header that is cut, damaged, too large or of another format.
+    /// - Throws: `ImageError`, as decoding does, for a header that is truncated, damaged, too large or of another
+    ///   format.
     public init(_ bytes: UnsafeRawBufferPointer, name: String, limits: ImageLimits = .standard) throws {
         let session = try DecodingSession(bytes, name: name, limits: limits)
         format = session.format
@@ -59,15 +60,15 @@ public struct ImageHeader: Sendable, Hashable {
 }
 
 extension RGBImage {
-    /// Decodes an image file's bytes, whichever ``ImageFormat`` they are.
+    /// Decodes the bytes of an image file of any ``ImageFormat``.
     ///
-    /// Grey becomes RGB, palettes are looked up, CMYK is converted as Pillow does (Adobe's inverted inks in JPEG),
-    /// 16-bit colour keeps its high byte, grey of more than 8 bits is clipped to 255. An animation gives its first
-    /// frame, a TIFF its first page, a HEIC file its primary picture. Colour profiles are not applied.
+    /// Grey becomes RGB, palettes are looked up, CMYK is converted as in Pillow (Adobe's inverted inks in JPEG), 16-bit
+    /// colour keeps its high byte, grey of more than 8 bits is clipped to 255. An animation gives its first frame, a
+    /// TIFF its first page, a HEIC file its primary picture. Colour profiles are not applied.
     ///
-    /// Differences to Pillow: damaged checksums in PNG chunks are an error; the orientation in PNG text chunks of old
-    /// ImageMagick files ("Raw profile type exif") and in compressed XMP is not read; docs/images.md lists the layouts of
-    /// TIFF and BMP that are refused.
+    /// Differences from Pillow: damaged checksums in PNG chunks are an error. The orientation in PNG text chunks of old
+    /// ImageMagick files ("Raw profile type exif") and in compressed XMP is not read. docs/images.md lists the layouts
+    /// of TIFF and BMP that are refused.
     /// - Parameter name: names the image in errors.
     /// - Throws: `ImageError`: `.empty`, `.truncated`, `.corrupt`, `.unsupported`, `.noDecoder`, `.placeholder`,
     ///   `.tooLarge`, `.zeroDimension`, `.outOfMemory`.

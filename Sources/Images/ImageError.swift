@@ -2,21 +2,21 @@ import Foundation
 
 /// Why an image could not be read, transformed or written.
 ///
-/// `image` names the image as the caller did: a path, an archive member, or a row id.
+/// `image` names the image in the caller's terms: a path, an archive member, or a row id.
 public enum ImageError: Error, Equatable, Sendable {
     /// The file cannot be opened or read.
     case unreadable(image: String, reason: String)
     /// There are no bytes at all.
     case empty(image: String)
-    /// The bytes end before the image does.
+    /// The bytes end before the image is complete.
     case truncated(image: String, detail: String)
     /// The bytes contradict their format.
     case corrupt(image: String, detail: String)
-    /// Another format than those of `ImageFormat`, or a variant that is not decoded.
+    /// A format other than those of `ImageFormat`, or a variant that is not decoded.
     case unsupported(image: String, detail: String)
-    /// The library that decodes this format is not there; `detail` names the package.
+    /// The library that decodes this format is missing; `detail` names the package.
     case noDecoder(image: String, detail: String)
-    /// The file stands for another one: a git-lfs pointer, a web page that a download saved.
+    /// The file stands in place of another one: a git-lfs pointer, or a web page that a download saved.
     case placeholder(image: String, what: String, advice: String)
     /// The header declares more pixels than the limit; nothing was allocated.
     case tooLarge(image: String, detail: String, maximumPixels: Int)
@@ -24,9 +24,9 @@ public enum ImageError: Error, Equatable, Sendable {
     case zeroDimension(image: String, detail: String)
     /// There is no memory for the pixels.
     case outOfMemory(image: String, detail: String)
-    /// A size, quality or buffer of the caller's that cannot be served.
+    /// A size, quality or buffer from the caller that is not possible.
     case invalidRequest(what: String, expected: String, got: String)
-    /// Preprocessing, from a file or made in code, that cannot be followed exactly.
+    /// Preprocessing, from a file or from code, that cannot be reproduced exactly.
     case invalidConfiguration(file: String, key: String, expected: String, got: String)
 }
 

@@ -1,23 +1,23 @@
 import Foundation
 
-/// Preprocessed image files in order, a batch at a time, decoded on threads of their own ahead of the consumer.
+/// Preprocessed image files in order, a batch at a time, decoded ahead of the consumer on threads of their own.
 ///
-/// The consumer computes on one batch while the next ones are being decoded, so that the slower of the two sets the pace.
-/// At most `prefetch` batches wait, so memory does not grow with the number of files. A file that cannot be read or
-/// decoded leaves its place in the batch and is reported with its error; it never stops the feed.
+/// The consumer computes on one batch while the next ones are decoded, so the slower of the two sets the pace. At most
+/// `prefetch` batches wait, so memory does not grow with the number of files. A file that cannot be read or decoded
+/// leaves its place in the batch and is reported with its error; it never stops the feed.
 ///
-/// For a list of files read once, as embedding does; training, with a sampler's order, several images per sample and
-/// resuming, has `Datasets.ImageBatchLoader`.
+/// It is meant for a list of files that is read once, as for embedding. Training, with a sampler's order, several
+/// images per sample and resuming, uses `Datasets.ImageBatchLoader`.
 public final class ImageFeed: Sendable {
     /// Up to `batchSize` images, in the order of the files.
     public final class Batch: @unchecked Sendable {  // written by the feed, then handed over
         /// `[count, 3, H, W]` float32, row-major; valid while the batch lives.
         public private(set) var pixels: UnsafeMutableBufferPointer<Float>
-        /// Of each row, its index among the feed's paths.
+        /// For each row, its index among the feed's paths.
         public fileprivate(set) var indices: [Int] = []
-        /// Files of this stretch that gave no row.
+        /// Files of this batch that gave no row.
         public fileprivate(set) var failures: [(index: Int, error: any Error)] = []
-        /// Of every image.
+        /// The size of every image.
         public let size: ImageSize
 
         fileprivate let first: Int
@@ -44,7 +44,7 @@ public final class ImageFeed: Sendable {
             UnsafeMutableBufferPointer(rebasing: pixels[position * floatsPerImage..<(position + 1) * floatsPerImage])
         }
 
-        /// Closes the gaps that failed files left.
+        /// Closes the gaps of failed files.
         fileprivate func finish() {
             for position in 0..<slots {
                 if let error = outcomes[position] {
@@ -67,19 +67,19 @@ public final class ImageFeed: Sendable {
     }
 
     public var paths: [String] { shared.paths }
-    /// Of every image fed.
+    /// The size of every image.
     public var size: ImageSize { shared.size }
-    /// Summed so far.
+    /// The sum so far.
     public var times: Times { shared.times }
 
     private let shared: Shared
 
-    /// Starts the threads at once.
+    /// Starts the threads immediately.
     /// - Parameters:
     ///   - preprocessing: must have a fixed output size.
     ///   - workers: decoding threads.
     ///   - prefetch: batches held besides the one with the consumer.
-    /// - Throws: `ImageError.invalidConfiguration` when images could come out in different sizes.
+    /// - Throws: `ImageError.invalidConfiguration` if images could come out in different sizes.
     public init(
         paths: [String], preprocessing: ImagePreprocessing, batchSize: Int,
         workers: Int = max(1, min(8, ProcessInfo.processInfo.activeProcessorCount)), prefetch: Int = 2
@@ -101,12 +101,12 @@ public final class ImageFeed: Sendable {
 
     deinit { shared.cancel() }
 
-    /// The next batch, or nil after the last. A batch may be short or even empty when files failed.
+    /// The next batch; nil after the last. A batch may be short or even empty if files failed.
     public func next() -> Batch? { shared.next() }
 }
 
 extension ImageFeed {
-    /// What consumer and threads share; the threads hold this and not the feed, so that a dropped feed ends them.
+    /// What consumer and threads share. The threads hold this and not the feed, so that dropping the feed ends them.
     private final class Shared: @unchecked Sendable {  // all mutable state is behind `condition`
         let paths: [String]
         let size: ImageSize

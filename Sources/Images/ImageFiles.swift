@@ -1,11 +1,11 @@
 import Files
 import Foundation
 
-/// Files above this are not images that could pass the pixel limit; refusing them keeps a stray disk image out of memory.
+/// Larger files are not images that could pass the pixel limit; refusing them keeps a stray disk image out of memory.
 let maximumImageFileBytes = 1 << 30
 
 /// The bytes of a regular file.
-/// - Throws: `ImageError.unreadable`, also for folders, pipes and devices, which could block for ever.
+/// - Throws: `ImageError.unreadable`, also for folders, pipes and devices, which could block forever.
 public func readImageFile(_ path: String) throws -> [UInt8] {
     do {
         return try RegularFile.bytes(path, atMost: maximumImageFileBytes)
@@ -21,11 +21,11 @@ public func readImageFile(_ path: String) throws -> [UInt8] {
 
 /// The one rule for which files of a folder are images.
 public enum ImageFiles {
-    /// Endings (lower case) that count as images: those of every format that is decoded. What a file really is, its bytes
-    /// say later.
+    /// Endings (lower case) that count as images: those of every format that is decoded. Reading the bytes later
+    /// decides what a file really is.
     public static let endings = Set(ImageFormat.allCases.flatMap(\.endings))
 
-    /// Images that no decoder here reads, so that a listing names them instead of passing them over.
+    /// Images that no decoder here reads; a listing names them instead of ignoring them.
     private static let foreign: [String: String] = [
         "jp2": "JPEG 2000", "j2k": "JPEG 2000", "jpf": "JPEG 2000", "jpx": "JPEG 2000", "jxl": "JPEG XL",
         "jxr": "JPEG XR", "wdp": "JPEG XR", "svg": "SVG", "svgz": "SVG", "psd": "Photoshop", "psb": "Photoshop",
@@ -37,21 +37,21 @@ public enum ImageFiles {
         "sgi": "SGI", "ras": "Sun raster", "xbm": "XBM", "xpm": "XPM", "fits": "FITS", "dcm": "DICOM",
     ]
 
-    /// What a file of this ending is to a command that wants images.
+    /// How a command that wants images treats a file with this ending.
     public static func verdict(ending: String) -> FileList.Verdict {
         if endings.contains(ending) { return .wanted }
         guard let format = foreign[ending] else { return .other }
         return .refused(reason: "it is \(format), which is not decoded; expected \(ImageFormat.list). Convert it first")
     }
 
-    /// The images that `paths` name: a file stands for itself, whatever it is called; a folder for the images below it.
+    /// The images that `paths` name: a file is taken whatever its ending; a folder stands for the images below it.
     /// ``FileList/skipped`` names images of formats that are not decoded, and what could not be listed.
     /// - Throws: `FileError` for a path that does not exist or a folder that cannot be listed.
     public static func list(_ paths: [String]) throws(FileError) -> FileList {
         try FileList(paths, verdict: verdict)
     }
 
-    /// "no image in 'a', 'b'", with what counts as one.
+    /// "no image in 'a', 'b'", and what counts as one.
     public static func nothingFound(in paths: [String], skipped: [FileList.Skipped]) -> String {
         let places = paths.map { "'\(printable($0))'" }.joined(separator: ", ")
         let passed = skipped.isEmpty ? "" : "; \(skipped.count) skipped, the first: \(skipped[0].reason)"

@@ -1,21 +1,22 @@
 import CImageCodecs
 
-/// The file formats that are decoded, told apart by their first bytes, never by a file's name.
+/// The file formats that are decoded, recognised by their first bytes and never by a file's name.
 ///
-/// JPEG, PNG, WebP, GIF and BMP are read by every build. TIFF, AVIF and HEIF need libtiff, libavif and libheif, which are
-/// loaded when the first such file comes; without them those files are refused with the package to install.
+/// Every build reads JPEG, PNG, WebP, GIF and BMP. TIFF, AVIF and HEIF need libtiff, libavif and libheif, which are
+/// loaded when the first such file is read. Without them those files are refused, and the error names the package to
+/// install.
 public enum ImageFormat: String, Sendable, Hashable, Codable, CaseIterable {
     case jpeg, png, webp, gif, bmp, tiff, avif
     /// HEIC and other HEIF pictures.
     case heif
 
-    /// Why files of this format cannot be decoded here, with the package to install; nil when they can.
+    /// Why files of this format cannot be decoded here, with the package to install; nil if they can.
     public var missingDecoder: String? {
         var message = gic_message()
         return gic_check_format(code, &message) == GIC_OK ? nil : message.words
     }
 
-    /// The C library's number of this format.
+    /// The number of this format in the C library.
     private var code: gic_format {
         switch self {
         case .jpeg: GIC_FORMAT_JPEG
@@ -29,7 +30,7 @@ public enum ImageFormat: String, Sendable, Hashable, Codable, CaseIterable {
         }
     }
 
-    /// - Precondition: a number that an open decoder gave.
+    /// - Precondition: a number from an open decoder.
     init(_ code: gic_format) {
         guard let format = Self.allCases.first(where: { $0.code == code }) else {
             preconditionFailure("no image format \(code.rawValue)")
@@ -37,7 +38,7 @@ public enum ImageFormat: String, Sendable, Hashable, Codable, CaseIterable {
         self = format
     }
 
-    /// In the words of messages.
+    /// The formats, in the words of messages.
     static let list = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
 
     /// Endings of file names (lower case) that promise this format.
@@ -58,12 +59,12 @@ public enum ImageFormat: String, Sendable, Hashable, Codable, CaseIterable {
 /// How large an image may be.
 public struct ImageLimits: Sendable, Hashable, Codable {
     /// Files whose header declares more pixels are refused before anything is allocated. A decoding thread holds three
-    /// bytes a pixel, four where there is transparency, and a progressive JPEG up to nine.
+    /// bytes per pixel, four where there is transparency, and up to nine for a progressive JPEG.
     public let maximumPixels: Int
 
-    /// 100 million pixels: larger than any camera's picture, 300 MB.
+    /// 100 million pixels, 300 MB: larger than the picture of any camera.
     public static let standard = ImageLimits(checked: 100_000_000)
-    /// What the number may be; the upper end keeps every computation with it in 64 bits.
+    /// The range of the limit; its upper end keeps every computation with it within 64 bits.
     public static let range = 1...1_000_000_000_000
 
     private init(checked: Int) { maximumPixels = checked }

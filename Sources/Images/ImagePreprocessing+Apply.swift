@@ -1,9 +1,9 @@
-// Bytes or pixels to floats. Resizing computes the cropped part only, and a baseline JPEG is only reconstructed where
-// that part looks; the values are those of the whole procedure.
+// Bytes or pixels to floats. Resizing computes only the cropped part, and a baseline JPEG is reconstructed only where
+// that part reads it; the values are those of the whole procedure.
 
 import CImageCodecs
 
-/// Where the time of one image went.
+/// How the time for one image was spent.
 public struct PreprocessingTimes: Sendable, Hashable {
     /// Bytes to upright RGB pixels.
     public var decode: Duration = .zero
@@ -39,8 +39,9 @@ extension ImagePreprocessing {
         }
     }
 
-    /// Decodes, resizes and crops an image file's bytes, and stops before they become floats: a quarter of the memory, for
-    /// pixels that wait. ``normalize(_:into:)`` does the rest, to the same bits as ``preprocess(_:name:into:)-swift.method``.
+    /// Decodes, resizes and crops an image file's bytes, and stops before they become floats: pixels that wait take a
+    /// quarter of the memory. ``normalize(_:into:)`` does the rest, to the same bits as
+    /// ``preprocess(_:name:into:)-swift.method``.
     /// - Parameter output: `[H, W, 3]`, exactly `3 * H * W` bytes, H and W from ``outputSize``.
     /// - Throws: `ImageError`; the content of `output` is unspecified then.
     public func crop(
@@ -53,7 +54,7 @@ extension ImagePreprocessing {
 
     /// Rescales and normalises cropped pixels, channels first.
     /// - Parameters:
-    ///   - cropped: `[H, W, 3]`, of ``crop(_:name:into:)``.
+    ///   - cropped: `[H, W, 3]`, from ``crop(_:name:into:)``.
     ///   - size: W and H.
     ///   - output: `[3, H, W]`, as many floats as `cropped` has bytes.
     public func normalize(
@@ -65,7 +66,7 @@ extension ImagePreprocessing {
             Int32(size.width), Int32(size.height), 0, 0)
     }
 
-    /// Decodes as much of an image as its crop looks at, upright.
+    /// Decodes as much of an image as its crop reads, upright.
     private func decoded(
         _ bytes: UnsafeRawBufferPointer, name: String, outputCount: Int,
         _ body: (Plan, Source, inout PreprocessingTimes) throws -> Void
@@ -94,7 +95,7 @@ extension ImagePreprocessing {
         return times
     }
 
-    /// What is resized: RGB, but under ``Transparency/openCLIP`` what the file stores.
+    /// The colours that are resized: RGB, but under ``Transparency/openCLIP`` what the file stores.
     private func storedColours(of session: DecodingSession, resizes: Bool, name: String) throws -> Source.Colours {
         guard transparency == .openCLIP, resizes else { return .rgb }
         switch session.info.mode {
@@ -117,7 +118,8 @@ extension ImagePreprocessing {
         try bytes.withUnsafeBytes { try preprocess($0, name: name, into: output) }
     }
 
-    /// The same for an image already decoded; `orientation`, `transparency`, `decodeScale` and `limits` have no say here.
+    /// The same for an image that is already decoded; `orientation`, `transparency`, `decodeScale` and `limits` have no
+    /// effect here.
     @discardableResult
     public func preprocess(_ image: RGBImage, into output: UnsafeMutableBufferPointer<Float>) throws
         -> PreprocessingTimes
@@ -149,8 +151,8 @@ extension ImagePreprocessing {
         return (values, size)
     }
 
-    /// The float of each byte value, per channel: `[3, 256]`. Rounded in the reference's order: the product in double,
-    /// then float32; mean and deviation as float32.
+    /// The float of each byte value, per channel: `[3, 256]`. It is rounded in the reference's order: the product in
+    /// double, then in float32; mean and deviation in float32.
     var lookupTables: [Float] {
         var tables = [Float](repeating: 0, count: 3 * 256)
         for channel in 0..<3 {
@@ -183,7 +185,7 @@ extension ImageSize {
 private struct Source {
     enum Colours {
         case rgb
-        /// RGB that a palette's indices stand for.
+        /// RGB from the indices of a palette.
         case indexed
         /// Four channels, the last one alpha.
         case alpha
@@ -204,7 +206,7 @@ private struct Source {
     /// Resizes to RGB.
     func resized(_ request: gic_resample_request, into target: UnsafeMutablePointer<UInt8>) throws {
         guard colours == .alpha || colours == .inks else { return try resample(request, pixels, into: target) }
-        // Channels do not mix in a resize: four of them are two images of three.
+        // A resize does not mix channels, so four channels are resized as two images of three.
         let mode = colours == .inks ? GIC_MODE_CMYK : GIC_MODE_ALPHA
         let count = size.width * size.height, part = Int(request.width) * Int(request.height)
         let colour = try PixelBuffer(count: 3 * count, image: "resize")
@@ -220,7 +222,7 @@ private struct Source {
 /// The geometry of one image: which part of the resized image is computed, and where in the output it goes.
 private struct Plan {
     let output: ImageSize
-    /// Where the part lies in the output; the rest is padding.
+    /// Where the part is in the output; the rest is padding.
     let left: Int
     let top: Int
     let part: PixelRectangle
@@ -255,7 +257,7 @@ private struct Plan {
                 height: Int(bounds.3 - bounds.1)) : nil
     }
 
-    /// One axis of the centre crop: which `count` pixels from `offset` on are kept, after how much padding.
+    /// One axis of the centre crop: which `count` pixels from `offset` on are kept, and after how much padding.
     private static func placed(_ resized: Int, _ wanted: Int, _ rounding: ImagePreprocessing.CropRounding)
         -> (offset: Int, count: Int, padding: Int)
     {
@@ -293,7 +295,7 @@ private struct Plan {
 
     private var isPadded: Bool { part.width != output.width || part.height != output.height }
 
-    /// The resized and cropped pixels, `[H, W, 3]`; padding is 0, as it is before it is normalised.
+    /// The resized and cropped pixels, `[H, W, 3]`; padding is 0, its value before normalisation.
     func crop(_ source: Source, into cropped: UnsafeMutableBufferPointer<UInt8>) throws {
         guard isPadded else { return try source.resized(request, into: cropped.baseAddress!) }
         let resized = try PixelBuffer(count: part.width * part.height * 3, image: "resize")

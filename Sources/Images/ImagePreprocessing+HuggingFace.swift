@@ -37,7 +37,7 @@ extension ImagePreprocessing {
         "device", "disable_grouping", "return_tensors", "input_data_format", "image_seq_length",
     ]
 
-    /// Keys that are followed, or refused where they ask for what is not implemented.
+    /// Keys that are followed, or refused if they ask for what is not implemented.
     static let understoodKeys = [
         "do_resize", "size", "resample", "default_to_square", "use_square_size", "do_center_crop", "crop_size",
         "do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std", "do_pad", "pad_size", "data_format",
@@ -96,7 +96,7 @@ extension ImagePreprocessing {
         if try step("do_resize") {
             resize = try needed("size", by: "do_resize", Self.resize(file), default: processor.resize)
             filter = try needed("resample", by: "do_resize", Self.filter(file), default: .bicubic)
-            // KOSMOS-2's switch: its size stands for nothing then.
+            // A switch of KOSMOS-2 with which the size has no meaning.
             if try file.bool("use_square_size") ?? false { resize = .exact(ImageSize(width: 224, height: 224)) }
         }
         crop = nil

@@ -1,6 +1,7 @@
-// What a CLIP image tower is fed: resize, centre crop, rescale, normalise. It belongs to the model as its weights do and
-// is read from the `preprocessor_config.json` beside them. Reference: transformers' `CLIPImageProcessorPil`
-// (image_processing_backends.py, image_transforms.py), whose float32 values are reproduced bit for bit.
+// The steps before a CLIP image tower: resize, centre crop, rescale, normalise. They belong to the model like its
+// weights and are read from the `preprocessor_config.json` beside them. Reference: transformers'
+// `CLIPImageProcessorPil` (image_processing_backends.py, image_transforms.py), whose float32 values are reproduced bit
+// for bit.
 
 import Foundation
 
@@ -9,33 +10,33 @@ public struct ImagePreprocessing: Sendable, Hashable, Codable {
     public enum Resize: Sendable, Hashable, Codable {
         /// Keep the stored size.
         case none
-        /// Bring the shorter side to this length, the other in proportion, truncated to whole pixels.
+        /// Bring the shorter side to this length and the other in proportion, truncated to whole pixels.
         case shortestEdge(Int)
-        /// Exactly this size, aspect ratio given up.
+        /// Exactly this size; the aspect ratio may change.
         case exact(ImageSize)
     }
 
     /// How a centre crop halves an odd remainder, and pads an image that is smaller than the crop.
     public enum CropRounding: String, Sendable, Hashable, Codable {
-        /// Left and top offsets rounded down; padding in front rounded up.
+        /// Left and top offsets are rounded down; padding in front is rounded up.
         case transformers
-        /// torchvision's `CenterCrop` (open_clip): offsets rounded half to even, so they differ from transformers' by
-        /// one pixel when the remainder is 3 modulo 4; padding in front rounded down.
+        /// torchvision's `CenterCrop` (open_clip): offsets are rounded half to even, so they differ from transformers'
+        /// by one pixel when the remainder is 3 modulo 4; padding in front is rounded down.
         case torchvision
     }
 
     /// At which scale JPEG files are decoded.
     public struct DecodeScale: Sendable, Hashable, Codable {
-        /// Of ``reduced(ratio:)``; nil for every pixel.
+        /// The ratio of ``reduced(ratio:)``; nil for every pixel.
         public let ratio: Double?
 
         private init(checked ratio: Double?) { self.ratio = ratio }
 
-        /// Every pixel of the file, as the reference.
+        /// Every pixel of the file, as in the reference.
         public static let full = DecodeScale(checked: nil)
 
-        /// At the smallest of 1/1, 1/2, 1/4, 1/8 that keeps the decoded sides at least `ratio` times the resized ones.
-        /// Faster for large photos; it changes pixels.
+        /// Decodes at the smallest of 1/1, 1/2, 1/4, 1/8 that keeps the decoded sides at least `ratio` times the
+        /// resized ones. This is faster for large photos and changes pixels.
         /// - Throws: `ImageError.invalidRequest` unless `ratio` is a finite number of at least 1.
         public static func reduced(ratio: Double) throws -> DecodeScale {
             guard ratio.isFinite, ratio >= 1 else {
@@ -63,16 +64,16 @@ public struct ImagePreprocessing: Sendable, Hashable, Codable {
     public var cropRounding: CropRounding
     /// Factor from bytes to reals, usually 1/255; `nil` keeps 0...255.
     public var rescaleFactor: Double?
-    /// Per channel red, green, blue, subtracted after rescaling; `nil` with `std` for none.
+    /// For each of red, green and blue, subtracted after rescaling; `nil`, like `std`, for none.
     public var mean: [Double]?
     public var std: [Double]?
     public var orientation: ImageDecodingOptions.Orientation
     public var transparency: Transparency
     public var decodeScale: DecodeScale
-    /// No part of ``canonicalJSON``: a limit decides whether an image is read, never what comes out.
+    /// Not part of ``canonicalJSON``: a limit decides whether an image is read, but not what comes out.
     public var limits: ImageLimits
 
-    /// - Throws: `ImageError.invalidConfiguration` for values that no image could be processed with.
+    /// - Throws: `ImageError.invalidConfiguration` for values with which no image could be processed.
     public init(
         resize: Resize, filter: ResampleFilter = .bicubic, crop: ImageSize?,
         cropRounding: CropRounding = .transformers, rescaleFactor: Double? = 1.0 / 255.0, mean: [Double]?,
@@ -94,7 +95,7 @@ public struct ImagePreprocessing: Sendable, Hashable, Codable {
     }
 
     /// OpenAI's CLIP: shorter side to `side` with bicubic, centre crop, its training set's mean and deviation.
-    /// - Parameter side: of the square input, 1...16384 (224 or 336 for the published models).
+    /// - Parameter side: the side of the square input, 1...16384 (224 or 336 for the published models).
     public static func clip(side: Int = 224, cropRounding: CropRounding = .transformers) throws -> ImagePreprocessing {
         try ImagePreprocessing(
             resize: .shortestEdge(side), crop: ImageSize(width: side, height: side), cropRounding: cropRounding,
@@ -105,7 +106,7 @@ public struct ImagePreprocessing: Sendable, Hashable, Codable {
     static let clipMean = [0.48145466, 0.4578275, 0.40821073]
     static let clipDeviation = [0.26862954, 0.26130258, 0.27577711]
 
-    /// The size of every result, when it does not depend on the image: the crop, or an exact resize.
+    /// The size of every result if it does not depend on the image: the crop, or an exact resize.
     public var outputSize: ImageSize? {
         if let crop { return crop }
         if case .exact(let size) = resize { return size }
@@ -122,15 +123,15 @@ public struct ImagePreprocessing: Sendable, Hashable, Codable {
         case .exact(let size): return size
         case .shortestEdge(let side):
             let short = min(image.width, image.height), long = max(image.width, image.height)
-            // A quotient of whole numbers in double, truncated: Python's int(side * long / short).
+            // A quotient of whole numbers in double, truncated, as Python's int(side * long / short).
             let scaled = Int(Double(side * long) / Double(short))
             return image.width <= image.height
                 ? ImageSize(width: side, height: scaled) : ImageSize(width: scaled, height: side)
         }
     }
 
-    /// One line of JSON with sorted keys that names every setting the pixels depend on; equal settings give equal text,
-    /// so its hash may key a cache of features.
+    /// One line of JSON with sorted keys that names every setting on which the pixels depend. Equal settings give equal
+    /// text, so its hash can key a cache of features.
     public var canonicalJSON: String {
         func list(_ values: [Double]?) -> String {
             values.map { "[" + $0.map(\.description).joined(separator: ",") + "]" } ?? "null"
@@ -152,7 +153,7 @@ public struct ImagePreprocessing: Sendable, Hashable, Codable {
 }
 
 extension ImagePreprocessing {
-    /// Sides up to which a tower's input is believed.
+    /// Plausible sides of a tower's input.
     static let sides = 1...16384
 
     func validate(file: String) throws {

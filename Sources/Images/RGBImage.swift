@@ -21,7 +21,8 @@ public struct RGBImage: Sendable, Hashable {
 
     public var size: ImageSize { ImageSize(width: width, height: height) }
 
-    /// - Throws: `ImageError.invalidRequest` when a side is not positive or `pixels` is not `width * height * 3` long.
+    /// - Throws: `ImageError.invalidRequest` if a side is not positive or the length of `pixels` is not `width * height
+    ///   * 3`.
     public init(width: Int, height: Int, pixels: [UInt8]) throws {
         guard width > 0, height > 0, !width.multipliedReportingOverflow(by: height).overflow,
             pixels.count.isMultiple(of: 3), pixels.count / 3 == width * height

@@ -1,4 +1,4 @@
-// Antialiased resizing, bit for bit Pillow's `Image.resize` on RGB.
+// Antialiased resizing that equals Pillow's `Image.resize` on RGB bit for bit.
 
 import CImageCodecs
 
@@ -22,8 +22,8 @@ extension RGBImage {
             part: PixelRectangle(left: 0, top: 0, width: target.width, height: target.height))
     }
 
-    /// Only the rectangle `part` of the image at another size: the same pixels as resizing and then cropping, for the
-    /// work of the rectangle.
+    /// Only the rectangle `part` of the image at another size: the pixels of resizing and then cropping, at the cost of
+    /// the rectangle.
     public func resized(to target: ImageSize, filter: ResampleFilter, part: PixelRectangle) throws -> RGBImage {
         try resized(to: target, filter: filter, part: part, portable: false)
     }
@@ -56,8 +56,8 @@ public struct PixelRectangle: Sendable, Hashable, Codable {
 func resampleRequest(
     from source: ImageSize, to target: ImageSize, filter: ResampleFilter, part: PixelRectangle, portable: Bool = false
 ) throws -> gic_resample_request {
-    // The target may be longer than an image may be (a very elongated one, of which only the middle is computed), but
-    // not the part that is held in memory.
+    // The target may be longer than an image may be (a very elongated one of which only the middle is computed), but
+    // the part that is held in memory may not.
     let limit = Int(Int32.max) / 4
     guard (1...limit).contains(target.width), (1...limit).contains(target.height), part.width >= 1, part.height >= 1,
         part.left >= 0, part.top >= 0, part.left <= target.width - part.width, part.top <= target.height - part.height,

@@ -1,20 +1,20 @@
 import Foundation
 
-/// A tokenizer that is not the model's, or a request to generate that cannot be met.
+/// A tokenizer that does not fit the model, or a request to generate that cannot be met.
 public enum LanguageModelError: Error, Equatable, Sendable, CustomStringConvertible, LocalizedError {
-    /// A tokenizer that gives ids which the model has no embedding for.
+    /// A tokenizer with ids for which the model has no embedding.
     case vocabularyMismatch(tokenizer: Int, model: Int)
-    /// A prompt and the tokens asked for do not fit the context.
+    /// A prompt and the requested tokens do not fit into the context.
     case contextExceeded(prompt: Int, length: Int, newTokens: Int, contextLength: Int)
     case emptyPrompt(prompt: Int)
     case tokenOutOfVocabulary(prompt: Int, position: Int, id: Int, vocabularySize: Int)
     case prefixShape(prompt: Int, expected: String, got: [Int])
     case invalidSetting(name: String, expected: String, got: String)
-    /// Stop strings are compared as bytes, and nobody said what bytes a token stands for.
+    /// Stop strings are compared as bytes, and the bytes of the tokens are not known.
     case stopStringsNeedBytes(strings: [String])
-    /// Tokens of a beam search are not known before it ends.
+    /// The tokens of a beam search are not known before it ends.
     case streamingBeams(beamCount: Int)
-    /// Fewer uniform numbers than sequences and tokens need.
+    /// Fewer uniform numbers than the sequences and tokens need.
     case tooFewDraws(sequence: Int, needed: Int, got: Int)
 
     public var description: String {

@@ -5,20 +5,20 @@ import Tokenizers
 import Torch
 import TorchNN
 
-/// What a language model's `config.json` tells before any weight is read.
+/// What the `config.json` of a language model tells before any weight is read.
 public protocol LanguageModelConfiguration: Sendable {
-    /// Positions that a row may have, prompt and generated tokens together.
+    /// Positions of a row, prompt and generated tokens together.
     var contextLength: Int { get }
     /// Width of the embeddings.
     var embeddingSize: Int { get }
-    /// Rows of the table of embeddings, which may be more than the tokenizer has tokens.
+    /// Rows of the table of embeddings, which may be more than the number of tokens.
     var vocabularySize: Int { get }
 
-    /// A model of this architecture whose weights are not set yet.
+    /// A model of this architecture without weights.
     func makeModel() -> any CausalLanguageModel
 }
 
-/// A family of language models: what recognises its folders, and how its configuration is read.
+/// A family of language models: how its folders are recognised, and how its configuration is read.
 public struct LanguageModelFamily: ModelFamily {
     public let name: String
     private let recognisesFolder: @Sendable (ModelFolder) throws -> Bool
@@ -36,7 +36,7 @@ public struct LanguageModelFamily: ModelFamily {
     public func recognises(_ folder: ModelFolder) throws -> Bool { try recognisesFolder(folder) }
 }
 
-/// A language model's folder: what it holds is known, its weights are not read yet.
+/// The folder of a language model; its content is known, but its weights are not read yet.
 ///
 /// ```swift
 /// let folder = try LanguageModelFolder("gpt2")                // config.json alone is read
@@ -44,7 +44,7 @@ public struct LanguageModelFamily: ModelFamily {
 /// let opened = try LanguageModelFolder.open("gpt2")           // everything
 /// ```
 public struct LanguageModelFolder: Sendable {
-    /// Where a new family is named.
+    /// The families that are read. A new one is added here.
     public static let families = FamilyList<LanguageModelFamily>(kind: "language model", [.gpt2])
 
     public let folder: ModelFolder
@@ -57,7 +57,7 @@ public struct LanguageModelFolder: Sendable {
     public var embeddingSize: Int { configuration.embeddingSize }
     public var vocabularySize: Int { configuration.vocabularySize }
 
-    /// Reads what the folder says of itself.
+    /// Reads the folder's configuration.
     /// - Throws: `ModelFolderError`, `JSONFileError`, `FileError`.
     public init(_ path: String) throws {
         folder = try ModelFolder(path)
@@ -67,8 +67,8 @@ public struct LanguageModelFolder: Sendable {
     }
 
     /// The tokenizer in the folder.
-    /// - Throws: `TokenizerError`; ``LanguageModelError/vocabularyMismatch(tokenizer:model:)`` for one that gives ids which
-    ///   the model has no embedding for.
+    /// - Throws: `TokenizerError`; ``LanguageModelError/vocabularyMismatch(tokenizer:model:)`` if it has ids for which
+    ///   the model has no embedding.
     public func tokenizer() throws -> any TextTokenizer {
         let tokenizer = try TokenizerFolder.open(folder)
         guard tokenizer.vocabularySize <= vocabularySize else {
@@ -78,8 +78,8 @@ public struct LanguageModelFolder: Sendable {
         return tokenizer
     }
 
-    /// The identity of everything that decides the model's outputs: all weight files, configuration, tokenizer. Not of
-    /// `generation_config.json`, which nothing here reads.
+    /// The identity of everything that decides the model's outputs: all weight files, configuration, tokenizer.
+    /// `generation_config.json` is not part of it, because nothing here reads it.
     /// - Throws: `ModelFolderError`, `FileError`.
     public func fingerprint(_ hashes: FileHashes = FileHashes()) throws -> ModelFingerprint {
         try ModelFingerprint(
@@ -92,7 +92,7 @@ public struct LanguageModelFolder: Sendable {
         try ModelFingerprint(folder, weights: [], names: ModelFingerprint.tokenizerFiles, hashes: hashes)
     }
 
-    /// The model with the folder's weights, no gradients asked for.
+    /// The model with the folder's weights, without gradients.
     /// - Parameters:
     ///   - dtype: of the weights in memory; nil keeps the file's.
     ///   - memory: `.mapped` to read the file's pages in place (inference), `.owned` to train.
@@ -105,21 +105,24 @@ public struct LanguageModelFolder: Sendable {
         return try model(Weights(files), dtype: dtype, device: device, memory: memory)
     }
 
-    /// A model of the folder's architecture with weights from elsewhere, such as a checkpoint of a fine-tuning.
+    /// A model of the folder's architecture with weights from elsewhere, such as a fine-tuned checkpoint.
+    /// - Throws: as above; `WeightsError.notFinite`.
     public func model(
         _ weights: Weights, dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped
     ) throws -> any CausalLanguageModel {
         try TorchRuntime.load()
         let model = configuration.makeModel()
         try model.loadCheckpoint(weights, dtype: dtype, device: device, memory: memory)
+        // Generation reads every weight anyway; a NaN would become captions of the first token without a word.
+        try model.requireFinite(source: weights.source)
         model.setRequiresGrad(false)
         return model
     }
 
-    /// Opens a folder with everything in it.
+    /// Opens a folder with all of its content.
     /// - Parameter hashes: remembers hashes of files, for the fingerprint.
-    /// - Throws: what ``init(_:)``, ``tokenizer()``, ``fingerprint(_:)`` and ``model(dtype:device:memory:)`` throw; what
-    ///   does not fit is found before weights are read.
+    /// - Throws: what ``init(_:)``, ``tokenizer()``, ``fingerprint(_:)`` and ``model(dtype:device:memory:)`` throw;
+    ///   what does not fit is found before weights are read.
     public static func open(
         _ path: String, dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped,
         hashes: FileHashes = FileHashes()
@@ -132,7 +135,7 @@ public struct LanguageModelFolder: Sendable {
     }
 }
 
-/// A language model that is ready to be used, and what it was opened from.
+/// A language model that is ready for use, and the folder from which it was opened.
 public struct LanguageModel {
     public let model: any CausalLanguageModel
     public let tokenizer: any TextTokenizer

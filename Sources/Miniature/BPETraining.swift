@@ -1,33 +1,34 @@
 import StrictJSON
 import Tokenizers
 
-// Byte-pair encoding (Gage 1994; Sennrich et al. 2016) in the two ways that the models here read. The merges it learns are
-// written as the files of their tokenizers.
+// Byte-pair encoding (Gage 1994; Sennrich et al. 2016) in the two forms that the models here read. The learned merges
+// are written as the files of their tokenizers.
 
 /// Learns a vocabulary from texts.
 public struct BPETraining: Sendable {
-    /// How a text becomes words, and words symbols.
+    /// How a text is split into words, and words into symbols.
     public enum Style: Sendable {
         /// Lower case; words of letters, single digits, runs of other signs; `</w>` at word ends; `<|startoftext|>` and
         /// `<|endoftext|>`.
         case clip
-        /// As written; words of letters, of digits, of other signs, each with the space before it; `<|endoftext|>` alone.
+        /// The text as written; words of letters, of digits, of other signs, each with the space before it;
+        /// `<|endoftext|>` is the only special token.
         case gpt2
     }
 
     public let style: Style
-    /// Pairs in the order they were merged; a token is a sequence of the byte alphabet's characters.
+    /// Pairs in the order in which they were merged; a token is a sequence of the byte alphabet's characters.
     public let merges: [(left: String, right: String)]
     /// Tokens in the order of their ids: 256 bytes, for CLIP 256 bytes that end a word, merges, then start (CLIP) and end.
     public let vocabulary: [String]
 
     /// - Parameters:
-    ///   - texts: as they will be tokenized. Whitespace and words are told apart as for English; letters outside ASCII
+    ///   - texts: as they will be tokenized. White space and words are recognised as in English; letters outside ASCII
     ///     count as letters.
-    ///   - mergeLimit: of new tokens; fewer when every word is one token already.
+    ///   - mergeLimit: number of new tokens; fewer if every word is one token before that.
     ///
-    /// The most frequent pair is merged first; of equally frequent ones the one that comes first by bytes, so that the
-    /// result depends on the texts alone.
+    /// The most frequent pair is merged first. Of equally frequent pairs, the first by bytes comes first, so that the
+    /// result depends only on the texts.
     public init(texts: some Sequence<String>, mergeLimit: Int = 1000, style: Style = .clip) {
         self.style = style
         let ending = style == .clip ? "</w>" : ""
@@ -121,7 +122,7 @@ public struct BPETraining: Sendable {
         let text = isCLIP ? text.map { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) ? $0 + 32 : $0 } : text
         var start = 0
         while start < text.count {
-            // GPT-2's words carry the plain space before them.
+            // GPT-2's words include the plain space before them.
             let leads = !isCLIP && text[start] == 0x20 && start + 1 < text.count && kind(text[start + 1]) != .space
             let first = kind(text[leads ? start + 1 : start])
             var end = start + (leads ? 2 : 1)

@@ -1,23 +1,24 @@
 import Files
 import Synchronization
 
-/// A family of models: what recognises its folders. How one is opened is the business of the floor that knows the kind
-/// (encoders, language models, captioners, generators).
+/// A family of models, and how its folders are recognised. How a folder is opened is up to the floor that knows the
+/// kind (encoders, language models, captioners, generators).
 public protocol ModelFamily: Sendable {
     /// What messages call it, such as `CLIP`.
     var name: String { get }
-    /// Whether the folder holds a model of the family, told by `model_type` and the names of files; weights are not opened.
+    /// Whether the folder holds a model of the family, judged by `model_type` and file names; weights are not opened.
     func recognises(_ folder: ModelFolder) throws -> Bool
 }
 
 /// The families of one kind: those that come with the package, and those that a program adds.
 ///
-/// This is the one place where a new family is named. The first that recognises a folder opens it; what was added last is
-/// asked first.
+/// A new family is named in such a list and nowhere else. The first family that recognises a folder opens it; the one
+/// added last is asked first.
 public final class FamilyList<Family: ModelFamily>: Sendable {
     /// `encoder`, `language model`: the kind in messages.
     public let kind: String
-    /// The files that tell a family, as messages name them; a folder with none of them is no model folder.
+    /// The files by which families are recognised, in the words of messages; a folder with none of them is no model
+    /// folder.
     public let expected: String
     private let list: Mutex<[Family]>
 

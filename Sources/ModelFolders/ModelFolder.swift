@@ -5,7 +5,7 @@ import StrictJSON
 /// A folder that holds a model as its authors publish it: weights, `config.json`, tokenizer, preprocessing.
 ///
 /// Every family of models opens its files through this, so that all find weights by the same rule and refuse with the
-/// same words. Nothing is read before it is asked for.
+/// same words. Files are read only when they are asked for.
 public struct ModelFolder: Sendable, Hashable {
     public let path: String
 
@@ -26,13 +26,13 @@ public struct ModelFolder: Sendable, Hashable {
     public func folder(_ name: String) throws(ModelFolderError) -> ModelFolder { try ModelFolder(file(name)) }
 
     /// A JSON object of the folder; nil when there is no such file.
-    package func json(_ name: String) throws -> JSONFile? { has(name) ? try JSONFile(file(name)) : nil }
+    public func json(_ name: String) throws -> JSONFile? { has(name) ? try JSONFile(file(name)) : nil }
 
     /// The `model_type` of `config.json`; nil without one.
-    package func modelType() throws -> String? { try json("config.json")?.string("model_type") }
+    public func modelType() throws -> String? { try json("config.json")?.string("model_type") }
 
     /// Names in the folder, sorted by bytes.
-    package func names() throws -> [String] { try FileSystem.entries(path) }
+    public func names() throws -> [String] { try FileSystem.entries(path) }
 }
 
 /// A folder that cannot be opened as a model.
@@ -40,11 +40,11 @@ public enum ModelFolderError: Error, Equatable, Sendable {
     case notAFolder(path: String, got: String)
     /// A file that every model of the kind has is not there.
     case missing(path: String, expected: String)
-    /// It is a model, of a family that is not read here.
+    /// A model of a family that is not read here.
     case unknownFamily(path: String, kind: String, got: String, known: [String])
-    /// The weights have a key layout that is none of those known.
+    /// The keys of the weights are in no known layout.
     case unknownLayout(file: String, expected: String)
-    /// Weight files of several variants, and nobody said which.
+    /// There are weight files of several variants, and none was chosen.
     case severalVariants(path: String, variants: [String])
     case badIndex(file: String, reason: String)
 }

@@ -5,14 +5,14 @@ import StrictJSON
 public struct WeightFiles: Sendable, Hashable {
     public enum Format: Sendable {
         case safetensors
-        /// `torch.save`'s; read by an interpreter that runs nothing.
+        /// Written by `torch.save`; read without running anything in it.
         case pickle
     }
 
-    /// What is opened: the file, or the index.
+    /// The file to open: the weights, or their index.
     public let path: String
-    /// Everything that the weights are made of, by name in the folder: the index and all its shards. A shard that the index
-    /// names and that is not there is in the list too.
+    /// All files that make up the weights, by name in the folder: the index and all its shards. A shard that the index
+    /// names is in the list even if the file is missing.
     public let names: [String]
     public let format: Format
 
@@ -56,11 +56,11 @@ extension ModelFolder {
     /// - Parameters:
     ///   - stems: names without endings, such as `model` and `open_clip_model` for safetensors.
     ///   - pickleStems: the same for `.bin` files.
-    ///   - variant: as `fp16` in `model.fp16.safetensors`; nil takes the files without one, or the only variant there is.
-    ///     `non_ema` is a variant that is taken only when it is asked for.
+    ///   - variant: such as `fp16` in `model.fp16.safetensors`; nil takes the files without one, or the only variant
+    ///     there is. `non_ema` is a variant that is taken only on request.
     /// - Throws: ``ModelFolderError/missing(path:expected:)``, ``ModelFolderError/severalVariants(path:variants:)``, and what
     ///   is wrong with an index.
-    package func weights(
+    public func weights(
         stems: [String] = ["model"], pickleStems: [String] = ["pytorch_model"], variant: String? = nil
     ) throws -> WeightFiles {
         if let variant { return try weights(stems, pickleStems, variant) ?? missing(stems, pickleStems, variant) }

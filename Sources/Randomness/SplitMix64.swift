@@ -1,13 +1,14 @@
 /// SplitMix64 (Steele, Lea & Flood 2014): 64 bits of state, integer arithmetic only, the same numbers on every machine.
 ///
-/// The standard library's generators, ranges and shuffles may change between releases; what a seed stands for (a batch, a
-/// scene, a trained parser) must not. So the ways from bits to numbers that results rest on are written out here.
+/// The standard library's generators, ranges and shuffles may change between releases, but what a seed stands for (a
+/// batch, a scene, a trained parser) must not. So every step from bits to numbers on which results depend is written
+/// out here.
 public struct SplitMix64: RandomNumberGenerator, Sendable, Hashable {
     public private(set) var state: UInt64
 
     public init(seed: UInt64) { state = seed }
 
-    /// A stream of its own for each combination of numbers.
+    /// An independent stream for each combination of numbers.
     public init(seed: UInt64, stream: UInt64) {
         var mixer = SplitMix64(seed: seed)
         let base = mixer.next()

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What a report cannot be made from; the text says what, where, expected, got, and the next step when there is one.
+/// Why a report cannot be made; the text says what, where, expected, got, and the next step if there is one.
 public enum ReportError: Error, Equatable, Sendable {
     case noRuns
     case notARun(path: String, reason: String)

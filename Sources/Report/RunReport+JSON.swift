@@ -1,7 +1,7 @@
 import Foundation
 
 extension RunReport {
-    /// The report's findings for programs: equal reports give equal bytes.
+    /// The report's findings for programs; equal reports give equal bytes.
     /// - Parameter page: where the page was written.
     public func json(page: String) throws -> String {
         let encoder = JSONEncoder()
@@ -36,7 +36,7 @@ extension RunReport {
         }
         struct Difference: Encodable {
             let key: String
-            /// By setting; null where the recipe has no such key.
+            /// By setting; null if the recipe has no such key.
             let values: [String: String?]
         }
         struct Gallery: Encodable {

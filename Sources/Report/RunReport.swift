@@ -1,17 +1,17 @@
 import Files
 import Foundation
 
-/// A report on runs: one HTML page that needs nothing else, and the same findings for programs.
+/// A report on runs: one self-contained HTML page, and the same findings for programs.
 ///
 ///     let report = try RunReport(runs: RunSet(paths: ["runs/real", "runs/gmail"]), options: .init(images: "val2014"))
 ///     try AtomicFile.write(report.html, to: "report.html")
 ///
-/// The page is made from the run folders alone: equal folders give equal bytes. It has no script and no address outside
-/// itself, and is well-formed XML.
+/// The page is made only from the run folders: equal folders give equal bytes. It has no script and no link to anything
+/// outside, and is well-formed XML.
 public struct RunReport: Sendable {
     public struct Options: Sendable {
         public var title: String
-        /// Where the photos of the gallery are; nil looks where the predictions say they were.
+        /// The folder of the gallery's photos; nil looks where the predictions say they were.
         public var images: String?
         /// Photos in the gallery; 0 for none.
         public var galleryCount: Int
@@ -31,11 +31,11 @@ public struct RunReport: Sendable {
 
     public let runs: RunSet
     public let options: Options
-    /// Captioning metrics of the settings, published rows below; nil when no run has any.
+    /// Captioning metrics of the settings, with published rows below; nil if no run has any.
     public let captionTable: ResultTable?
-    /// Recall in both directions; nil when no run has any.
+    /// Recall in both directions; nil if no run has any.
     public let retrievalTable: ResultTable?
-    /// Cosines and distances before and after alignment; nil when no run has any.
+    /// Cosines and distances before and after alignment; nil if no run has any.
     public let gapTable: ResultTable?
     public let galleryImages: Int
     public let missingImages: [MissingImage]

@@ -25,8 +25,8 @@ public final class SafetensorsFile: Sendable {
     /// Sorted as `names`.
     private let entries: [SafetensorsHeader.Entry]
 
-    /// - Throws: ``SafetensorsError``; every way in which a file can be broken has its own case. `FileError` when it cannot
-    ///   be opened, or stands for a file that was never fetched.
+    /// - Throws: ``SafetensorsError``, with a case of its own for every way in which a file can be broken. `FileError`
+    ///   when it cannot be opened, or stands in place of a file that was never fetched.
     public init(path: String) throws {
         let mapping = try MappedFile(path: path)
         defer { withExtendedLifetime(mapping) {} }
@@ -67,7 +67,7 @@ public final class SafetensorsFile: Sendable {
     /// - Throws: ``SafetensorsError/tensorNotFound(path:tensor:nearest:)`` with the most similar name in the file.
     public func tensor(named name: String) throws(SafetensorsError) -> TensorView {
         guard let view = self[name] else {
-            throw .tensorNotFound(path: path, tensor: name, nearest: nearestName(to: name, in: names))
+            throw .tensorNotFound(path: path, tensor: name, nearest: NearestName.find(name, in: names))
         }
         return view
     }
@@ -116,9 +116,9 @@ public struct TensorView: Sendable {
 
     /// The little-endian elements, row-major; read-only memory.
     ///
-    /// Valid while the file, this view or ``owner`` is alive. Swift may release an object right after its last use,
-    /// which can be the very call that returned this pointer: keep one of them with `withExtendedLifetime`, store it
-    /// beside the pointer, or use ``withUnsafeBytes(_:)``.
+    /// Valid while the file, this view or ``owner`` is alive. Swift may release an object right after its last use, and
+    /// that may be the very call that returned this pointer: keep one of them alive with `withExtendedLifetime`, store
+    /// it beside the pointer, or use ``withUnsafeBytes(_:)``.
     public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: mapping.bytes[byteRange]) }
 
     /// The object to retain when the bytes are handed to code that outlives this view.
@@ -131,7 +131,7 @@ public struct TensorView: Sendable {
 
     /// Whether the bytes start at a multiple of the element size, so that they can be used in place as elements.
     ///
-    /// Headers padded to 8 bytes (ours, the reference's) with tensors sorted by width always give true; the format
+    /// It is always true for headers padded to 8 bytes (ours, the reference's) with tensors sorted by width; the format
     /// itself does not promise it.
     public var isAligned: Bool { byteRange.lowerBound % elementType.size == 0 }
 
@@ -152,33 +152,5 @@ public struct TensorView: Sendable {
     }
 }
 
-/// Order by UTF-8 bytes, as the reference library sorts; `String`'s own order is that of canonical equivalence.
+/// Order by UTF-8 bytes, as in the reference library; `String`'s own order is that of canonical equivalence.
 func utf8Less(_ a: String, _ b: String) -> Bool { a.utf8.lexicographicallyPrecedes(b.utf8) }
-
-/// The candidate with the smallest edit distance, if it is near enough to be a slip of the pen.
-func nearestName(to name: String, in candidates: [String]) -> String? {
-    let target = Array(name.utf8.prefix(256))
-    var best: (name: String, distance: Int)?
-    for candidate in candidates.prefix(10_000) {
-        let other = Array(candidate.utf8.prefix(256))
-        let limit = min(best?.distance ?? Int.max, max(2, target.count / 4) + 1)
-        guard abs(other.count - target.count) < limit else { continue }
-        let distance = editDistance(target, other)
-        if distance < limit { best = (candidate, distance) }
-    }
-    return best?.name
-}
-
-private func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
-    var row = Array(0...b.count)
-    for (i, x) in a.enumerated() {
-        var diagonal = row[0]
-        row[0] = i + 1
-        for (j, y) in b.enumerated() {
-            let substitution = diagonal + (x == y ? 0 : 1)
-            diagonal = row[j + 1]
-            row[j + 1] = min(substitution, diagonal + 1, row[j] + 1)
-        }
-    }
-    return row[b.count]
-}

@@ -39,7 +39,7 @@ struct SafetensorsHeader: Sendable {
                 entries.append(try Self.entry(member, path: path))
             }
         }
-        // Empty tensors share their offset with the next one, so the end decides too, then the name.
+        // Empty tensors share their offset with the next one, so the end and then the name decide their order.
         entries.sort {
             ($0.offsets.lowerBound, $0.offsets.upperBound) < ($1.offsets.lowerBound, $1.offsets.upperBound)
         }

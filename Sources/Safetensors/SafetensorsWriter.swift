@@ -3,10 +3,10 @@ import StrictJSON
 
 /// Writes safetensors files: atomically, without holding a copy of the data, the same bytes for the same content.
 ///
-/// Tensors are stored by element type (wide first, see ``ElementType``), then name by UTF-8 bytes, the header padded with
-/// spaces to 8 bytes: the layout of the reference library. Files equal those of Python's `safetensors` 0.8 byte for byte
-/// as long as there is at most one metadata entry; with several the reference's order changes from run to run (a Rust
-/// `HashMap`), ours is sorted by key.
+/// Tensors are stored by element type (wide first, see ``ElementType``), then by the UTF-8 bytes of their names, and
+/// the header is padded with spaces to 8 bytes: the layout of the reference library. Files equal those of Python's
+/// `safetensors` 0.8 byte for byte as long as there is at most one metadata entry. With several entries the reference's
+/// order changes from run to run (a Rust `HashMap`); ours is sorted by key.
 public enum SafetensorsWriter {
     /// Hands the bytes of one tensor to `emit`, in as many pieces as it likes.
     public typealias Producer = (_ emit: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
@@ -24,7 +24,7 @@ public enum SafetensorsWriter {
             self.init(name: name, elementType: elementType, shape: shape) { emit in try emit(bytes) }
         }
 
-        /// A tensor whose bytes are made when their turn comes.
+        /// A tensor whose bytes are made when it is written.
         public init(name: String, elementType: ElementType, shape: [Int], produce: @escaping Producer) {
             self.name = name
             self.elementType = elementType
@@ -33,7 +33,7 @@ public enum SafetensorsWriter {
         }
     }
 
-    /// Writes `tensors` and `metadata` to `path`, replacing what is there.
+    /// Writes `tensors` and `metadata` to `path`, replacing an existing file.
     /// - Throws: ``SafetensorsError`` (duplicate or reserved names, a shape and its bytes that disagree, no space left,
     ///   any failure of the file system), or what a producer throws. On failure nothing under `path` changes.
     public static func write(tensors: [Tensor], metadata: [String: String] = [:], to path: String) throws {
@@ -73,7 +73,7 @@ public enum SafetensorsWriter {
     }
 
     private static func checkNames(_ sorted: [Tensor], path: String) throws(SafetensorsError) {
-        // Sorted by type first, so equal names of different types are not neighbours.
+        // They are sorted by type first, so equal names of different types are not neighbours.
         let names = sorted.map(\.name).sorted(by: utf8Less)
         for (name, next) in zip(names, names.dropFirst()) where name.utf8.elementsEqual(next.utf8) {
             throw .duplicateTensor(path: path, tensor: name)

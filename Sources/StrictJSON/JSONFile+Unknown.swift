@@ -1,14 +1,14 @@
-// Settings that a reader does not know: a configuration is not read half. What is empty, or known to change nothing that is
-// computed here, passes; everything else is refused by name, since it may change the numbers. `false` is a value like any
-// other: an unknown `use_bias` that is false says that something is missing.
+// A configuration must not be read in part, so settings that a reader does not know are refused by name: they may
+// change the numbers. Settings that are empty, or known to change nothing that is computed here, pass. `false` is a
+// value like any other: an unknown `use_bias` that is false says that something is missing.
 
 extension JSONFile {
     /// Refuses members that are neither read nor known to be harmless, unless they are empty (`null`, `""`, `[]`, `{}`).
     /// - Parameters:
     ///   - known: keys that the reader reads.
-    ///   - harmless: keys that change nothing that is computed here, whatever they say.
+    ///   - harmless: keys that change nothing that is computed here, whatever their value.
     /// - Throws: ``JSONFileError/unsupported(file:key:got:reason:)``.
-    package func refuseUnknown(_ known: Set<String>, harmless: Set<String> = []) throws(JSONFileError) {
+    public func refuseUnknown(_ known: Set<String>, harmless: Set<String> = []) throws(JSONFileError) {
         for member in value.members ?? []
         where !known.contains(member.key) && !harmless.contains(member.key) && !member.value.isEmpty {
             throw unsupported(
@@ -19,25 +19,25 @@ extension JSONFile {
     }
 
     /// Refuses a setting that is known and implemented with one value only.
-    /// - Parameter only: that value; absent and `null` count as it.
+    /// - Parameter only: that value; an absent key and `null` count as it.
     /// - Throws: ``JSONFileError/unsupported(file:key:got:reason:)``.
-    package func require(_ key: String, only: JSONValue) throws(JSONFileError) {
+    public func require(_ key: String, only: JSONValue) throws(JSONFileError) {
         guard let found = value[key], found != .null, !found.equals(only) else { return }
         throw unsupported(key, "only \(only.words) is implemented")
     }
 
     /// The error for a setting that is not implemented.
-    package func unsupported(_ key: String, _ reason: String) -> JSONFileError {
+    public func unsupported(_ key: String, _ reason: String) -> JSONFileError {
         .unsupported(file: path, key: fullName(of: key), got: value[key]?.words ?? "absent", reason: reason)
     }
 }
 
 extension JSONValue {
     /// Whether a switch with this value is off: for keys that are known to be switches.
-    package var isOff: Bool { self == .bool(false) || isEmpty }
+    public var isOff: Bool { self == .bool(false) || isEmpty }
 
     /// Whether a setting with this value says nothing.
-    package var isEmpty: Bool {
+    public var isEmpty: Bool {
         switch self {
         case .null: true
         case .string(let text): text.isEmpty

@@ -3,24 +3,25 @@ import Foundation
 
 /// A JSON object of a file, asked key by key; a value of the wrong kind is an error that names file and key.
 ///
-/// The one reader of configuration files: every model, tokenizer, scheduler and adapter reads its own through it. `null`
-/// counts as absent: Hugging Face writes it for settings that keep their default.
-package struct JSONFile: Sendable {
+/// It is the one reader of configuration files: every model, tokenizer, scheduler and adapter reads its own through it.
+/// `null` counts as absent, because Hugging Face writes it for settings that keep their default.
+public struct JSONFile: Sendable {
     /// The file, for messages.
-    package let path: String
-    /// Keys of the objects above this one, each with a dot after it.
+    public let path: String
+    /// Keys of the objects around this one, each followed by a dot.
     let prefix: String
     /// The object itself.
-    package let value: JSONValue
+    public let value: JSONValue
 
     /// - Throws: ``FileError``, ``JSONFileError``.
-    package init(_ path: String) throws {
+    public init(_ path: String) throws {
         try self.init(RegularFile.bytes(path), path: path)
     }
 
     /// - Parameter path: what errors call the object.
-    /// - Throws: ``JSONFileError``; `FileError.placeholder` for bytes that stand for a file that was never fetched.
-    package init(_ bytes: [UInt8], path: String) throws {
+    /// - Throws: ``JSONFileError``; `FileError.placeholder` for bytes that stand in place of a file that was never
+    ///   fetched.
+    public init(_ bytes: [UInt8], path: String) throws {
         do {
             value = try StrictJSON.parse(bytes)
         } catch {
@@ -38,10 +39,10 @@ package struct JSONFile: Sendable {
         self.value = value
     }
 
-    /// What `convert` makes of the value under the first of `keys` that is there; nil when there is none.
+    /// What `convert` makes of the value under the first of `keys` that is there; nil if none is.
     /// - Parameter expected: in the words of an error.
     /// - Throws: ``JSONFileError/invalidValue(file:key:expected:got:)`` when `convert` gives nil.
-    package func value<Result>(
+    public func value<Result>(
         _ keys: String..., expected: String, _ convert: (JSONValue) -> Result?
     ) throws(JSONFileError) -> Result? {
         for key in keys {
@@ -52,20 +53,20 @@ package struct JSONFile: Sendable {
         return nil
     }
 
-    /// The key with those of the objects above: `text_config.hidden_size`.
+    /// The key with those of the objects around it: `text_config.hidden_size`.
     func fullName(of key: String) -> String { prefix + key }
 
     /// The error for the value under `key`, which is not what was expected.
-    package func invalid(_ key: String, expected: String) -> JSONFileError {
+    public func invalid(_ key: String, expected: String) -> JSONFileError {
         .invalidValue(file: path, key: prefix + key, expected: expected, got: value[key]?.words ?? "absent")
     }
 
-    package func integer(_ key: String) throws(JSONFileError) -> Int? {
+    public func integer(_ key: String) throws(JSONFileError) -> Int? {
         try value(key, expected: "a whole number") { $0.integer }
     }
 
     /// A whole number within `range`, under the first of `keys` that is there.
-    package func integer(_ keys: String..., in range: ClosedRange<Int>) throws(JSONFileError) -> Int? {
+    public func integer(_ keys: String..., in range: ClosedRange<Int>) throws(JSONFileError) -> Int? {
         for key in keys {
             let expected =
                 range.upperBound == .max
@@ -79,39 +80,39 @@ package struct JSONFile: Sendable {
         return nil
     }
 
-    package func double(_ key: String) throws(JSONFileError) -> Double? {
+    public func double(_ key: String) throws(JSONFileError) -> Double? {
         try value(key, expected: "a number") { $0.double }
     }
 
-    package func positive(_ key: String) throws(JSONFileError) -> Double? {
+    public func positive(_ key: String) throws(JSONFileError) -> Double? {
         try value(key, expected: "a number above 0") { found in
             found.double.flatMap { $0 > 0 && $0.isFinite ? $0 : nil }
         }
     }
 
-    package func probability(_ key: String) throws(JSONFileError) -> Double? {
+    public func probability(_ key: String) throws(JSONFileError) -> Double? {
         try value(key, expected: "a number from 0 up to but not including 1") { found in
             found.double.flatMap { (0..<1).contains($0) ? $0 : nil }
         }
     }
 
-    package func string(_ key: String) throws(JSONFileError) -> String? {
+    public func string(_ key: String) throws(JSONFileError) -> String? {
         try value(key, expected: "a string") { $0.string }
     }
 
-    package func bool(_ key: String) throws(JSONFileError) -> Bool? {
+    public func bool(_ key: String) throws(JSONFileError) -> Bool? {
         try value(key, expected: "true or false") { $0.bool }
     }
 
-    package func numbers(_ key: String) throws(JSONFileError) -> [Double]? {
+    public func numbers(_ key: String) throws(JSONFileError) -> [Double]? {
         try list(key, expected: "an array of numbers") { $0.double }
     }
 
-    package func integers(_ key: String) throws(JSONFileError) -> [Int]? {
+    public func integers(_ key: String) throws(JSONFileError) -> [Int]? {
         try list(key, expected: "an array of whole numbers") { $0.integer }
     }
 
-    package func strings(_ key: String) throws(JSONFileError) -> [String]? {
+    public func strings(_ key: String) throws(JSONFileError) -> [String]? {
         try list(key, expected: "an array of strings") { $0.string }
     }
 
@@ -126,7 +127,7 @@ package struct JSONFile: Sendable {
     }
 
     /// One of the names of an enum.
-    package func choice<Value: RawRepresentable & CaseIterable>(
+    public func choice<Value: RawRepresentable & CaseIterable>(
         _ key: String, of type: Value.Type = Value.self
     ) throws(JSONFileError) -> Value? where Value.RawValue == String {
         let known = Value.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
@@ -134,17 +135,20 @@ package struct JSONFile: Sendable {
     }
 
     /// An object within this one.
-    package func object(_ key: String) throws(JSONFileError) -> JSONFile? {
+    public func object(_ key: String) throws(JSONFileError) -> JSONFile? {
         try value(key, expected: "an object") { found in
             found.members == nil ? nil : JSONFile(path: path, prefix: "\(prefix)\(key).", value: found)
         }
     }
 
     /// Keys in the order of the file.
-    package var keys: [String] { value.members?.map(\.key) ?? [] }
+    public var keys: [String] { value.members?.map(\.key) ?? [] }
 
-    /// Whether a key is there with something else than `null`.
-    package func has(_ key: String) -> Bool { value[key].map { $0 != .null } ?? false }
+    /// Whether a key is there and `null`.
+    public func isNull(_ key: String) -> Bool { value[key] == .null }
+
+    /// Whether a key is there with a value other than `null`.
+    public func has(_ key: String) -> Bool { value[key].map { $0 != .null } ?? false }
 }
 
 /// A JSON file that cannot be used; the text names file and key, what was expected and what stands there.
@@ -152,7 +156,7 @@ public enum JSONFileError: Error, Equatable, Sendable, CustomStringConvertible, 
     case notJSON(file: String, reason: String)
     case notObject(file: String, got: String)
     case invalidValue(file: String, key: String, expected: String, got: String)
-    /// A setting that changes what is computed, and that is not implemented.
+    /// A setting that changes what is computed and is not implemented.
     case unsupported(file: String, key: String, got: String, reason: String)
 
     public var description: String {
@@ -169,8 +173,8 @@ public enum JSONFileError: Error, Equatable, Sendable, CustomStringConvertible, 
 }
 
 extension JSONValue {
-    /// The value in the words of an error message: short ones as they stand.
-    package var words: String {
+    /// The value in the words of an error message; short values as they stand.
+    public var words: String {
         switch self {
         case .number(let text): text
         case .string(let text): "\"\(text.unicodeScalars.count > 80 ? String(text.prefix(80)) + "…" : text)\""

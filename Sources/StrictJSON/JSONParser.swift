@@ -1,13 +1,13 @@
-// A strict RFC 8259 reader over bytes. Refused beyond what the grammar refuses: repeated keys, invalid UTF-8, unpaired
-// surrogate escapes, nesting deeper than the limit, anything but white space after the value. A byte-order mark at the
-// start is skipped, as the RFC allows.
+// A strict RFC 8259 reader over bytes. Beyond what the grammar excludes, it refuses repeated keys, invalid UTF-8,
+// unpaired surrogate escapes, nesting deeper than the limit, and anything but white space after the value. It skips a
+// byte-order mark at the start, as the RFC allows.
 
-/// Why and where (byte offset into the document) a document is no strict JSON.
-package struct JSONSyntaxError: Error, Equatable, Sendable, CustomStringConvertible {
-    package enum Reason: Equatable, Sendable {
+/// Why and where (byte offset into the document) a document is not strict JSON.
+public struct JSONSyntaxError: Error, Equatable, Sendable, CustomStringConvertible {
+    public enum Reason: Equatable, Sendable {
         case invalidUTF8
         case unexpectedEnd
-        /// Something else than what the grammar allows here; the text names what was expected.
+        /// Something other than what the grammar allows here; the text names what was expected.
         case expected(String)
         case invalidEscape
         case unpairedSurrogate
@@ -18,24 +18,24 @@ package struct JSONSyntaxError: Error, Equatable, Sendable, CustomStringConverti
         case trailingBytes
     }
 
-    package let reason: Reason
-    package let offset: Int
+    public let reason: Reason
+    public let offset: Int
     /// Line and column of the offset, both from 1; columns count bytes.
-    package fileprivate(set) var line = 1
-    package fileprivate(set) var column = 1
+    public fileprivate(set) var line = 1
+    public fileprivate(set) var column = 1
 
     init(reason: Reason, offset: Int) {
         self.reason = reason
         self.offset = offset
     }
 
-    package static func == (a: JSONSyntaxError, b: JSONSyntaxError) -> Bool {
-        // The offset says where already.
+    public static func == (a: JSONSyntaxError, b: JSONSyntaxError) -> Bool {
+        // The offset already says where.
         a.reason == b.reason && a.offset == b.offset
     }
 
-    package var description: String {
-        // JSON Lines name the line themselves.
+    public var description: String {
+        // Readers of JSON Lines name the line themselves.
         let place = line == 1 ? "column \(column)" : "line \(line), column \(column)"
         return switch reason {
         case .invalidUTF8: "invalid UTF-8 at \(place)"
@@ -60,10 +60,10 @@ package struct JSONSyntaxError: Error, Equatable, Sendable, CustomStringConverti
     }
 }
 
-package enum StrictJSON {
+public enum StrictJSON {
     /// Reads one JSON document.
     /// - Parameter depthLimit: how many arrays and objects may stand inside each other.
-    package static func parse(_ bytes: UnsafeRawBufferPointer, depthLimit: Int = 64) throws(JSONSyntaxError)
+    public static func parse(_ bytes: UnsafeRawBufferPointer, depthLimit: Int = 64) throws(JSONSyntaxError)
         -> JSONValue
     {
         do throws(JSONSyntaxError) {
@@ -75,7 +75,7 @@ package enum StrictJSON {
         }
     }
 
-    package static func parse(_ bytes: [UInt8], depthLimit: Int = 64) throws(JSONSyntaxError) -> JSONValue {
+    public static func parse(_ bytes: [UInt8], depthLimit: Int = 64) throws(JSONSyntaxError) -> JSONValue {
         let result: Result<JSONValue, JSONSyntaxError> = bytes.withUnsafeBytes { raw in
             do throws(JSONSyntaxError) {
                 return .success(try parse(raw, depthLimit: depthLimit))
@@ -86,8 +86,9 @@ package enum StrictJSON {
         return try result.get()
     }
 
-    /// The offset of the first byte that starts no well-formed UTF-8 sequence (Unicode 16, table 3-7); nil when all is well.
-    package static func firstInvalidUTF8(_ bytes: UnsafeRawBufferPointer) -> Int? {
+    /// The offset of the first byte that starts no well-formed UTF-8 sequence (Unicode 16, table 3-7); nil if there is
+    /// none.
+    public static func firstInvalidUTF8(_ bytes: UnsafeRawBufferPointer) -> Int? {
         var i = 0
         let count = bytes.count
         while i < count {

@@ -33,7 +33,7 @@ extension StrictJSON {
 
     /// Appends `text` as a JSON string, escaped as serde_json and Python's `ensure_ascii=False` do it: only `"`, `\`
     /// and control characters below U+0020.
-    package static func append(string text: String, to output: inout [UInt8]) {
+    public static func append(string text: String, to output: inout [UInt8]) {
         output.append(UInt8(ascii: "\""))
         for byte in text.utf8 {
             switch byte {

@@ -1,15 +1,16 @@
-/// The seed of one image's noise: a function of the run's seed, the caption's row and the image's number, and of nothing
-/// else: not of batch size, shard, device, or what was generated before.
+/// The seed of one image's noise: a function only of the run's seed, the caption's row and the image's number, and not
+/// of batch size, shard, device, or what was generated before.
 ///
-/// The number goes to a CPU generator (`torch.Generator().manual_seed(seed)` in Python draws the same noise), whose
-/// Mersenne twister takes the low 32 bits and ignores the rest. These are a permutation of (row, image), chosen by the
-/// run's seed, so no two images of a run begin with the same noise as long as there are at most 2²⁴ rows and 256 images
-/// of each. The 21 bits above are hashed from all three numbers; with 53 bits in all, the seed survives every JSON reader.
+/// The seed goes to a CPU generator (`torch.Generator().manual_seed(seed)` in Python draws the same noise), whose
+/// Mersenne twister takes the low 32 bits and ignores the rest. Those bits are a permutation of (row, image) chosen by
+/// the run's seed, so no two images of a run have the same noise as long as there are at most 2²⁴ rows and 256 images
+/// of each. The 21 bits above are hashed from all three numbers. With 53 bits in all, the seed survives every JSON
+/// reader.
 public enum ImageSeed {
     /// - Parameters:
-    ///   - seed: of the run.
-    ///   - row: of the caption in its file, from 0.
-    ///   - image: among those of the caption, from 0.
+    ///   - seed: the run's seed.
+    ///   - row: number of the caption in its file, from 0.
+    ///   - image: number of the image among those of the caption, from 0.
     /// - Returns: below 2⁵³.
     public static func derive(seed: UInt64, row: Int, image: Int) -> UInt64 {
         let key = mix64(seed &+ 0x9E37_79B9_7F4A_7C15)

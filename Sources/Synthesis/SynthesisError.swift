@@ -11,7 +11,7 @@ public enum SynthesisError: Error, Equatable, Sendable {
 
     // Settings
     case badSetting(name: String, expected: String, got: String)
-    /// The folder holds images made with other settings.
+    /// The folder holds images that were made with other settings.
     case otherSettings(path: String, differences: [Difference])
     case brokenSettings(reason: String)
     case foreignFolder(path: String, found: String)

@@ -1,12 +1,12 @@
 import Foundation
 
-/// What a whole set will take, reckoned from its first batches.
+/// How long a whole set will take and how large it will be, estimated from its first batches.
 public struct SynthesisEstimate: Sendable, Hashable {
-    /// On this device.
+    /// Speed on this device.
     public let imagesPerSecond: Double
-    /// Of an encoded image.
+    /// Bytes of an encoded image.
     public let bytesPerImage: Double
-    /// Images that this shard lacks.
+    /// Images that this shard still lacks.
     public let remaining: Int
     /// Images of all shards.
     public let total: Int
@@ -14,7 +14,7 @@ public struct SynthesisEstimate: Sendable, Hashable {
 
     public var secondsLeft: Double { Double(remaining) / imagesPerSecond }
 
-    /// One device for the whole set, what is done already included.
+    /// Time of one device for the whole set, including what is done already.
     public var totalSeconds: Double { Double(total) / imagesPerSecond }
 
     public var totalBytes: Double { Double(total) * bytesPerImage }
@@ -42,7 +42,8 @@ public struct SynthesisEstimate: Sendable, Hashable {
     }
 }
 
-/// Rate and size of finished batches. The first is left out once there is another: it pays for set-up of kernels and memory.
+/// Rate and size of finished batches. The first is left out once there is another, because it includes the set-up of
+/// kernels and memory.
 struct SynthesisMeter {
     private var batches: [(images: Int, seconds: Double)] = []
     private var bytes = 0

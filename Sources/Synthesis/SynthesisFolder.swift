@@ -1,8 +1,8 @@
 import Files
 import Foundation
 
-/// Where a run's files lie in its output folder. Several shards may share one; they touch no file in common but the
-/// settings, which they all write alike.
+/// Where the files of a run are in its output folder. Several shards may share one; the only file they have in common
+/// is the settings, which they all write alike.
 ///
 ///     settings.json                       what the images are made with
 ///     progress.jsonl                      finished batches; progress-00002-of-00008.jsonl of a shard
@@ -22,7 +22,7 @@ struct SynthesisFolder {
     var journalPath: String { "\(path)/progress\(shard.suffix).jsonl" }
     var pairsPath: String { "\(path)/pairs\(shard.suffix).jsonl" }
 
-    /// Name of the folder that images are written to.
+    /// Name of the folder into which images are written.
     var imageFolder: String { settings.format == .folder ? "images" : "staging" }
 
     /// Path of an image relative to the output folder.
@@ -45,24 +45,25 @@ struct SynthesisFolder {
     func claim() throws -> FolderLock {
         try FileSystem.createFolder(path)
         if !FileSystem.exists(settingsPath) {
-            // What a crash before the first settings.json left is ours too.
+            // Files that a crash left before the first settings.json belong to this run too.
             let found = try FileSystem.entries(path).first {
                 !($0.hasPrefix(".settings.json.") && $0.hasSuffix(".tmp")) && !$0.hasPrefix(FolderLock.fileName)
             }
-            // Another shard may have begun meanwhile.
+            // Another shard may have begun in the meantime.
             if let found, !FileSystem.exists(settingsPath) {
                 throw SynthesisError.foreignFolder(path: path, found: found)
             }
         }
         let lock = try FolderLock(folder: path, name: lockName, owner: "gmail generate")
         try settings.claim(settingsPath)
-        // Under the lock, and not among several shards, where such a file may be another's work of this moment.
+        // This happens under the lock. With several shards it is left out, because such a file may be in use by another
+        // one.
         if shard.count == 1 { try Self.removeLeftovers(of: "settings.json", in: path) }
         return lock
     }
 
-    /// Removes what a killed process of this shard left of writing images into a folder. Those of other shards, which may be
-    /// at work, are told by their row.
+    /// Removes what a killed process of this shard left while writing images into a folder. Files of other shards,
+    /// which may be at work, are recognised by their row.
     func removeLeftoverImages(in folder: String) throws {
         for entry in try FileSystem.entries(folder) where entry.hasPrefix(".") && entry.hasSuffix(".tmp") {
             guard let row = Int(entry.dropFirst().prefix { $0.isASCII && $0.isNumber }) else { continue }
@@ -70,22 +71,22 @@ struct SynthesisFolder {
         }
     }
 
-    /// Removes what a killed process left of writing `name`: the temporary files of `AtomicFile`.
+    /// Removes what a killed process left while writing `name`: the temporary files of `AtomicFile`.
     static func removeLeftovers(of name: String, in folder: String) throws {
         for entry in try FileSystem.entries(folder) where entry.hasPrefix(".\(name).") && entry.hasSuffix(".tmp") {
             try FileSystem.remove("\(folder)/\(entry)")
         }
     }
 
-    /// Removes a folder if nothing is left in it.
+    /// Removes a folder if it is empty.
     static func removeIfEmpty(_ path: String) throws {
         guard rmdir(path) == 0 || [ENOENT, ENOTEMPTY, EEXIST].contains(errno) else {
             throw FileError.system(path, "removing")
         }
     }
 
-    /// `target` as a path from `folder`, both as this process can open them and free of symbolic links: after one, `..`
-    /// does not lead back.
+    /// `target` as a path relative to `folder`, both as this process can open them and without symbolic links: after a
+    /// link, `..` does not lead back.
     static func relativePath(of target: String, from folder: String) -> String {
         // Cut at bytes: a combining character after the slash would hide it from `Character`.
         func parts(_ path: String) -> [ExactString] {

@@ -1,11 +1,12 @@
 import Files
 import StrictJSON
 
-/// Which batches of a shard are done, appended and synced after their images are: one JSON object per line.
+/// Which batches of a shard are done: one JSON object per line, appended and synced after the images of the batch.
 ///
 ///     {"block": 3, "images": 8, "truncated": 1, "wider": ["coco-139-0"], "failed": []}
 ///
-/// A line torn by a crash is cut off; its batch counts as not done. Who opens it holds the shard's lock.
+/// An incomplete line after a crash is cut off; its batch counts as not done. Whoever opens the journal holds the
+/// shard's lock.
 final class SynthesisJournal {
     struct Failure: Equatable {
         let id: String
@@ -18,7 +19,7 @@ final class SynthesisJournal {
         let images: Int
         /// Prompts that were cut off at the token limit.
         let truncated: Int
-        /// Ids made in the wider dtype.
+        /// Ids of images made in the wider dtype.
         let wider: [String]
         let failed: [Failure]
 
@@ -76,7 +77,7 @@ final class SynthesisJournal {
         return Entry(block: block, images: images, truncated: truncated, wider: names, failed: failures)
     }
 
-    /// Appends an entry and waits until it is on the device.
+    /// Appends an entry and waits until it is on disk.
     func append(_ entry: Entry) throws {
         try file.append(Array(entry.line.utf8))
         try file.sync()

@@ -1,7 +1,7 @@
 import Datasets
 import Foundation
 
-/// Which part of the rows a process makes: those whose number leaves `index` when divided by `count`.
+/// Which part of the rows a process handles: those whose number leaves the remainder `index` when divided by `count`.
 public struct Shard: Sendable, Hashable, CustomStringConvertible {
     public let index: Int
     public let count: Int
@@ -28,26 +28,26 @@ public struct Shard: Sendable, Hashable, CustomStringConvertible {
 
     public var description: String { "\(index)/\(count)" }
 
-    /// A part of file names: empty for the only shard.
+    /// The shard's part in file names; empty if there is only one shard.
     var suffix: String { count == 1 ? "" : "-\(padded(index, 5))-of-\(padded(count, 5))" }
 }
 
 /// One image of the plan.
 public struct PlannedImage: Sendable, Hashable {
-    /// Of the caption, from 0.
+    /// Number of the caption, from 0.
     public let row: Int
-    /// Among the caption's images, from 0.
+    /// Number among the caption's images, from 0.
     public let number: Int
 }
 
 /// What a shard generates, in which order and in which batches.
 ///
-/// Batches are fixed blocks of the shard's images: block b holds images `b · batchSize ..<` the next. A resumed run makes
-/// an unfinished block in its full shape again and keeps what it lacks, so that every image comes out of the very same
-/// computation as in a run that was never interrupted.
+/// Batches are fixed blocks of the shard's images: block b holds images `b · batchSize ..< (b + 1) · batchSize`. A
+/// resumed run computes an unfinished block again in its full shape and keeps the images that were missing, so every
+/// image comes from the same computation as in a run that was never interrupted.
 public struct SynthesisPlan: Sendable {
     public let rows: [CaptionRow]
-    /// Rows that are used, from the first.
+    /// Rows that are used, counted from the first.
     public let rowCount: Int
     public let imagesPerCaption: Int
     public let shard: Shard
@@ -59,7 +59,7 @@ public struct SynthesisPlan: Sendable {
     public init(
         rows: [CaptionRow], limit: Int? = nil, imagesPerCaption: Int = 1, shard: Shard = .whole, batchSize: Int
     ) throws {
-        // ImageSeed draws the same noise for image 256 of a caption as for its image 0.
+        // ImageSeed would draw the same noise for image 256 of a caption as for image 0.
         for (name, value, range) in [
             ("limit", limit ?? 1, 1...Int.max), ("images per caption", imagesPerCaption, Self.imagesPerCaptionRange),
             ("batch size", batchSize, 1...Int.max),
@@ -94,15 +94,15 @@ public struct SynthesisPlan: Sendable {
         index * batchSize..<min(count, (index + 1) * batchSize)
     }
 
-    /// The caption's id; with several images per caption, and the image's number.
+    /// The caption's id, with the image's number if there are several images per caption.
     public func id(of image: PlannedImage) -> String {
         imagesPerCaption == 1 ? rows[image.row].id : "\(rows[image.row].id)-\(image.number)"
     }
 
-    /// What an image's members in a tar are called: its number in the whole set, whatever the shard.
+    /// The name of an image's members in a tar: its number in the whole set, whatever the shard.
     func key(of image: PlannedImage) -> String { padded(image.row * imagesPerCaption + image.number, 9) }
 
-    /// The image's file below the folder of images: a folder for every thousand rows.
+    /// The image's file below the folder of images, with a folder for every thousand rows.
     static func fileName(of image: PlannedImage, ending: String) -> String {
         "\(padded(image.row / 1000, 5))/\(padded(image.row, 8))-\(image.number).\(ending)"
     }

@@ -18,18 +18,18 @@ extension SynthesisRun {
                 scheduler: settings.generator.scheduler, modelHash: settings.generator.fingerprint.sha256))
     }
 
-    /// The real image of a row as this process can open it.
+    /// The path of a row's real image, as this process can open it.
     func realPath(of row: CaptionRow) -> String? {
         guard let realFolder, let image = row.image else { return nil }
         return FileSystem.isAbsolute(image) ? image : "\(realFolder)/\(image)"
     }
 
-    /// Ids that journal entries give up.
+    /// Ids of images that journal entries record as impossible.
     private var failedIDs: Set<ExactString> {
         Set(journal.entries.values.flatMap { $0.failed.map { ExactString($0.id) } })
     }
 
-    /// Writes the manifest of what there is, in the plan's order.
+    /// Writes the manifest of the existing images, in the plan's order.
     func writePairs() throws -> String {
         let failed = failedIDs
         let path = folder.pairsPath
@@ -69,15 +69,15 @@ extension SynthesisRun {
     }
 }
 
-/// Packs staged images into tars: tar t holds images `t · imagesPerTar ..<` the next of the shard, less what failed. A tar
-/// appears under its name when it is complete; then its staged images go.
+/// Packs staged images into tars: tar t holds images `t · imagesPerTar ..< (t + 1) · imagesPerTar` of the shard, except
+/// failed ones. A tar appears under its name when it is complete; then its staged images are removed.
 struct TarPacking {
     private unowned let run: SynthesisRun
     private let perTar: Int
-    /// Tars from 0 on that are complete.
+    /// Number of complete tars from 0 on.
     private var packed = 0
 
-    /// nil where the format has no tars.
+    /// nil if the format has no tars.
     init?(_ run: SynthesisRun) throws {
         guard run.settings.format == .webdataset else { return nil }
         self.run = run
@@ -116,7 +116,7 @@ struct TarPacking {
         }
     }
 
-    /// Removes the empty folders of the staging area. Other shards may still use them; then they stay.
+    /// Removes the empty folders of the staging area. Those that other shards still use stay.
     func finish() throws {
         let staging = "\(run.folder.path)/\(run.folder.imageFolder)"
         guard FileSystem.exists(staging) else { return }

@@ -3,36 +3,36 @@ import Files
 import Images
 import Terminal
 
-/// What a run tells while it goes.
+/// What a run reports while it works.
 public enum SynthesisEvent: Sendable, Equatable {
-    /// Before the first batch: images of the shard, and how many of them a run before has made.
+    /// Before the first batch: the number of images of the shard, and how many of them an earlier run has made.
     case started(total: Int, finished: Int)
     /// A batch is on disk.
     case finished(images: Int)
-    /// Once, after the second batch (the first, where there is only one).
+    /// Once, after the second batch, or after the first if there is only one.
     case estimate(SynthesisEstimate)
     /// An image came out black or not finite and was made again in a wider dtype.
     case retried(id: String, reason: String, dtype: String)
     /// An image that could not be made; it is left out.
     case failed(id: String, reason: String)
-    /// The first prompt of this run that is longer than the model reads.
+    /// The first prompt of this run that is longer than the model can read.
     case truncated(id: String, tokens: Int, limit: Int)
 }
 
-/// What a run left behind; counts are of the shard, earlier runs included.
+/// What a run leaves behind; counts are of the shard, including earlier runs.
 public struct SynthesisOutcome: Sendable {
     /// Images of the shard.
     public var total = 0
-    /// Of these on disk.
+    /// How many of them are on disk.
     public var finished = 0
-    /// By this run.
+    /// How many this run made.
     public var made = 0
-    /// Black or not finite at first.
+    /// How many were black or not finite at first.
     public var retried = 0
     public var failed = 0
     /// Images whose prompt was cut off.
     public var truncated = 0
-    /// Of this run, without set-up.
+    /// Duration of this run, without set-up.
     public var seconds = 0.0
     public var estimate: SynthesisEstimate?
     /// The signal that ended the run early.
@@ -45,11 +45,12 @@ public struct SynthesisOutcome: Sendable {
     public var isComplete: Bool { signal == nil }
 }
 
-/// Makes the images of one shard: batch after batch, each on disk before the next begins.
+/// Makes the images of one shard, batch after batch; each batch is on disk before the next begins.
 ///
-/// A killed run loses at most the batch it was in. Images appear complete under their names or not at all; a batch counts
-/// as done when the journal says so, which it does after its images are synced. The next run makes an unfinished batch
-/// again in its full composition and writes the images that are missing, so an image's bytes never depend on interruptions.
+/// A killed run loses at most the batch that it was in. Images appear complete under their names or not at all. A batch
+/// counts as done when the journal says so, which it does after the images are synced. The next run computes an
+/// unfinished batch again in its full composition and writes the missing images, so the bytes of an image never depend
+/// on interruptions.
 public final class SynthesisRun {
     public let plan: SynthesisPlan
     public let settings: SynthesisSettings
@@ -60,25 +61,26 @@ public final class SynthesisRun {
     private let generator: any ImageGenerator
     private let stop: StopSignal?
     private let report: (SynthesisEvent) -> Void
-    /// Where the captions file's real images lie, and the folder that pairs name them from; free of symbolic links.
+    /// The folder of the captions file's real images, and the folder from which pairs name them; free of symbolic
+    /// links.
     let realFolder: String?
     let resolvedFolder: String
     /// Called around everything that changes a file; a test crashes there.
     var onWrite: (String) throws -> Void = { _ in }
 
-    /// Of the format that has tars.
+    /// For the format with tars.
     private var packing: TarPacking?
     private var meter = SynthesisMeter()
     private var hasWarnedOfTruncation = false
-    /// Folders of images that are there and hold nothing of a killed process.
+    /// Folders of images that exist and hold nothing of a killed process.
     private var preparedFolders: Set<String> = []
 
     /// Opens or continues a run.
     /// - Parameters:
-    ///   - folder: made when it is not there.
-    ///   - realFolder: what the rows' `image` is relative to; nil leaves real images out.
-    /// - Throws: ``SynthesisError``: other settings, a foreign folder; `FileError`, also where another process is at the
-    ///   same shard.
+    ///   - folder: is created if it does not exist.
+    ///   - realFolder: the folder to which the rows' `image` is relative; nil leaves real images out.
+    /// - Throws: ``SynthesisError`` for other settings or a foreign folder; `FileError`, also if another process works
+    ///   on the same shard.
     public init(
         plan: SynthesisPlan, settings: SynthesisSettings, folder path: String, realFolder: String? = nil,
         generator: any ImageGenerator, stop: StopSignal? = nil, report: @escaping (SynthesisEvent) -> Void = { _ in }
@@ -98,8 +100,9 @@ public final class SynthesisRun {
         journal = try SynthesisJournal(path: folder.journalPath)
     }
 
-    /// Makes what is missing.
-    /// - Throws: ``SynthesisError/nothingGenerated(count:reason:)`` when no image at all came out; errors of writing files.
+    /// Makes the missing images.
+    /// - Throws: ``SynthesisError/nothingGenerated(count:reason:)`` if no image came out at all; errors of writing
+    ///   files.
     public func run() throws -> SynthesisOutcome {
         var outcome = SynthesisOutcome()
         outcome.total = plan.count
@@ -148,7 +151,7 @@ public final class SynthesisRun {
         return outcome
     }
 
-    /// Makes the first images and writes nothing: what the whole set will take.
+    /// Makes the first images without writing anything, to estimate the whole set.
     public static func estimate(
         plan: SynthesisPlan, settings: SynthesisSettings, images: Int, generator: any ImageGenerator
     ) throws -> SynthesisEstimate? {
@@ -178,8 +181,8 @@ public final class SynthesisRun {
 
     private static func encode(_ image: RGBImage, _ settings: SynthesisSettings) throws -> [UInt8] {
         switch settings.imageFormat {
-        case .png: try ImageEncoder.png(image)
-        case .jpeg: try ImageEncoder.jpeg(image, quality: settings.quality)
+        case .png: try ImageWriter.png(image)
+        case .jpeg: try ImageWriter.jpeg(image, quality: settings.quality)
         }
     }
 
@@ -213,7 +216,7 @@ public final class SynthesisRun {
             let id = plan.id(of: image)
             var result = made[index]
             if let reason = result.defect, let dtype = generator.widerDType {
-                // Alone: what else is in the batch must not decide how it comes out.
+                // Each is computed alone, because the rest of the batch must not decide how it comes out.
                 result = try generator.images(for: [requests[index]], wide: true)[0]
                 wider.append(id)
                 report(.retried(id: id, reason: reason, dtype: dtype))
@@ -265,7 +268,7 @@ public final class SynthesisRun {
 }
 
 extension GeneratedImage {
-    /// Why an image is suspected to be the victim of a narrow dtype; nil for a good one.
+    /// Why an image may have suffered from a narrow dtype; nil for a good one.
     var defect: String? {
         switch self {
         case .notFinite: "NaN or infinite"

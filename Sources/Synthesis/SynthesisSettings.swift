@@ -3,11 +3,11 @@ import Files
 import Foundation
 import StrictJSON
 
-/// Everything that decides what the images of a run are and where they lie. Kept in `settings.json` beside them; a run that
-/// would continue with anything else is refused.
+/// Everything that decides what the images of a run are and where they are stored. It is kept in `settings.json` beside
+/// them; a run that would continue with anything else is refused.
 ///
-/// Not among them: the device (a run may move to another machine; noise is drawn on the CPU everywhere), and for folders
-/// the number of captions used, which may grow.
+/// It does not contain the device (a run may move to another machine, and noise is always drawn on the CPU), nor, for
+/// folders, the number of captions used, which may grow.
 public struct SynthesisSettings: Sendable, Hashable {
     public enum Format: String, Sendable, Hashable, CaseIterable, Encodable {
         /// `images/…` and `pairs.jsonl`.
@@ -29,7 +29,7 @@ public struct SynthesisSettings: Sendable, Hashable {
 
     // The captions
     public var captionsHash: String
-    /// Which part of the captions file, such as `train+restval`; nil where the file has no parts.
+    /// Which part of the captions file, such as `train+restval`; nil if the file has no parts.
     public var split: String?
     public var imagesPerCaption = 1
 
@@ -38,11 +38,11 @@ public struct SynthesisSettings: Sendable, Hashable {
     public var shardCount = 1
     public var format = Format.folder
     public var imageFormat = ImageFormat.png
-    /// Of JPEG, 1...100.
+    /// Quality of JPEG, 1...100.
     public var quality = 95
     /// Of a tar shard.
     public var imagesPerTar = 1000
-    /// How many captions are used; only where tar shards depend on it.
+    /// How many captions are used; recorded only where tar shards depend on it.
     public var limit: Int?
 
     public init(generator: GeneratorDescription, seed: UInt64, captionsHash: String, batchSize: Int) {
@@ -90,7 +90,7 @@ extension SynthesisSettings: Encodable {
         }
     }
 
-    /// Writes the file where there is none, else compares.
+    /// Writes the file if there is none, otherwise compares.
     /// - Throws: ``SynthesisError/otherSettings(path:differences:)``, ``SynthesisError/brokenSettings(reason:)``,
     ///   `FileError`.
     func claim(_ path: String) throws {
@@ -114,7 +114,7 @@ extension SynthesisSettings: Encodable {
         guard differences.isEmpty else { throw SynthesisError.otherSettings(path: path, differences: differences) }
     }
 
-    /// Values by key; those of objects under `object.key`.
+    /// Values by key; those within objects under `object.key`.
     private static func values(_ file: JSONFile) -> [ExactString: JSONValue] {
         var values: [ExactString: JSONValue] = [:]
         for member in file.value.members ?? [] where member.value != .null {
@@ -127,7 +127,7 @@ extension SynthesisSettings: Encodable {
         return values
     }
 
-    /// A value in a message; hashes are shown by their beginning.
+    /// A value in a message; hashes are shortened to their beginning.
     private static func shown(_ value: JSONValue?) -> String {
         switch value {
         case nil, .null?: "not set"

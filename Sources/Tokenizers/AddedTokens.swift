@@ -1,17 +1,18 @@
-/// A token that is found in the text as a whole, before anything else splits it.
+/// A token that is found in the text as a whole, before the text is split in any other way.
 struct AddedToken: Sendable, Hashable {
     let content: [UInt8]
-    /// White space before it is part of it.
+    /// White space before the token belongs to it.
     var takesSpaceBefore = false
-    /// White space after it is part of it.
+    /// White space after the token belongs to it.
     var takesSpaceAfter = false
-    /// It is found only where no letter, digit or underscore touches it.
+    /// The token is found only where no letter, digit or underscore touches it.
     var isSingleWord = false
-    /// It is looked for in the normalised text, itself normalised, instead of in the text as given.
+    /// The token is normalised and searched in the normalised text, not in the text as given.
     var isNormalized = false
 }
 
-/// Finds added tokens in a text, as the `tokenizers` library does: the leftmost match counts, and the longest of those.
+/// Finds added tokens in a text, as the `tokenizers` library does: the leftmost match counts, and among several the
+/// longest.
 struct AddedTokenMatcher: Sendable {
     private struct Candidate {
         let pattern: [UInt8]
@@ -19,11 +20,11 @@ struct AddedTokenMatcher: Sendable {
         let id: Int32
     }
 
-    /// By the first byte of the pattern, the longest first.
+    /// The candidates by the first byte of their pattern, the longest first.
     private var candidates = [[Candidate]](repeating: [], count: 256)
     private let isEmpty: Bool
 
-    /// - Parameter tokens: what is looked for, which is the token's content or that content normalised.
+    /// - Parameter tokens: the patterns to find, each a token's content as it stands or normalised.
     init(_ tokens: [(pattern: [UInt8], token: AddedToken, id: Int32)]) {
         isEmpty = tokens.allSatisfy(\.pattern.isEmpty)
         for (pattern, token, id) in tokens.sorted(by: { $0.pattern.count > $1.pattern.count }) where !pattern.isEmpty {
@@ -47,7 +48,7 @@ struct AddedTokenMatcher: Sendable {
                 continue
             }
             let first = i
-            // What a match covers is never looked at again, even where the match is turned down.
+            // Text that a match covers is never searched again, even if the match is rejected.
             i += match.pattern.count
             if match.token.isSingleWord, endsInWord(text[..<first]) || beginsWithWord(text[i...]) { continue }
             let from = match.token.takesSpaceBefore ? max(start, startOfSpace(text, before: first)) : first

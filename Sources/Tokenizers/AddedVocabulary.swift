@@ -1,14 +1,14 @@
 import Files
 
-/// The tokens of a folder beside its base vocabulary: those that training added, and the special ones.
+/// The tokens of a folder outside its base vocabulary: those that training added, and the special ones.
 ///
-/// Ids are given out as `transformers` 5 and its `tokenizers` library give them: a token that the base vocabulary has keeps
-/// its id, every other one gets the next free id, in the order of ``TokenDeclarations``. What a file says of the id decides
-/// the order alone.
+/// Ids are assigned as `transformers` 5 and its `tokenizers` library do it. A token of the base vocabulary keeps its
+/// id; every other one gets the next free id, in the order of ``TokenDeclarations``. The ids in the files decide only
+/// the order.
 struct AddedVocabulary: Sendable {
     private(set) var tokens: [Int32: AddedToken] = [:]
-    /// What the tokens stand for in a text: their content, or that content normalised where any declaration has it looked
-    /// for so.
+    /// What each token stands for in a text: its content, or its normalised content if any declaration wants it
+    /// normalised.
     private var texts: [Int32: [UInt8]] = [:]
     private var special: Set<ExactString> = []
     private let rawMatcher: AddedTokenMatcher
@@ -18,9 +18,9 @@ struct AddedVocabulary: Sendable {
     /// - Parameters:
     ///   - count: entries of the base vocabulary.
     ///   - path: its file, for messages.
-    ///   - normalize: what is done to a text before tokens that are looked for in the normalised text.
-    ///   - id: of a token of the base vocabulary; nil for others.
-    /// - Throws: ``TokenizerError/ambiguousTokens(path:first:second:)`` for two that are one text once normalised.
+    ///   - normalize: what is done to a text before the tokens that are searched in the normalised text.
+    ///   - id: the id of a token of the base vocabulary; nil for other tokens.
+    /// - Throws: ``TokenizerError/ambiguousTokens(path:first:second:)`` for two tokens that are equal when normalised.
     init(
         _ declarations: TokenDeclarations, count: Int, path: String, normalize: ([UInt8]) -> [UInt8],
         id: (ExactString) -> Int32?
@@ -29,7 +29,7 @@ struct AddedVocabulary: Sendable {
         for declared in declarations.added where !declared.content.string.isEmpty {
             let new = ids[declared.content] ?? id(declared.content) ?? Self.next(after: count, ids.values.max())
             ids[declared.content] = new
-            // What is said last of a token counts, but what was special once remains so.
+            // The last declaration of a token counts, but a token that was special once remains special.
             tokens[new] = AddedToken(
                 content: Array(declared.content.string.utf8), takesSpaceBefore: declared.takesSpaceBefore,
                 takesSpaceAfter: declared.takesSpaceAfter, isSingleWord: declared.isSingleWord,
@@ -61,15 +61,15 @@ struct AddedVocabulary: Sendable {
     /// The highest id of an added token; -1 without any.
     var highestID: Int { Int(tokens.keys.max() ?? -1) }
 
-    /// What an added token stands for; nil for other ids.
+    /// The text of an added token; nil for other ids.
     func text(of id: Int) -> [UInt8]? { texts[Int32(clamping: id)] }
 
     /// Whether decoding may leave a token out.
     func isSpecial(_ text: [UInt8]) -> Bool { special.contains(ExactString(String(decoding: text, as: UTF8.self))) }
 
     /// Calls `piece` for the stretches of a text between tokens and `token` for the tokens, in order.
-    /// - Parameter clean: normalises what lies between the tokens that are looked for in the text as given; nil where a
-    ///   text is taken as it stands.
+    /// - Parameter clean: normalises the stretches between the tokens that are searched in the text as given; nil
+    ///   changes nothing.
     func split(
         _ text: UnsafeBufferPointer<UInt8>, clean: ((UnsafeBufferPointer<UInt8>) -> [UInt8])?,
         piece: (UnsafeBufferPointer<UInt8>) -> Void, token: (Int32) -> Void

@@ -1,6 +1,6 @@
 /// GPT-2's reversible alphabet: each byte as one printable character, so that vocabularies are text.
 ///
-/// Printable Latin-1 stands for itself, the other 68 bytes are U+0100 and up in order (a space is "Ġ").
+/// Printable Latin-1 characters stand for themselves; the other 68 bytes are U+0100 and up, in order (a space is "Ġ").
 /// Source: `bytes_to_unicode`, https://github.com/openai/gpt-2/blob/master/src/encoder.py.
 package enum ByteAlphabet {
     /// The character of each byte.
@@ -20,7 +20,7 @@ package enum ByteAlphabet {
     /// The token of a single byte, as UTF-8.
     package static func token(_ byte: UInt8) -> [UInt8] { Array(UTF8.encode(scalars[Int(byte)])!) }
 
-    /// The bytes that a token stands for; one with any character outside the alphabet, as added tokens are, stands for
+    /// The bytes that a token stands for. A token with a character outside the alphabet, as in added tokens, stands for
     /// itself.
     static func bytes(ofToken token: [UInt8]) -> [UInt8] {
         var bytes: [UInt8] = []

@@ -3,7 +3,7 @@ import Synchronization
 
 /// Byte-level byte-pair encoding: words of bytes to token ids, by merge ranks (Sennrich et al. 2016).
 ///
-/// Everything is keyed by bytes and integers; `String` equality (canonical equivalence) is never asked.
+/// Everything is keyed by bytes and integers; `String` equality (canonical equivalence) is never used.
 final class BytePairEncoder: Sendable {
     /// Token of each id, in the byte alphabet, as UTF-8; nil for ids that are not used.
     private let tokens: [[UInt8]?]
@@ -15,7 +15,7 @@ final class BytePairEncoder: Sendable {
     private let cache = Mutex(WordCache())
 
     /// - Parameters:
-    ///   - path: the file to name in errors.
+    ///   - path: the file that errors name.
     ///   - vocabulary: tokens and ids.
     ///   - merges: pairs of tokens, the first has the lowest rank.
     ///   - endOfWord: what is appended to the last character of a word; `</w>` for CLIP, empty for GPT-2.
@@ -73,10 +73,10 @@ final class BytePairEncoder: Sendable {
         self.merges = table
     }
 
-    /// Tokens in the vocabulary.
+    /// The number of tokens in the vocabulary.
     var count: Int { ids.count }
 
-    /// Ids lie below this.
+    /// All ids are below this.
     var limit: Int { tokens.count }
 
     func id(of token: [UInt8]) -> Int32? { ids[TokenBytes(bytes: token)] }
@@ -86,7 +86,7 @@ final class BytePairEncoder: Sendable {
     /// The token of an id, in the byte alphabet; nil where the vocabulary has none.
     func token(of id: Int) -> [UInt8]? { tokens.indices.contains(id) ? tokens[id] : nil }
 
-    /// Runs `body` with the cache of words; when another thread has it, with a fresh one.
+    /// Runs `body` with the cache of words, or with a fresh one if another thread has the cache.
     func withCache<Result>(_ body: (inout WordCache) throws -> Result) rethrows -> Result {
         if let result = try cache.withLockIfAvailable({ try body(&$0) }) { return result }
         var own = WordCache()
@@ -142,13 +142,13 @@ struct MergeTable: Sendable {
     }
 
     private func slot(_ key: UInt64) -> Int {
-        // Fibonacci hashing; the high bits are the mixed ones.
+        // Fibonacci hashing; the high bits are the well-mixed ones.
         var slot = Int(truncatingIfNeeded: (key &* 0x9E37_79B9_7F4A_7C15) >> 32) & mask
         while keys[slot] != key, keys[slot] != .max { slot = (slot + 1) & mask }
         return slot
     }
 
-    /// A pair that is listed twice has the later rank, as in a Python dictionary of merges.
+    /// A pair that is listed twice gets the later rank, as in a Python dictionary of merges.
     mutating func insert(left: Int32, right: Int32, rank: UInt32, result: Int32) {
         let key = Self.key(left, right)
         let slot = slot(key)
@@ -246,7 +246,7 @@ private struct MinimumQueue {
     }
 }
 
-/// Ids of words seen before; a flat hash table over bytes. Stops taking in words when it is full.
+/// Ids of words seen before, in a flat hash table over bytes. It accepts no more words when it is full.
 struct WordCache: Sendable {
     private struct Entry {
         var hash: UInt32 = 0
@@ -271,7 +271,7 @@ struct WordCache: Sendable {
         return UInt32(truncatingIfNeeded: hash ^ hash >> 32)
     }
 
-    /// The slot of the word, or the free one where it would go.
+    /// The slot of the word, or the free slot for it.
     private func slot(_ word: UnsafeBufferPointer<UInt8>, hash: UInt32) -> Int {
         var slot = Int(hash) & (Self.slotCount - 1)
         while entries[slot].keyCount != 0 {

@@ -3,7 +3,7 @@ import StrictJSON
 
 /// Vocabulary and merges of byte-pair encoding, from `tokenizer.json` or from `vocab.json` and `merges.txt`.
 struct BytePairFiles {
-    /// The file that the vocabulary stands in.
+    /// The file that holds the vocabulary.
     let path: String
     let vocabulary: [(token: [UInt8], id: Int)]
     /// The first has the lowest rank.
@@ -34,7 +34,7 @@ extension BytePairFiles {
         }
     }
 
-    /// OpenAI's own file of merges, whose first line is its name.
+    /// The file of merges as OpenAI publishes it, whose first line is its name.
     static func openAIMerges(_ path: String, limit: Int) throws -> [(left: [UInt8], right: [UInt8])] {
         var isFirst = true
         return try merges(lines: path, limit: limit) { _ in

@@ -1,17 +1,17 @@
 import Files
 import ModelFolders
 
-/// Byte-pair encoding over bytes with the tokens added to it: what CLIP's and GPT-2's tokenizers have in common.
+/// Byte-pair encoding over bytes, with added tokens: what the tokenizers of CLIP and GPT-2 have in common.
 struct BytePairVocabulary: Sendable {
     let encoder: BytePairEncoder
-    /// Ids lie below this.
+    /// All ids are below this.
     let size: Int
     private let added: AddedVocabulary
     private let declarations: TokenDeclarations
     private let path: String
 
     /// - Parameters:
-    ///   - endOfWord: what ends words in the vocabulary; empty for none.
+    ///   - endOfWord: what marks the end of words in the vocabulary; empty for nothing.
     ///   - normalize: what is done to a text before it is split; it is done to added tokens too.
     /// - Throws: ``TokenizerError``.
     init(
@@ -23,7 +23,7 @@ struct BytePairVocabulary: Sendable {
         let added = try AddedVocabulary(
             declarations, count: encoder.count, path: files.path, normalize: normalize, id: encoder.id(of:))
         for (id, token) in added.tokens {
-            // A vocabulary with gaps can have the next number already.
+            // A vocabulary with gaps may already use the next number.
             guard let other = encoder.token(of: Int(id)), other != token.content else { continue }
             throw .duplicateID(
                 path: files.path, id: Int(id), first: String(decoding: other, as: UTF8.self),
@@ -39,7 +39,7 @@ struct BytePairVocabulary: Sendable {
     /// The id of a special token.
     /// - Parameters:
     ///   - key: of the special token, such as `eos_token`.
-    ///   - content: the token where the folder names none.
+    ///   - content: the token when the folder names none.
     /// - Throws: ``TokenizerError/unknownToken(path:role:token:)``.
     func id(_ key: String, default content: String) throws(TokenizerError) -> Int {
         try id(of: declarations.content(of: ExactString(key)) ?? ExactString(content), key)
@@ -70,13 +70,14 @@ struct BytePairVocabulary: Sendable {
         return bytes
     }
 
-    /// A token as the vocabulary writes it.
+    /// A token as the vocabulary spells it.
     private func text(of id: Int) -> [UInt8]? { added.text(of: id) ?? encoder.token(of: id) }
 
-    /// The ids of a text: added tokens as they are found, words for what lies between.
+    /// The ids of a text: added tokens where they are found, words for the stretches between.
     /// - Parameters:
-    ///   - clean: normalises what lies between the tokens that are looked for in the text as given; nil for nothing.
-    ///   - words: appends the ids of text in which no added token is.
+    ///   - clean: normalises the stretches between the tokens that are searched in the text as given; nil changes
+    ///     nothing.
+    ///   - words: appends the ids of a text without added tokens.
     func encode(
         _ text: String, _ cache: inout WordCache, clean: ((UnsafeBufferPointer<UInt8>) -> [UInt8])?,
         words: (UnsafeBufferPointer<UInt8>, inout WordCache, inout [Int32]) -> Void

@@ -1,9 +1,9 @@
-/// What is done to a caption before it is split into words. The two references differ, so the choice has a name.
+/// What is done to a caption before it is split into words. The two references differ, so the choice is explicit.
 public enum CLIPCleaning: Sendable, Equatable {
-    /// As `transformers` 5: form C, white space collapsed, lower case scalar by scalar. The default for Hugging Face
-    /// folders.
+    /// As `transformers` 5: form C, white space collapsed, lower case scalar by scalar. This is the default for Hugging
+    /// Face folders.
     case huggingFace
-    /// As OpenAI's and open_clip's tokenizer: ftfy's repair of mojibake, HTML entities unescaped twice, white space
+    /// As OpenAI's and open_clip's tokenizer: mojibake repaired by ftfy, HTML entities unescaped twice, white space
     /// collapsed and trimmed, Python's lower case (with final sigma).
     case openAI
 
@@ -24,7 +24,7 @@ public enum CLIPCleaning: Sendable, Equatable {
         }
     }
 
-    /// Printable ASCII without entities, which most captions are, needs only case and white space.
+    /// Printable ASCII without entities, the usual caption, needs only lower case and collapsed white space.
     private func cleanPlainASCII(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
         var output: [UInt8] = []
         output.reserveCapacity(text.count)

@@ -3,25 +3,25 @@ import ModelFolders
 import StrictJSON
 
 extension CLIPTokenizer {
-    /// Which id fills rows up.
+    /// Which id fills up rows.
     public enum Padding: Sendable, Equatable {
-        /// The folder's `pad_token`; the end token when the files name none, as `transformers` has it.
+        /// The folder's `pad_token`; the end token if the files name none, as in `transformers`.
         case model
-        /// Id 0, as OpenAI's and open_clip's code pads.
+        /// Id 0, as in OpenAI's and open_clip's code.
         case zero
     }
 
     private static let startOfText = "<|startoftext|>"
     private static let endOfText = "<|endoftext|>"
 
-    /// Reads a Hugging Face folder: `tokenizer.json`, or `vocab.json` and `merges.txt`; added and special tokens from every
-    /// file that may hold some.
+    /// Reads a Hugging Face folder: `tokenizer.json`, or `vocab.json` and `merges.txt`, and added and special tokens
+    /// from every file that may declare some.
     /// - Throws: ``TokenizerError``, `JSONFileError`, `FileError`. A setting that is not CLIP's is refused by name.
     public init(folder: String, cleaning: CLIPCleaning = .huggingFace, padding: Padding = .model) throws {
         try self.init(files: TokenizerFiles(ModelFolder(folder)), cleaning: cleaning, padding: padding)
     }
 
-    /// - Parameter contextLength: nil is the folder's `model_max_length`, else 77.
+    /// - Parameter contextLength: nil is the folder's `model_max_length`, or 77 without one.
     init(
         files: TokenizerFiles, cleaning: CLIPCleaning, padding: Padding, contextLength: Int? = nil
     ) throws {
@@ -54,9 +54,9 @@ extension CLIPTokenizer {
             contextLength: try contextLength ?? files.contextLength() ?? 77, limit: limit)
     }
 
-    /// Reads OpenAI's merges (`bpe_simple_vocab_16e6.txt`, unpacked); ids are in the order of OpenAI's code: bytes,
+    /// Reads OpenAI's merges (`bpe_simple_vocab_16e6.txt`, unpacked). Ids are in the order of OpenAI's code: bytes,
     /// bytes that end a word, merges, start, end.
-    /// - Parameter mergeLimit: the file has more merges than the model's vocabulary; 48,894 are used.
+    /// - Parameter mergeLimit: how many merges are used; the file has more than the 48,894 of the model's vocabulary.
     /// - Throws: ``TokenizerError``, `FileError`.
     public init(openAIMerges path: String, cleaning: CLIPCleaning = .openAI, mergeLimit: Int = 48_894) throws {
         let merges = try BytePairFiles.openAIMerges(path, limit: mergeLimit)
@@ -76,7 +76,7 @@ extension CLIPTokenizer {
     private static let splitPattern =
         #"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"#
 
-    /// The text encoders read rows from their start and take no mask, so what stands on the left would be seen.
+    /// The text encoders read rows from their start and take no mask, so padding on the left would be seen.
     private static func checkSettings(_ files: TokenizerFiles) throws {
         try files.refuseUnsupported()
         for key in ["padding_side", "truncation_side"] where try files.side(key) == .left {
@@ -84,7 +84,7 @@ extension CLIPTokenizer {
         }
     }
 
-    /// `tokenizer.json` must describe exactly the pipeline that this type is.
+    /// Checks that `tokenizer.json` describes exactly the pipeline that this type implements.
     /// - Returns: what the file puts around a text; nil where CLIP's own class does it, whatever the file says.
     private static func template(
         _ pipeline: TokenizerPipeline, isGeneric: Bool
@@ -137,11 +137,11 @@ extension TokenizerFamily {
             if let model = files.whole?.value["model"] {
                 return model["type"]?.string == "BPE" && model["end_of_word_suffix"]?.string == "</w>"
             }
-            // The vocabulary marks the ends of words: every byte has a second token.
+            // A CLIP vocabulary marks the ends of words, so every byte has a second token.
             return files.vocabulary?.value["!</w>"] != nil
         }, open: { try CLIPTokenizer(files: $0, cleaning: .huggingFace, padding: .model) })
 
-    /// CLIP's in a folder of open_clip, whose own tokenizer cleans texts otherwise and takes no file but the vocabulary.
+    /// The tokenizer of open_clip's folders, which cleans texts in another way and reads no file but the vocabulary.
     static let openCLIP = TokenizerFamily(
         name: "CLIP BPE (open_clip)", classes: [],
         recognises: { $0.folder.has("open_clip_config.json") && !$0.folder.has("config.json") },

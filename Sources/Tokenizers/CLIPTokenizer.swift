@@ -13,10 +13,10 @@ public struct CLIPTokenizer: TextTokenizer {
     public let startID: Int?
     /// Id of the token that ends every text (49407).
     public let endID: Int
-    /// Id that fills rows up: the model's pad token for Hugging Face folders, 0 in OpenAI's code.
+    /// Id that fills up rows: the model's pad token for Hugging Face folders, 0 in OpenAI's code.
     public let paddingID: Int?
     public let cleaning: CLIPCleaning
-    /// Tokens per row when none is asked for: `model_max_length` of the folder, else 77.
+    /// Tokens per row unless the caller says otherwise: `model_max_length` of the folder, or 77 without one.
     public let contextLength: Int?
 
     private let vocabulary: BytePairVocabulary
@@ -24,7 +24,7 @@ public struct CLIPTokenizer: TextTokenizer {
 
     public var vocabularySize: Int { vocabulary.size }
 
-    /// - Parameter limit: tokens that a row may have; nil for as many as are asked for.
+    /// - Parameter limit: the most tokens that a row may have; nil for no limit.
     init(
         _ vocabulary: BytePairVocabulary, start: Int, end: Int, padding: Int, cleaning: CLIPCleaning,
         contextLength: Int, limit: Int?
@@ -58,8 +58,8 @@ public struct CLIPTokenizer: TextTokenizer {
         }
     }
 
-    /// Texts as rows of equal length: start, tokens, end, padding. A text that is cut keeps the end token last, as in both
-    /// references.
+    /// Texts as rows of equal length: start, tokens, end, padding. A text that is cut still ends with the end token, as
+    /// in both references.
     public func encode(
         _ texts: [String], contextLength: Int?, truncation: Truncation
     ) throws(TokenizerError) -> TokenBatch {
@@ -79,7 +79,7 @@ public struct CLIPTokenizer: TextTokenizer {
 
     public func bytes(of id: Int) -> [UInt8] { vocabulary.bytes(of: id) }
 
-    /// `</w>` replaced by a space. On bytes: a `String` would not find it before a combining mark.
+    /// Replaces `</w>` by a space. It works on bytes, because a `String` would not find it before a combining mark.
     private func spacedWords(_ bytes: [UInt8]) -> [UInt8] {
         let mark = Array("</w>".utf8)
         var output: [UInt8] = []
@@ -123,8 +123,8 @@ public struct CLIPTokenizer: TextTokenizer {
         }
     }
 
-    /// U+0345 as a space. The reference's pattern ignores case, and this mark's other case is the letter iota: no part
-    /// of the pattern takes it, so it ends a word and is lost.
+    /// U+0345 as a space. The reference's pattern ignores case, and the other case of this mark is the letter iota, so
+    /// no part of the pattern matches it: it ends a word and is lost.
     private static func separatingYpogegrammeni(_ text: [UInt8]) -> [UInt8] {
         guard text.contains(0xCD) else { return text }
         var text = text
@@ -135,8 +135,8 @@ public struct CLIPTokenizer: TextTokenizer {
         return text
     }
 
-    /// The same words; special tokens spelled in the text, which got here in another case or after cleaning, are three
-    /// words each, since the byte-level step of `tokenizers` splits them again.
+    /// The same words, except that special tokens spelled out in the text, which get here in another case or after
+    /// cleaning, are three words each, because the byte-level step of `tokenizers` splits them again.
     private func huggingFaceWords(_ text: UnsafeBufferPointer<UInt8>, _ cache: inout WordCache, _ ids: inout [Int32]) {
         let scanner = TextScanner(text: text)
         var i = 0
@@ -156,7 +156,7 @@ public struct CLIPTokenizer: TextTokenizer {
         }
     }
 
-    /// Appends the ids of the word at `i`, if one starts there; returns where to go on.
+    /// Appends the ids of the word at `i`, if one starts there; returns where to continue.
     @inline(__always)
     private func word(
         _ scanner: TextScanner, from i: Int, foldsLongS: Bool, _ cache: inout WordCache, _ ids: inout [Int32]

@@ -2,9 +2,10 @@ import Files
 import ModelFolders
 import StrictJSON
 
-/// GPT-2's tokenizer: byte-level BPE on text as it stands, spaces part of the words after them (Radford et al. 2019).
+/// GPT-2's tokenizer: byte-level BPE on the unchanged text; spaces belong to the words after them (Radford et al.
+/// 2019).
 ///
-/// Ids equal those of `transformers` 5. `decode(encode(text))` is `text` for every text, where added tokens take no white
+/// Ids equal those of `transformers` 5. `decode(encode(text))` is `text` for every text, unless added tokens take white
 /// space.
 public struct GPT2Tokenizer: TextTokenizer {
     /// Id of `<|endoftext|>` (50256), which starts, ends and separates texts.
@@ -19,8 +20,8 @@ public struct GPT2Tokenizer: TextTokenizer {
 
     public var vocabularySize: Int { vocabulary.size }
 
-    /// Reads a Hugging Face folder: `tokenizer.json`, or `vocab.json` and `merges.txt`; added and special tokens from every
-    /// file that may hold some.
+    /// Reads a Hugging Face folder: `tokenizer.json`, or `vocab.json` and `merges.txt`, and added and special tokens
+    /// from every file that may declare some.
     /// - Throws: ``TokenizerError``, `JSONFileError`, `FileError`. A setting that is not GPT-2's is refused by name.
     public init(folder: String) throws { try self.init(TokenizerFiles(ModelFolder(folder))) }
 
@@ -51,7 +52,7 @@ public struct GPT2Tokenizer: TextTokenizer {
         vocabulary.encoder.withCache { encode(text, &$0) }
     }
 
-    /// Texts as rows of equal length; nothing is added to them but padding, with the end token where there is no pad token.
+    /// Texts as rows of equal length. Only padding is added: the pad token, or the end token if there is none.
     public func encode(
         _ texts: [String], contextLength: Int?, truncation: Truncation
     ) throws(TokenizerError) -> TokenBatch {
@@ -89,7 +90,7 @@ public struct GPT2Tokenizer: TextTokenizer {
             let (next, nextLength) = scanner.character(at: i + 1)
             if next != .space { return scanner.endOfRun(next, from: i + 1 + nextLength) }
         }
-        // White space before a word leaves its last character to it; at the end of the text it is one piece.
+        // White space before a word leaves its last character to the word; at the end of the text it is one piece.
         var last = i
         var end = i
         while end < scanner.text.count {
@@ -101,7 +102,7 @@ public struct GPT2Tokenizer: TextTokenizer {
         return end == scanner.text.count || last == i ? end : last
     }
 
-    /// `tokenizer.json` must describe exactly the pipeline that this type is.
+    /// Checks that `tokenizer.json` describes exactly the pipeline that this type implements.
     private static func check(_ pipeline: TokenizerPipeline, isGeneric: Bool) throws(TokenizerError) {
         try pipeline.part("normalizer")?.requireType(["none"])
         guard let splitter = pipeline.part("pre_tokenizer") else {

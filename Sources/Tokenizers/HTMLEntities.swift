@@ -1,9 +1,9 @@
 /// `html.unescape` of Python 3: character references as HTML5 reads them.
 enum HTMLEntities {
     /// Replaces all references in `text`: `&name;`, `&name` for the old ones that need no semicolon (longest first),
-    /// `&#10;`, `&#xA;`. What is no reference stays.
+    /// `&#10;`, `&#xA;`. Everything else stays.
     ///
-    /// Differs in one thing: Python refuses numbers of more than 4,300 digits with an error, here they are U+FFFD.
+    /// There is one difference: Python raises an error for numbers of more than 4,300 digits, which become U+FFFD here.
     static func unescape(_ text: [UInt32]) -> [UInt32] {
         guard text.contains(ampersand) else { return text }
         var output: [UInt32] = []
@@ -42,7 +42,7 @@ enum HTMLEntities {
         let first = i
         var value: UInt32 = 0
         while i < text.count, let digit = digit(text[i]), digit < radix {
-            // Stays above the last scalar once it is there.
+            // Once above the last scalar, the value stays there.
             value = min(value * radix + digit, 0x110000)
             i += 1
         }
@@ -70,7 +70,7 @@ enum HTMLEntities {
     private static func named(_ text: [UInt32], from start: Int) -> (scalars: [UInt32], end: Int)? {
         var name: [UInt8] = []
         var i = start
-        // Names are ASCII; what follows the first other character cannot be part of one.
+        // Names are ASCII, so nothing after the first other character can belong to one.
         while i < text.count, name.count < 32, let byte = UInt8(exactly: text[i]), byte < 0x80 {
             if byte == 0x09 || byte == 0x0A || byte == 0x0C || byte == 0x20 { break }
             if byte == UInt8(ascii: "<") || byte == UInt8(ascii: "&") || byte == UInt8(ascii: "#") { break }
@@ -86,7 +86,7 @@ enum HTMLEntities {
         return nil
     }
 
-    /// The repair step of ftfy: only `&name;` and `&#number;` with their semicolon, upper-cased spellings too.
+    /// The repair step of ftfy: only `&name;` and `&#number;` with their semicolon, also with names in upper case.
     static func unescapeStrictly(_ text: [UInt32]) -> [UInt32] {
         guard text.contains(ampersand) else { return text }
         var output: [UInt32] = []

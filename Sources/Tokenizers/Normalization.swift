@@ -1,7 +1,8 @@
 /// Unicode normalisation form C over scalars (UAX #15).
 ///
-/// Own tables (Unicode 14, as Python 3.11's `unicodedata`): the standard library keeps its normaliser to itself, and
-/// Foundation's on Linux follows another version. Text of later versions is normalised as far as these tables go.
+/// The tables are our own (Unicode 14, as Python 3.11's `unicodedata`), because the standard library does not expose
+/// its normaliser, and Foundation's on Linux follows another version. Text of later versions is normalised as far as
+/// these tables go.
 enum Normalization {
     /// `text` in form C.
     static func composed(_ text: [UInt32]) -> [UInt32] {
@@ -77,7 +78,7 @@ enum Normalization {
             var end = start + 1
             while end < scalars.count, combiningClass(scalars[end]) != 0 { end += 1 }
             if end - start > 1 {
-                // Indices break ties: `sort` promises no stability.
+                // Indices break ties, because `sort` does not promise stability.
                 let run = scalars[start..<end].enumerated().sorted {
                     (combiningClass($0.element), $0.offset) < (combiningClass($1.element), $1.offset)
                 }
@@ -95,7 +96,7 @@ enum Normalization {
             let scalar = scalars[read]
             let scalarClass = combiningClass(scalar)
             if let at = starter {
-                // Blocked by a mark of the same or a higher class, or by another starter in between.
+                // A mark is blocked by a mark of the same or a higher class, or by another starter in between.
                 let adjacent = written == at + 1
                 if adjacent || (lastClass < scalarClass && lastClass != 0), let whole = composition(scalars[at], scalar)
                 {

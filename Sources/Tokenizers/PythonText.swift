@@ -1,8 +1,8 @@
 // String methods with Python's meaning, over scalars.
 
 enum PythonText {
-    /// `str.isspace` of one character: bidirectional type WS, B or S, or category Zs. Wider than the White_Space
-    /// property by U+001C to U+001F.
+    /// `str.isspace` of one character: bidirectional type WS, B or S, or category Zs. Beyond the White_Space property
+    /// it includes U+001C to U+001F.
     static func isSpace(_ scalar: UInt32) -> Bool {
         switch scalar {
         case 0x09...0x0D, 0x1C...0x20, 0x85, 0xA0, 0x1680, 0x2000...0x200A, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000: true
@@ -62,7 +62,7 @@ enum PythonText {
         for mapped in value.properties.lowercaseMapping.unicodeScalars { output.append(mapped.value) }
     }
 
-    /// SpecialCasing.txt's Final_Sigma: a cased letter before, none after, case-ignorable ones skipped.
+    /// SpecialCasing.txt's Final_Sigma: a cased letter before, none after, skipping case-ignorable ones.
     private static func isFinalSigma(_ text: [UInt32], at index: Int) -> Bool {
         func isCased(_ indices: some Sequence<Int>) -> Bool {
             for i in indices {
@@ -76,7 +76,7 @@ enum PythonText {
     }
 }
 
-/// The three classes that the tokenizers' patterns tell apart; everything else is `other`.
+/// The three classes that the patterns of the tokenizers distinguish; everything else is `other`.
 enum CharacterClass: UInt8 {
     case other, letter, number, space
 
@@ -88,8 +88,8 @@ enum CharacterClass: UInt8 {
         }
     }
 
-    /// By scalar value. Planes 0 and 1 come from a table made at first use (128 KB); the properties themselves are
-    /// looked up by search.
+    /// The class of a scalar. Planes 0 and 1 come from a table that is made at first use (128 KB); for others the
+    /// properties are looked up by search.
     static func of(_ scalar: UInt32) -> CharacterClass {
         if scalar < 0x20000 { return CharacterClass(rawValue: table[Int(scalar)])! }
         return Unicode.Scalar(scalar).map(CharacterClass.init) ?? .other

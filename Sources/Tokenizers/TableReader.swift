@@ -1,5 +1,5 @@
-// The generated tables are text: compact in the source, and far quicker to compile than array literals of their size.
-// Each is read once, when first needed.
+// The generated tables are text, which is compact in the source and compiles far faster than array literals of that
+// size. Each is read once, when first needed.
 
 enum TableReader {
     /// `1f`, `2010-2015` and `name:` words: the scalars after each name.

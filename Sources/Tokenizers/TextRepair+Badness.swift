@@ -1,5 +1,6 @@
-// ftfy's heuristic: sequences of characters that almost only occur in mojibake, by categories of the few hundred
-// characters that mojibake consists of. The rules below follow its regular expression alternative by alternative.
+// ftfy's heuristic: sequences of characters that hardly ever occur outside mojibake, described by categories of the few
+// hundred characters of which mojibake consists. The rules follow ftfy's regular expression, alternative by
+// alternative.
 
 enum Badness {
     /// Whether any unlikely sequence occurs in `text`.
@@ -180,7 +181,8 @@ enum Badness {
         return isPair(i) && isPair(i + 2)
     }
 
-    /// Windows-1251 and -1253 readings: a lead letter, an unlikely sign, a lead letter again; and one long sequence.
+    /// Text misread as Windows-1251 or -1253: a lead letter, an unlikely sign and a lead letter again; and one long
+    /// sequence.
     private static func isCyrillicOrGreek(_ text: [UInt32], _ categories: [Category], at i: Int) -> Bool {
         guard i + 2 < text.count else { return false }
         let middle = text[i + 1]

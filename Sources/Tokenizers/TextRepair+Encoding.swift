@@ -1,4 +1,4 @@
-// Mojibake: UTF-8 that was read in a single-byte encoding is read again the right way.
+// Mojibake: UTF-8 that was read in a single-byte encoding is decoded again correctly.
 
 extension TextRepair {
     /// Undoes wrong decodings until none is left.
@@ -22,7 +22,8 @@ extension TextRepair {
         }
         let mended = fixInconsistentUTF8(text)
         if mended != text { return mended }
-        // No consistent reading was found. Characters that Latin-1 alone explains may be Windows-1252 read as Latin-1.
+        // No consistent reading was found. Characters that are all Latin-1 may be Windows-1252 that was read as
+        // Latin-1.
         if text.allSatisfy({ $0 <= 0xFF }) {
             let table = SingleByteEncoding.windows1252.decoded
             if text.allSatisfy({ !SingleByteEncoding.undefined1252.contains($0) }) {
@@ -34,7 +35,7 @@ extension TextRepair {
         return replaceC1Controls(text)
     }
 
-    /// UTF-8 sequences in the middle of other text: each run that looks like mojibake is repaired on its own.
+    /// UTF-8 sequences within other text: each run that looks like mojibake is repaired on its own.
     private static func fixInconsistentUTF8(_ text: [UInt32]) -> [UInt32] {
         var output: [UInt32] = []
         output.reserveCapacity(text.count)
@@ -47,7 +48,7 @@ extension TextRepair {
                 continue
             }
             let run = Array(text[i..<end])
-            // Shorter than the whole, so that this ends.
+            // A run is shorter than the whole text, so the recursion ends.
             output.append(contentsOf: run.count < text.count && Badness.isBad(run) ? fixEncoding(run) : run)
             i = end
         }
@@ -56,7 +57,7 @@ extension TextRepair {
 
     private static func endOfUTF8Run(_ text: [UInt32], from start: Int) -> Int {
         let clues = UTF8Clues.shared
-        // Inside a longer garble a partial repair would only make things worse.
+        // Within a longer garbled stretch a partial repair would only make things worse.
         if start > 0, clues.contains(text[start - 1], .strictContinuation) { return start }
         var i = start
         func continues(_ count: Int) -> Bool {
@@ -76,11 +77,11 @@ extension TextRepair {
         return i
     }
 
-    /// Puts byte A0 back where a program took it for a space and made it 20.
+    /// Puts byte A0 back where a program took it for a space and wrote 20.
     private static func restoreA0(_ input: [UInt8]) -> [UInt8] {
         guard input.indices.contains(where: { alteredSequence(input, at: $0) > 0 }) else { return input }
-        // "Ã " as a word of its own is "à": the space stays beside the restored byte, except in Portuguese "às" and
-        // "àquele", "àquela", "àquilo".
+        // "Ã " as a word of its own is "à", and the space stays beside the restored byte, except in the Portuguese "às"
+        // and "àquele", "àquela", "àquilo".
         var bytes: [UInt8] = []
         var i = 0
         while i < input.count {
@@ -105,11 +106,11 @@ extension TextRepair {
         [" ", "quele", "quela", "quilo", "s "].contains { rest.starts(with: $0.utf8) }
     }
 
-    /// Length of a UTF-8 sequence at `i` that lacks only an A0 where a 20 stands; 0 when there is none. First bytes and
-    /// places are limited to those that give likely characters.
+    /// Length of a UTF-8 sequence at `i` that would be complete if a 20 in it were an A0; 0 if there is none. First
+    /// bytes and places are limited to those that give likely characters.
     private static func alteredSequence(_ bytes: [UInt8], at i: Int) -> Int {
         func byte(_ offset: Int) -> UInt8 { i + offset < bytes.count ? bytes[i + offset] : 0 }
-        // Continuation bytes other than 85 and A0 themselves.
+        // Continuation bytes other than 85 and A0.
         func isClear(_ byte: UInt8) -> Bool { 0x80...0xBF ~= byte && byte != 0x85 && byte != 0xA0 }
         func isContinuation(_ byte: UInt8) -> Bool { 0x80...0xBF ~= byte }
         let lead = bytes[i]
@@ -126,7 +127,7 @@ extension TextRepair {
         }
     }
 
-    /// Sequences whose lost bytes are marked by 1A (once U+FFFD) or "?" become one U+FFFD.
+    /// Sequences with lost bytes, marked by 1A (once U+FFFD) or "?", become one U+FFFD.
     private static func replaceLossySequences(_ bytes: [UInt8]) -> [UInt8] {
         guard bytes.contains(0x1A) || bytes.contains(UInt8(ascii: "?")) else { return bytes }
         var output: [UInt8] = []
@@ -150,7 +151,7 @@ extension TextRepair {
         func isLost(_ byte: UInt8) -> Bool { byte == 0x1A || byte == UInt8(ascii: "?") }
         // A continuation byte, or one marked as lost by 1A.
         func isSoft(_ byte: UInt8) -> Bool { byte == 0x1A || 0x80...0xBF ~= byte }
-        /// Of the bytes after the first, one may be "?" (at least one is lost), the others are soft.
+        /// One of the bytes after the first may be "?" and at least one is lost; the others are soft.
         func matches(_ count: Int) -> Bool {
             (1...count).contains { lost in
                 isLost(byte(lost)) && (1...count).allSatisfy { $0 == lost || isSoft(byte($0)) }
@@ -162,7 +163,7 @@ extension TextRepair {
             if byte(1) == 0x1A { return 2 }
             return bytes[i] <= 0xC3 && byte(1) == UInt8(ascii: "?") ? 2 : 0
         case 0xE0...0xEF:
-            // A surrogate pair written as two three-byte sequences, one of the last bytes lost.
+            // A surrogate pair written as two three-byte sequences with one of the last bytes lost.
             if bytes[i] == 0xED, 0xA0...0xAF ~= byte(1), byte(3) == 0xED, 0xB0...0xBF ~= byte(4) {
                 let first = byte(2)
                 let second = byte(5)
@@ -175,8 +176,9 @@ extension TextRepair {
         }
     }
 
-    /// Strict UTF-8; nil when the bytes are anything else.
-    /// - Parameter variants: also read surrogate pairs of two three-byte sequences (CESU-8), and C0 80 as U+0000 (Java).
+    /// Strict UTF-8; nil for all other bytes.
+    /// - Parameter variants: also accept surrogate pairs as two three-byte sequences (CESU-8), and C0 80 as U+0000
+    ///   (Java).
     static func decodeUTF8(_ bytes: [UInt8], variants: Bool) -> [UInt32]? {
         var output: [UInt32] = []
         output.reserveCapacity(bytes.count)
@@ -226,14 +228,14 @@ extension TextRepair {
     }
 }
 
-/// One of the encodings that UTF-8 is commonly misread in.
+/// One of the encodings as which UTF-8 is commonly misread.
 struct SingleByteEncoding: Sendable {
-    /// What each byte means.
+    /// The scalar of each byte.
     let decoded: [UInt32]
     private let encoded: [UInt32: UInt8]
     /// Byte 1A stands for U+FFFD: a character that was lost.
     let isSloppy: Bool
-    /// Whether A0 is a space here, so that it may have been turned into 20.
+    /// Whether A0 is a space in this encoding, so that it may have been turned into 20.
     let restoresSpaces: Bool
 
     private init(_ table: StaticString, sloppy: Bool, restoresSpaces: Bool = true) {
@@ -245,7 +247,7 @@ struct SingleByteEncoding: Sendable {
         self.restoresSpaces = restoresSpaces
     }
 
-    /// The bytes that would be read as `text`; nil when there are none.
+    /// The bytes that this encoding reads as `text`; nil if there are none.
     func encode(_ text: [UInt32]) -> [UInt8]? {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count)
@@ -274,7 +276,7 @@ struct SingleByteEncoding: Sendable {
     static let undefined1252 = Set(TableReader.numbers(MojibakeTable.undefined1252))
 }
 
-/// Which places of a UTF-8 sequence a character may take when it is misread in one of the encodings.
+/// Which places of a UTF-8 sequence a character may hold when it is misread in one of the encodings.
 struct UTF8Clues: Sendable {
     struct Role: OptionSet {
         let rawValue: UInt8

@@ -1,8 +1,8 @@
 // The default `fix_text` of ftfy 6.3.1 (Robyn Speer, https://ftfy.readthedocs.io, Apache-2.0), which OpenAI's CLIP
-// tokenizer runs first: the same steps in the same order, in own code over scalars.
+// tokenizer runs first: the same steps in the same order, in our own code over scalars.
 //
-// Not here, because a Swift string cannot hold them: unpaired UTF-16 surrogates (ftfy joins pairs and replaces halves).
-// Character data is that of Unicode 16 where Python 3.11 has 14; see Normalization for the composed form.
+// Unpaired UTF-16 surrogates are not handled (ftfy joins pairs and replaces halves), because a Swift string cannot hold
+// them. Character data is that of Unicode 16, where Python 3.11 has 14; see Normalization for the composed form.
 
 enum TextRepair {
     /// Repairs `text` line by line: entities, mojibake, control characters, ligatures, widths, quotes, line breaks,
@@ -10,7 +10,7 @@ enum TextRepair {
     static func fix(_ text: [UInt32]) -> [UInt32] {
         var output: [UInt32] = []
         output.reserveCapacity(text.count)
-        // A literal "<" means HTML; entities then stay, in this line and all that follow.
+        // A literal "<" means HTML; then entities stay, in this line and all that follow.
         var unescaping = true
         var start = 0
         while start < text.count {
@@ -24,13 +24,13 @@ enum TextRepair {
         return output
     }
 
-    /// Longer lines are cut here, as ftfy cuts them.
+    /// Longer lines are cut at this length, as in ftfy.
     private static let segmentLimit = 1_000_000
     private static let newline: UInt32 = 0x0A
 
     private static func fixSegment(_ segment: [UInt32], unescaping: Bool) -> [UInt32] {
         var text = segment
-        // Decided once for the segment: an entity that turns into "<" does not stop the next round.
+        // This is decided once for the segment: an entity that turns into "<" does not stop the next round.
         while true {
             let before = text
             if unescaping { text = HTMLEntities.unescapeStrictly(text) }
@@ -45,14 +45,14 @@ enum TextRepair {
         }
     }
 
-    /// C1 controls are read as the Windows-1252 characters at their place, as browsers do.
+    /// C1 controls become the Windows-1252 characters with the same bytes, as in browsers.
     static func replaceC1Controls(_ text: [UInt32]) -> [UInt32] {
         guard text.contains(where: { 0x80...0x9F ~= $0 }) else { return text }
         let table = SingleByteEncoding.windows1252.decoded
         return text.map { 0x80...0x9F ~= $0 ? table[Int($0)] : $0 }
     }
 
-    /// Ligatures, then widths, then quotes. No result of one is input of another, so one pass does.
+    /// Ligatures, then widths, then quotes. No result of one is input of another, so one pass is enough.
     private static func replaceCharacters(_ text: [UInt32]) -> [UInt32] {
         guard text.contains(where: { $0 >= 0x132 }) else { return text }
         var output: [UInt32] = []
@@ -77,7 +77,7 @@ enum TextRepair {
         var table: [UInt32: [UInt32]] = [:]
         for source in [MojibakeTable.ligatures, MojibakeTable.widths] {
             for pair in TableReader.pairs(source) {
-                // The apostrophe in the expansion of U+0149 is curly and straightened in the same round.
+                // The apostrophe in the expansion of U+0149 is curly, and is straightened in the same round.
                 table[TableReader.hexadecimal(pair.key)] = pair.scalars.map {
                     $0 == 0x2BC ? UInt32(UInt8(ascii: "'")) : $0
                 }

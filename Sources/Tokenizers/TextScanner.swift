@@ -31,7 +31,7 @@ struct TextScanner {
         return byte == 0x20 || byte &- 0x09 < 5 ? .space : .other
     }
 
-    /// The end of the run of `kind` that goes on at `i`.
+    /// The end of the run of `kind` that continues at `i`.
     @inline(__always)
     func endOfRun(_ kind: CharacterClass, from i: Int) -> Int {
         var end = i
@@ -43,8 +43,8 @@ struct TextScanner {
         return end
     }
 
-    /// The end of `'s 't 're 've 'm 'll 'd` when one starts at `i`, else nil.
-    /// - Parameter foldsLongS: also take "ſ" for s, as a case-insensitive match does.
+    /// The end of a contraction (`'s 't 're 've 'm 'll 'd`) that starts at `i`; nil if none does.
+    /// - Parameter foldsLongS: also accept "ſ" for s, as a case-insensitive match does.
     func endOfContraction(at i: Int, foldsLongS: Bool = false) -> Int? {
         guard text[i] == UInt8(ascii: "'"), i + 1 < text.count else { return nil }
         let next = i + 2 < text.count ? text[i + 2] : 0

@@ -11,7 +11,7 @@ public struct TokenBatch: Sendable, Equatable {
     /// Rows that were cut to fit, in ascending order; empty unless truncation was asked for.
     public let truncatedRows: [Int]
 
-    /// For tokenizers of a program's own.
+    /// For tokenizers that a program adds.
     public init(ids: [Int64], attentionMask: [Int64], rowCount: Int, contextLength: Int, truncatedRows: [Int]) {
         precondition(ids.count == rowCount * contextLength && attentionMask.count == ids.count)
         self.ids = ids
@@ -31,18 +31,18 @@ public struct TokenBatch: Sendable, Equatable {
 public enum Truncation: Sendable, Equatable {
     /// ``TokenizerError/textTooLong(row:tokens:contextLength:text:)`` for the first such text.
     case error
-    /// The text is cut, the end token kept last, and the row listed in ``TokenBatch/truncatedRows``.
+    /// The text is cut, still ends with the end token, and its row is listed in ``TokenBatch/truncatedRows``.
     case truncate
 }
 
-/// How a family makes rows of texts.
+/// How a family turns texts into rows.
 struct RowFormat {
     var start: Int?
     var end: Int?
     /// A text that ends with the end token gets no second one.
     var endsOnce = false
     var padding: Int
-    /// What a folder allows a row to hold; nil for no limit.
+    /// The most tokens that the folder allows in a row; nil for no limit.
     var limit: Int?
     var padsBefore = false
     var cutsFront = false
@@ -50,7 +50,7 @@ struct RowFormat {
     /// - Parameters:
     ///   - tokens: ids of each text.
     ///   - texts: for messages.
-    ///   - contextLength: T; nil for the limit, and without one for the longest row.
+    ///   - contextLength: T; nil for the limit, or without one for the longest row.
     /// - Throws: ``TokenizerError/textTooLong(row:tokens:contextLength:text:)``,
     ///   ``TokenizerError/contextTooShort(contextLength:minimum:)``.
     func batch(

@@ -1,30 +1,30 @@
 import Files
 import StrictJSON
 
-// Added tokens stand in five files, and each library version wrote another set of them:
+// Added tokens stand in five files, and each version of the library wrote a different set of them:
 //
 //   tokenizer.json            added_tokens
 //   tokenizer_config.json     added_tokens_decoder; bos_token and its like; extra_special_tokens; additional_special_tokens
 //   special_tokens_map.json   the same names as the line above, without the first
 //   added_tokens.json         token and id
 //
-// Which of them count, and in which order, is transformers' business (`PreTrainedTokenizerBase._from_pretrained` and
-// `TokenizersBackend.__init__`, version 5): with `added_tokens_decoder` nothing but tokenizer_config.json is asked; without
-// it, special_tokens_map.json goes before tokenizer_config.json, and tokenizer.json before added_tokens.json.
+// Which of them count, and in which order, follows transformers (`PreTrainedTokenizerBase._from_pretrained` and
+// `TokenizersBackend.__init__`, version 5). With `added_tokens_decoder`, only tokenizer_config.json is read. Without
+// it, special_tokens_map.json comes before tokenizer_config.json, and tokenizer.json before added_tokens.json.
 
 /// A token as a file declares it.
 struct DeclaredToken: Sendable, Equatable {
     let content: ExactString
-    /// Whether the file gives a string alone, which is another declaration than an object with the same content.
+    /// Whether the file gives only a string, which is a different declaration from an object with the same content.
     var isBare = false
     var takesSpaceBefore = false  // lstrip
     var takesSpaceAfter = false  // rstrip
     var isSingleWord = false  // single_word
-    /// nil where the file does not say: special tokens are not, others are.
+    /// nil if the file does not say: then special tokens are not, and others are.
     var isNormalized: Bool?  // normalized
     var isSpecial = false  // special
 
-    /// Whether it is looked for in the normalised text.
+    /// Whether the token is searched in the normalised text.
     var isFoundNormalized: Bool { isNormalized ?? !isSpecial }
 
     static func == (a: DeclaredToken, b: DeclaredToken) -> Bool {
@@ -33,23 +33,23 @@ struct DeclaredToken: Sendable, Equatable {
             && a.isFoundNormalized == b.isFoundNormalized && a.isSpecial == b.isSpecial
     }
 
-    /// Of a string.
+    /// A token declared by a string.
     init(bare content: String) {
         self.content = ExactString(content)
         isBare = true
     }
 
-    /// Of `added_tokens.json`.
+    /// A token declared in `added_tokens.json`.
     init(content: String, isSpecial: Bool) {
         self.content = ExactString(content)
         self.isSpecial = isSpecial
         isNormalized = !isSpecial
     }
 
-    /// Of an object with `content` and flags.
+    /// A token declared by an object with `content` and flags.
     /// - Parameters:
-    ///   - place: the object's key in `file`, for messages.
-    ///   - isSpecial: whether it is a special token, whatever the object says; nil asks the object.
+    ///   - place: the key of the object in `file`, for messages.
+    ///   - isSpecial: whether it is a special token, whatever the object says; if nil, the object decides.
     /// - Throws: `JSONFileError`.
     init(
         _ object: JSONValue, at place: String, of file: JSONFile, isSpecial: Bool? = nil
@@ -77,11 +77,11 @@ struct DeclaredToken: Sendable, Equatable {
     }
 }
 
-/// What the files of a folder say of added and special tokens.
+/// What the files of a folder say about added and special tokens.
 struct TokenDeclarations {
-    /// In the order in which they are added; a later one of the same content replaces the flags of an earlier one.
+    /// In the order in which they are added; a later token with the same content replaces the flags of an earlier one.
     private(set) var added: [DeclaredToken] = []
-    /// The standard special tokens, and those that a model has besides, by their key.
+    /// The standard special tokens, and further ones of the model, by their key.
     private(set) var named: [(key: ExactString, token: DeclaredToken)] = []
 
     /// The standard keys of special tokens, in transformers' order.
@@ -96,8 +96,8 @@ struct TokenDeclarations {
     }
 
     /// - Parameters:
-    ///   - files: of the folder.
-    ///   - defaults: the special tokens of the tokenizer's class, for keys that no file has.
+    ///   - files: the files of the folder.
+    ///   - defaults: the special tokens of the tokenizer's class, for keys that are in no file.
     /// - Throws: `JSONFileError`.
     init(_ files: TokenizerFiles, defaults: [String: String]) throws(JSONFileError) {
         let configuration = files.configuration
@@ -137,7 +137,7 @@ struct TokenDeclarations {
     /// The content of a special token; nil when nothing names one.
     func content(of key: ExactString) -> ExactString? { named.first { $0.key == key }?.token.content }
 
-    /// Appends what is not there yet, and marks the named tokens as special.
+    /// Appends the tokens that are missing, and marks the named ones as special.
     private mutating func add(_ indexed: [DeclaredToken], extra: [DeclaredToken]) {
         let known = Set((added + indexed).map(\.content))
         var new = indexed
@@ -154,7 +154,7 @@ struct TokenDeclarations {
 
     // MARK: Parts
 
-    /// The standard special tokens. A key with `null` has none; a key that is absent has the default.
+    /// The standard special tokens. A key with `null` has no token; an absent key has the default.
     private static func standard(
         _ configuration: JSONFile?, _ map: JSONFile?, defaults: [String: String]
     ) throws(JSONFileError) -> [(key: ExactString, token: DeclaredToken)] {
@@ -175,7 +175,7 @@ struct TokenDeclarations {
     }
 
     /// The contents of the standard special tokens that files name, for `added_tokens.json`. Objects count only in
-    /// special_tokens_map.json: those of tokenizer_config.json are made tokens too late for it.
+    /// special_tokens_map.json: transformers turns those of tokenizer_config.json into tokens too late for it.
     private static func contents(_ configuration: JSONFile?, _ map: JSONFile?) throws(JSONFileError) -> Set<ExactString>
     {
         var result: Set<ExactString> = []
@@ -204,28 +204,28 @@ struct TokenDeclarations {
     }
 }
 
-/// The special tokens beside the standard ones: a list, and those with a key of their own (`image_token`).
+/// The special tokens beside the standard ones: those in a list, and those with a key of their own (`image_token`).
 private struct ExtraTokens {
-    /// `extra_special_tokens`; nil where no file gives a list.
+    /// `extra_special_tokens`; nil if no file has such a list.
     private var extra: [DeclaredToken]?
-    /// `additional_special_tokens`, the older name, which counts where there is no list under the newer one.
+    /// `additional_special_tokens`, the older name, which counts if there is no list under the newer one.
     private var additional: [DeclaredToken]?
     private var explicit: [(key: ExactString, token: DeclaredToken)] = []
     private var found: [(key: ExactString, token: DeclaredToken)] = []
 
     var list: [DeclaredToken] { extra ?? additional ?? [] }
 
-    /// What makes a token of `added_tokens.json` a special one.
+    /// Contents that make a token of `added_tokens.json` special.
     var contents: [ExactString] { (extra ?? []).filter { $0.isBare || $0.isSpecial }.map(\.content) }
 
-    /// Tokens found among other settings come first; a key that is there twice has the value of an explicit one.
+    /// Tokens found among other settings come first; of a key that occurs twice, the explicit value counts.
     var named: [(key: ExactString, token: DeclaredToken)] {
         var result = found
         for (key, token) in explicit { Self.set(key, token, in: &result) }
         return result
     }
 
-    /// tokenizer_config.json.
+    /// Reads tokenizer_config.json.
     mutating func read(_ file: JSONFile) throws(JSONFileError) {
         for key in file.keys where Self.isOwn(key) {
             guard let value = file.value[key] else { continue }
@@ -251,7 +251,7 @@ private struct ExtraTokens {
         }
     }
 
-    /// special_tokens_map.json, which goes before tokenizer_config.json.
+    /// Reads special_tokens_map.json, which comes before tokenizer_config.json.
     mutating func read(map file: JSONFile) throws(JSONFileError) {
         for key in file.keys where Self.isOwn(key) {
             guard let value = file.value[key] else { continue }
@@ -296,7 +296,7 @@ private struct ExtraTokens {
                 continue
             }
             guard takesPlainObjects || isMarked(value) else {
-                // transformers takes no other object either: what its flags default to would be a guess.
+                // transformers accepts no other object either; the defaults of its flags would be a guess.
                 throw .invalidValue(
                     file: file.path, key: "\(key)[\(index)]",
                     expected: "a string, or an object with \"__type\": \"AddedToken\"", got: value.words)

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What is wrong with a tokenizer's files, or with a text that does not fit.
+/// What is wrong with the files of a tokenizer, or with a text that does not fit.
 public enum TokenizerError: Error, Equatable, Sendable {
     case noTokenizer(folder: String)
     case missing(path: String, field: String)
@@ -13,9 +13,9 @@ public enum TokenizerError: Error, Equatable, Sendable {
     case unknownToken(path: String, role: String, token: String)
     case contextTooShort(contextLength: Int, minimum: Int)
     case textTooLong(row: Int, tokens: Int, contextLength: Int, text: String)
-    /// Files of a tokenizer, of no family that is read here.
+    /// The files are of a family that is not read here.
     case unknownFamily(folder: String, got: String, known: [String])
-    /// Two added tokens that normalisation makes one.
+    /// Two added tokens that are equal when normalised.
     case ambiguousTokens(path: String, first: String, second: String)
 }
 

@@ -2,7 +2,7 @@ import Files
 import ModelFolders
 import StrictJSON
 
-/// The tokenizer files of a model folder, each read once and checked by whoever uses it.
+/// The tokenizer files of a model folder. Each is read once; whoever uses a file checks it.
 package struct TokenizerFiles {
     package let folder: ModelFolder
     /// `tokenizer.json`.
@@ -13,9 +13,9 @@ package struct TokenizerFiles {
     let specialTokensMap: JSONFile?
     /// `added_tokens.json`.
     let addedTokens: JSONFile?
-    /// `vocab.json`, where there is no `tokenizer.json` and `merges.txt` is beside it.
+    /// `vocab.json`, if there is no `tokenizer.json` but a `merges.txt` beside it.
     let vocabulary: JSONFile?
-    /// The class that the folder names, without the ending `Fast`; nil when it names none.
+    /// The class that the folder names, without the ending `Fast`; nil if it names none.
     package let className: String?
 
     /// - Throws: `FileError`, `JSONFileError`.
@@ -34,16 +34,16 @@ package struct TokenizerFiles {
         }
     }
 
-    /// Whether the folder names no tokenizer of a family, so that `tokenizer.json` alone says what is done, and the
-    /// tokens of its `added_tokens` come first.
+    /// Whether the folder names a class of no particular family, so that `tokenizer.json` alone decides, and the tokens
+    /// in its `added_tokens` come first.
     var isGeneric: Bool {
         whole != nil && ["PreTrainedTokenizer", "TokenizersBackend"].contains(className)
     }
 
-    /// The file that the vocabulary stands in, for messages.
+    /// The file that holds the vocabulary, for messages.
     var path: String { (whole ?? vocabulary)?.path ?? folder.path }
 
-    /// `model_max_length`, unless it is the huge number that stands for none.
+    /// `model_max_length`, unless it is the huge number that means no limit.
     func contextLength() throws(JSONFileError) -> Int? {
         let length = try configuration?.value("model_max_length", "max_len", expected: "a number above 0") { found in
             found.double.flatMap { $0 > 0 ? $0 : nil }
@@ -69,7 +69,7 @@ package struct TokenizerFiles {
         if try configuration?.bool(key) == true { throw configuration!.unsupported(key, reason) }
     }
 
-    /// Refuses what no tokenizer here does.
+    /// Refuses settings that no tokenizer here implements.
     func refuseUnsupported() throws(JSONFileError) {
         try refuse("split_special_tokens", "special tokens that stand in a text are always found as such")
         if try configuration?.bool("clean_up_tokenization_spaces") == true {

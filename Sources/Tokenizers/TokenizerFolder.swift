@@ -2,10 +2,10 @@ import Files
 import ModelFolders
 import StrictJSON
 
-/// A family of tokenizers: what recognises its folders, and how one is opened.
+/// A family of tokenizers: how its folders are recognised, and how one is opened.
 public struct TokenizerFamily: ModelFamily {
     public let name: String
-    /// Names of `tokenizer_class`, without the ending `Fast`, that mean this family and no other.
+    /// Names of `tokenizer_class`, without the ending `Fast`, that mean only this family.
     let classes: [String]
     private let recognisesFiles: @Sendable (TokenizerFiles) throws -> Bool
     private let openFiles: @Sendable (TokenizerFiles) throws -> any TextTokenizer
@@ -20,8 +20,8 @@ public struct TokenizerFamily: ModelFamily {
         openFiles = open
     }
 
-    /// A family of a program's own.
-    /// - Parameter recognises: asked before the families that come with the package.
+    /// A family that a program adds.
+    /// - Parameter recognises: is asked before the families that come with the package.
     public init(
         name: String, recognises: @escaping @Sendable (ModelFolder) throws -> Bool,
         open: @escaping @Sendable (ModelFolder) throws -> any TextTokenizer
@@ -32,7 +32,7 @@ public struct TokenizerFamily: ModelFamily {
 
     public func recognises(_ folder: ModelFolder) throws -> Bool { try recognises(TokenizerFiles(folder)) }
 
-    /// A class that the folder names decides; without one, what stands in the files does.
+    /// If the folder names a class, the class decides; otherwise the content of the files does.
     func recognises(_ files: TokenizerFiles) throws -> Bool {
         if let name = files.className, !files.isGeneric, !classes.isEmpty { return classes.contains(name) }
         return try recognisesFiles(files)
@@ -41,14 +41,14 @@ public struct TokenizerFamily: ModelFamily {
     func open(_ files: TokenizerFiles) throws -> any TextTokenizer { try openFiles(files) }
 }
 
-/// The one way in which a tokenizer is opened without knowing its family.
+/// Opens tokenizers of every family.
 public enum TokenizerFolder {
     /// Where a new family is named.
     public static let families = FamilyList<TokenizerFamily>(kind: "tokenizer", [.openCLIP, .clip, .gpt2, .sigLIP, .pieces])
 
-    /// The tokenizer in a model's folder, or in one of its own.
-    /// - Throws: ``TokenizerError/noTokenizer(folder:)``, ``TokenizerError/unknownFamily(folder:got:known:)``, and what is
-    ///   wrong with the files.
+    /// The tokenizer in a model's folder, or in a folder of its own.
+    /// - Throws: ``TokenizerError/noTokenizer(folder:)``, ``TokenizerError/unknownFamily(folder:got:known:)``, and
+    ///   errors of the files.
     public static func open(_ path: String) throws -> any TextTokenizer { try open(ModelFolder(path)) }
 
     public static func open(_ folder: ModelFolder) throws -> any TextTokenizer {

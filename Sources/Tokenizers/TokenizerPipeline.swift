@@ -1,15 +1,15 @@
 import StrictJSON
 
-/// What `tokenizer.json` says of its pipeline, asked part by part.
+/// What `tokenizer.json` says about its pipeline, asked part by part.
 ///
-/// A tokenizer here is one pipeline and does nothing else. So every setting must be one that it implements, or one of
-/// those named here that change no id; anything else is refused by its name.
+/// Each tokenizer here implements one pipeline. So every setting must be one that it implements, or one of the named
+/// settings that change no id; everything else is refused by name.
 struct TokenizerPipeline {
     private let file: JSONFile
     var path: String { file.path }
 
-    /// Checks the whole and the model of byte-pair encoding.
-    /// - Parameter suffix: what ends words; empty for none.
+    /// Checks the file as a whole and its model of byte-pair encoding.
+    /// - Parameter suffix: what marks the end of words; empty for nothing.
     /// - Throws: ``TokenizerError``, `JSONFileError`.
     init(_ file: JSONFile, suffix: String) throws {
         try self.init(file)
@@ -21,7 +21,7 @@ struct TokenizerPipeline {
                 "end_of_word_suffix": suffix.isEmpty ? [nil, .null, .string("")] : [.string(suffix)],
                 "ignore_merges": [nil, .null, .bool(false)],
             ],
-            // Every byte must have a token, so there is never anything unknown.
+            // Every byte must have a token, so nothing is ever unknown.
             harmless: ["vocab", "merges", "unk_token", "fuse_unk", "byte_fallback"])
     }
 
@@ -74,7 +74,7 @@ struct TokenizerPipeline {
         }
 
         /// Refuses settings that are neither accepted nor harmless.
-        /// - Parameter accepted: the values that a key may have; nil among them is an absent key.
+        /// - Parameter accepted: the values that a key may have; nil stands for an absent key.
         func require(_ accepted: [String: [JSONValue?]], harmless: Set<String> = []) throws(TokenizerError) {
             let prefix = place.isEmpty ? "" : "\(place)."
             for (key, values) in accepted.sorted(by: { $0.key < $1.key }) where !values.contains(value[key]) {
@@ -112,7 +112,7 @@ struct TokenizerPipeline {
                 ["add_prefix_space": [.bool(false)], "use_regex": [nil, .bool(true)]], harmless: ["trim_offsets"])
         }
 
-        /// The special tokens that a post-processor puts before and after a single text; nil when it is of another form.
+        /// The special tokens that a post-processor puts before and after a single text; nil if it has another form.
         var template: (before: [String], after: [String])? {
             switch type {
             case "ByteLevel": return ([], [])

@@ -1,7 +1,7 @@
 import CTorch
 
 extension Tensor {
-    /// Whether gradients are recorded for it.
+    /// Whether operations on it record gradients.
     public var requiresGrad: Bool {
         get {
             var out = false
@@ -11,7 +11,7 @@ extension Tensor {
         set { check(ct_set_requires_grad(handle, newValue), "requiresGrad", #fileID, #line) }
     }
 
-    /// The gradient that `backward` accumulated, or nil before any.
+    /// The gradient that `backward` has accumulated; nil before the first.
     public var grad: Tensor? {
         get {
             var out: CTTensor?
@@ -73,11 +73,12 @@ public func autocast<Result>(_ dtype: DType?, device: Device, _ body: () throws 
     return try body()
 }
 
-/// Runs `body` with frozen weights of linear layers packed once for the CPU's products, forward and backward, and kept as long as
-/// the weights live unchanged; for training steps through a model that is frozen almost whole.
+/// Runs `body` with the frozen weights of linear layers packed once, for the CPU's products of forward and backward
+/// passes, and kept as long as the weights stay unchanged. It is meant for training steps through a model that is
+/// frozen almost entirely.
 ///
-/// Takes as much memory again as the weights, twice; the numbers differ from unpacked products by rounding. Where packed products
-/// are not known to be the fastest nothing changes.
+/// The packed copies take twice the memory of the weights. The numbers differ from those of unpacked products by
+/// rounding. Where packed products are not known to be the fastest, nothing changes.
 public func packingFrozenWeights<Result>(_ body: () throws -> Result) rethrows -> Result {
     var guardHandle: CTGuard?
     check(ct_packing_enter(&guardHandle), "packingFrozenWeights", #fileID, #line)

@@ -2,18 +2,18 @@ import CTorch
 
 /// A kernel of our own for CPUs: whether this process uses it, and how often it has run.
 ///
-/// Which are used follows from what the CPU is and from `GMAIL_CPU_KERNELS`, never from a measurement: equal commands on equal
+/// The kind of CPU and `GMAIL_CPU_KERNELS` decide which are used, never a measurement, so that equal commands on equal
 /// machines with equal threads give equal bits. docs/cpu.md lists the kernels with the reason for each.
 public struct CPUKernel: Sendable, Equatable {
     public let name: String
-    /// Whether it runs where it applies; false where the CPU lacks its instructions, its rule prefers libtorch's way, or
-    /// `GMAIL_CPU_KERNELS` switches it off.
+    /// Whether it runs where it applies. False where the CPU lacks its instructions, where its rule prefers libtorch's
+    /// operation, or where `GMAIL_CPU_KERNELS` switches it off.
     public let isUsed: Bool
-    /// Since the process began.
+    /// How often it has run since the process began.
     public let runCount: Int
 
     /// All of them, in a fixed order.
-    /// - Throws: `TorchError` when libtorch cannot be loaded, or `GMAIL_CPU_KERNELS` names what there is not.
+    /// - Throws: `TorchError` when libtorch cannot be loaded, or when `GMAIL_CPU_KERNELS` names an unknown kernel.
     public static func all() throws -> [CPUKernel] {
         var kernels: [CPUKernel] = []
         while true {
@@ -26,8 +26,8 @@ public struct CPUKernel: Sendable, Equatable {
         }
     }
 
-    /// What this CPU is and which kernels are used on it, in one line: for sidecars and manifests, since two runs whose lines
-    /// differ may round otherwise.
+    /// The kind of CPU and the kernels used on it, in one line for sidecars and manifests: two runs with different
+    /// lines may round differently.
     /// - Throws: as `all()`.
     public static func summary() throws -> String {
         let used = try all().filter(\.isUsed).map(\.name)
@@ -35,7 +35,7 @@ public struct CPUKernel: Sendable, Equatable {
             "\(try TorchRuntime.cpuDescription()): \(used.isEmpty ? "no kernels of our own" : used.joined(separator: ", "))"
     }
 
-    /// Whether the kernel of this name is used; traps for a name that there is not.
+    /// Whether the kernel of this name is used; traps for an unknown name.
     static func isUsed(_ name: String) -> Bool {
         guard let kernel = try? all().first(where: { $0.name == name }) else {
             preconditionFailure("there is no kernel '\(name)', or no libtorch")
@@ -45,7 +45,7 @@ public struct CPUKernel: Sendable, Equatable {
 }
 
 extension TorchRuntime {
-    /// What the CPU is, as far as the choice of kernels depends on it: "an Intel CPU with AMX".
+    /// The kind of CPU, as far as the choice of kernels depends on it: "an Intel CPU with AMX".
     public static func cpuDescription() throws -> String {
         var out: UnsafePointer<CChar>?
         try throwing(ct_cpu_description(&out))

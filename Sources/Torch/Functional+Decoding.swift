@@ -1,10 +1,10 @@
 import CTorch
 
 extension Functional {
-    /// `x · weight + bias` without gradients: the same numbers as `linear`, at the speed of reading the weight once when
-    /// `x` has few rows (a decoding step). Where a gradient is needed, and for many rows, it is `linear`.
+    /// `x · weight + bias` without gradients: the same numbers as `linear`, but when `x` has few rows (a decoding step)
+    /// the weight is read only once. Where a gradient is needed, and for many rows, this is `linear`.
     /// - Parameters:
-    ///   - isInputFirst: whether `weight` lies `[in, out]`; otherwise `[out, in]`.
+    ///   - isInputFirst: whether `weight` is stored `[in, out]`; otherwise `[out, in]`.
     public static func fewRowsLinear(
         _ x: Tensor, weight: Tensor, isInputFirst: Bool, bias: Tensor? = nil, file: StaticString = #fileID,
         line: UInt = #line
@@ -14,7 +14,7 @@ extension Functional {
         }
     }
 
-    /// Whether `cachedAttention` is to be used on queries, keys and values like these: float32 on a CPU with AVX2, without
+    /// Whether `cachedAttention` should be used on such queries, keys and values: float32 on a CPU with AVX2, without
     /// gradients.
     public static func hasCachedAttention(
         _ query: Tensor, file: StaticString = #fileID, line: UInt = #line
@@ -24,12 +24,12 @@ extension Functional {
         return check(status, "hasCachedAttention", file, line) && found
     }
 
-    /// Attention of one new token per row to keys and values that lie scattered over a cache.
+    /// Attention of one new token per row to keys and values that are scattered over a cache.
     /// - Parameters:
     ///   - query: `[B, heads, d]`.
     ///   - memory: segments `[slots, capacity, 2, heads, d]`, keys first.
     ///   - starts: the position that each segment begins with, ascending from 0.
-    ///   - slots: `B · length` slots: where position p of row r lies in the segment of p.
+    ///   - slots: `B · length` slots: in which slot of its segment position p of row r lies.
     ///   - length: S, positions of a row.
     ///   - mask: bool `[B, S]` (or `[1, S]`), true = may be attended to; nil is all.
     /// - Returns: `[B, heads · d]`.
@@ -48,10 +48,10 @@ extension Functional {
         }
     }
 
-    /// Mean cross entropy in nats of the logits `x · weightᵀ` (float32), never held whole.
+    /// Mean cross entropy in nats of the logits `x · weightᵀ` (float32), which are never held as a whole.
     ///
-    /// Forward and backward go through `x` in pieces of rows that share one buffer: the logits of `[N, V]` and the two
-    /// more of that size which separate operations would keep are not made.
+    /// Forward and backward passes go through `x` in pieces of rows that share one buffer. So neither the logits `[N,
+    /// V]` are stored nor the two further tensors of that size that separate operations would keep.
     /// - Parameters:
     ///   - x: `[N, C]`.
     ///   - weight: `[V, C]`.
@@ -67,8 +67,8 @@ extension Functional {
 }
 
 extension Tensor {
-    /// The `count` largest of each row of logits `[rows, V]` in descending order, as log-probabilities (softmax over the
-    /// whole row) and ids int64, both `[rows, count]`; `excluded` ids are passed over but count in the softmax.
+    /// The `count` largest values of each row of logits `[rows, V]` in descending order, as log-probabilities (softmax
+    /// over the whole row) and int64 ids, both `[rows, count]`. `excluded` ids are skipped, but count in the softmax.
     public func bestTokens(
         _ count: Int, excluding excluded: [Int] = [], file: StaticString = #fileID, line: UInt = #line
     ) -> (logProbabilities: Tensor, ids: Tensor) {

@@ -1,7 +1,8 @@
 import CTorch
 
 extension Functional {
-    /// Nearest-neighbour resizing of `[B, C, H, W]` to `[B, C, height, width]`, as `interpolate(size:)` chooses neighbours.
+    /// Nearest-neighbour resizing of `[B, C, H, W]` to `[B, C, height, width]`, with the neighbours that
+    /// `interpolate(size:)` chooses.
     public static func upsampleNearest(
         _ x: Tensor, height: Int, width: Int, file: StaticString = #fileID, line: UInt = #line
     ) -> Tensor {
@@ -17,9 +18,10 @@ extension Functional {
 }
 
 extension Functional {
-    /// The dtype of what passes between the layers of a model with such weights: theirs, but float32 for bfloat16 weights on a
-    /// CPU that does not multiply bfloat16. There libtorch emulates every product, at a tenth of the rate; linear layers,
-    /// convolutions and norms over float32 widen the weight they read, so that it stays in half of the memory.
+    /// The dtype of the activations in a model with weights of this dtype: the same, except float32 for bfloat16
+    /// weights on a CPU that does not multiply bfloat16. There libtorch emulates every product, at a tenth of the rate.
+    /// Linear layers, convolutions and norms on float32 widen each weight as they read it, so the weights still take
+    /// half of float32's memory.
     public static func activationDType(
         of weight: Tensor, file: StaticString = #fileID, line: UInt = #line
     ) -> DType {
@@ -31,8 +33,8 @@ extension Functional {
 
     /// Group normalisation of `x`, or of `x + added`, with SiLU after it: `x` `[B, C, H, W]`, `added` `[B, C]` or `[1, C]`.
     ///
-    /// In float32 on the CPU, with channels last in memory and no gradient to record, three passes over memory where the
-    /// operations one by one need seven; elsewhere those operations.
+    /// In float32 on the CPU, with channels last in memory and no gradient to record, this takes three passes over
+    /// memory where separate operations need seven. Elsewhere it runs the separate operations.
     public static func groupNormSiLU(
         _ x: Tensor, adding added: Tensor? = nil, groups: Int, weight: Tensor, bias: Tensor, eps: Double,
         file: StaticString = #fileID, line: UInt = #line
@@ -46,9 +48,9 @@ extension Functional {
 
 /// A 3x3 convolution with padding 1 by Winograd's method (Lavin & Gray 2016): float32 on the CPU, inference only.
 ///
-/// Tiles of 2x2 outputs need 4/9 of the products of the plain sum, tiles of 4x4 a quarter, and the transformed filters take
-/// 16/9 or 4 times the memory of the plain ones. The sums are reordered: results differ from the plain ones in the last
-/// digits, for tiles of 4x4 by some 1e-6 of the largest value.
+/// Tiles of 2x2 outputs need 4/9 of the products of the plain sum, tiles of 4x4 a quarter. The transformed filters take
+/// 16/9 or 4 times the memory of the plain ones. The sums are reordered, so results differ from the plain ones in the
+/// last digits: for tiles of 4x4 by about 1e-6 of the largest value.
 public final class WinogradConvolution {
     private let filters: Tensor  // [t², in, out]
     private let bias: Tensor  // [out]
@@ -61,7 +63,7 @@ public final class WinogradConvolution {
         self.bias = bias ?? .zeros([weight.size(0)])
     }
 
-    /// Whether a convolution of these channels can be computed so, and is not switched off.
+    /// Whether a convolution with this weight can be computed in this way, and the kernel is not switched off.
     public static func fits(weight: Tensor) -> Bool {
         guard CPUKernel.isUsed("winograd") else { return false }
         let shape = weight.shape
@@ -69,7 +71,7 @@ public final class WinogradConvolution {
             && shape[1] % 16 == 0
     }
 
-    /// The convolution of `x` `[B, in, H, W]`, plus `other` `[B, out, H, W]` where it is given; channels last in memory.
+    /// The convolution of `x` `[B, in, H, W]`, plus `other` `[B, out, H, W]` if given; channels last in memory.
     public func callAsFunction(
         _ x: Tensor, adding other: Tensor? = nil, file: StaticString = #fileID, line: UInt = #line
     ) -> Tensor {

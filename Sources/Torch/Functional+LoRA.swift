@@ -21,9 +21,11 @@ public struct LoRAOperands {
 extension Functional {
     /// `linear(x, weight, bias) + scale · (x · aᵀ) · bᵀ` of every layer, all on one input.
     ///
-    /// One operation: it keeps `x` and `x · aᵀ` for the backward pass, once for all layers, and computes no gradient of
-    /// weights and biases (unless they require one). Under autocast the operands are cast as `linear`'s are.
-    /// - Parameter dropped: what the low-rank branch reads instead of `x`, of its shape (`x` after dropout); nil is `x`.
+    /// It is one operation: it keeps `x` and `x · aᵀ` for the backward pass once for all layers, and computes no
+    /// gradients of weights and biases unless they require them. Under autocast the operands are cast like those of
+    /// `linear`.
+    /// - Parameter dropped: what the low-rank branch reads instead of `x`, in its shape (`x` after dropout); nil is
+    ///   `x`.
     /// - Returns: `[..., out]` of each layer.
     public static func loraLinears(
         _ x: Tensor, dropped: Tensor? = nil, _ layers: [LoRAOperands], file: StaticString = #fileID, line: UInt = #line
@@ -41,15 +43,5 @@ extension Functional {
         }
         guard check(status, "loraLinears", file, line) else { return layers.map { _ in .poisoned() } }
         return outputs.map { $0.map(Tensor.init(owning:)) ?? .poisoned() }
-    }
-
-    /// One layer of `loraLinears`.
-    public static func loraLinear(
-        _ x: Tensor, dropped: Tensor? = nil, weight: Tensor, bias: Tensor?, a: Tensor, b: Tensor, scale: Double,
-        file: StaticString = #fileID, line: UInt = #line
-    ) -> Tensor {
-        loraLinears(
-            x, dropped: dropped, [LoRAOperands(weight: weight, bias: bias, a: a, b: b, scale: scale)], file: file,
-            line: line)[0]
     }
 }

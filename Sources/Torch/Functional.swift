@@ -9,8 +9,8 @@ public enum Functional {
         Tensor.make("linear", file, line) { ct_linear(x.handle, weight.handle, bias?.handle, $0) }
     }
 
-    /// `x` in the dtype that autocast gives matrix products, itself outside of autocast: for several layers on one input,
-    /// which would each cast it again.
+    /// `x` in the dtype that autocast gives matrix products; unchanged outside of autocast. Several layers on one input
+    /// use it so that each does not cast again.
     public static func autocastInput(_ x: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
         Tensor.make("autocastInput", file, line) { ct_autocast_input(x.handle, $0) }
     }
@@ -39,10 +39,10 @@ public enum Functional {
         Tensor.make("layerNorm", file, line) { ct_layer_norm(x.handle, weight?.handle, bias?.handle, eps, $0) }
     }
 
-    /// `x + added` and its layer normalisation, in one pass over memory where the CPU has AVX-512; `x` itself and its norm without
-    /// `added`.
+    /// `x + added` and its layer normalisation, in one pass over memory where the CPU has AVX-512. Without `added`, `x`
+    /// itself and its norm.
     ///
-    /// The norm is in the dtype of autocast, as the product that follows asks for it; there libtorch would give float32.
+    /// The norm has autocast's dtype, because the product that follows needs it; libtorch would give float32.
     public static func addedLayerNorm(
         _ x: Tensor, adding added: Tensor?, weight: Tensor, bias: Tensor, eps: Double, file: StaticString = #fileID,
         line: UInt = #line
@@ -79,7 +79,7 @@ public enum Functional {
         }
     }
 
-    /// Sets elements to zero with probability `p` and scales the others by 1 / (1 - p); the choice comes from `generator`.
+    /// Sets elements to zero with probability `p` and scales the others by 1 / (1 - p); `generator` draws the choice.
     public static func dropout(
         _ x: Tensor, p: Double, generator: Generator, file: StaticString = #fileID, line: UInt = #line
     ) -> Tensor {
@@ -101,11 +101,11 @@ public enum Functional {
         }
     }
 
-    /// Attention of tokens with several heads: `q` `[B, P, C]`, `k` and `v` `[B, S, C]` give `[B, P, C]`; a head is C / heads
-    /// neighbouring channels.
+    /// Attention of tokens with several heads: `q` `[B, P, C]`, `k` and `v` `[B, S, C]` give `[B, P, C]`. A head is C /
+    /// heads neighbouring channels.
     ///
-    /// On a CPU with AVX-512, in float32 and bfloat16, by a kernel that never holds all scores and needs no copy with the heads
-    /// apart, with gradients; elsewhere libtorch's.
+    /// On a CPU with AVX-512, in float32 and bfloat16, a kernel of our own computes it, with gradients; it never holds
+    /// all scores and needs no copy with the heads apart. Elsewhere libtorch computes it.
     /// - Parameters:
     ///   - causal: position p attends to keys up to p + S - P.
     ///   - scale: of the scores; nil is 1 / √(C / heads).
@@ -142,11 +142,11 @@ public enum Functional {
     }
 }
 
-/// A linear layer in oneDNN's own weight layout, with what follows it fused in: inference on the CPU only.
+/// A linear layer in oneDNN's own weight layout, fused with what follows it: inference on the CPU only.
 ///
-/// Used where `LinearKernel` says that it is faster than `Functional.linear`. The packed copy of the weight costs its size in
-/// memory; no gradient flows through it. The layout depends on the weight alone, not on how many rows come first, so that equal
-/// inputs give equal bits in a program that begins with another batch.
+/// It is used where `LinearKernel` says that it is faster than `Functional.linear`. The packed copy costs the size of
+/// the weight in memory, and no gradient flows through it. The layout depends on the weight alone, not on the number of
+/// rows of the first input, so equal inputs give equal bits in a program that begins with another batch.
 public final class PackedLinear {
     public enum Activation: Int32, Sendable {
         case none = 0

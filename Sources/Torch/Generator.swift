@@ -1,8 +1,9 @@
 import CTorch
 
-/// A source of random numbers with a state of its own; equal seeds on equal devices give equal numbers.
+/// A source of random numbers with its own state; equal seeds on equal devices give equal numbers.
 ///
-/// Every random operation takes one. There is no global seed, so what one part of a program draws never moves another's.
+/// Every random operation takes one. There is no global seed, so no part of a program changes the numbers that another
+/// draws.
 public final class Generator {
     let handle: CTGenerator
     public let device: Device
@@ -31,7 +32,7 @@ public final class Generator {
         }
         set {
             let state = Tensor(newValue)
-            // A temporary could die once its handle is read, before the call returns.
+            // A temporary could be freed after its handle is read and before the call returns.
             let status = withExtendedLifetime(state) { ct_generator_set_state(handle, state.handle) }
             guard status == CT_OK else { fatalError("libtorch: \(TorchError.current(status))") }
         }

@@ -2,16 +2,17 @@ import CTorch
 import Files
 import Foundation
 
-/// The tensors of a file that Python's `torch.save` wrote: a state dict, or a checkpoint that holds one beside other things.
+/// The tensors of a file written by Python's `torch.save`: a state dict, or a checkpoint that holds one beside other
+/// things.
 ///
 /// libtorch reads the zip container and makes the tensors; the pickle in it is interpreted by the shim, which knows
 /// containers, numbers and tensors and runs nothing. Tensors that share memory in the file share it here.
 public struct PickledTensors {
     /// The tensors of the dictionary, in the file's order.
     public private(set) var tensors: [(name: String, tensor: Tensor)] = []
-    /// What else stands in the dictionary: its name, and what it is ("a whole number", "a list").
+    /// What else is in the dictionary: its name and its kind ("a whole number", "a list").
     public private(set) var others: [(name: String, kind: String)] = []
-    /// Dictionaries that stand directly in the file's own and have names for keys; in none of them is looked for more.
+    /// Dictionaries directly within the file's own that have names as keys; they are not searched further.
     public private(set) var dictionaries: [(name: String, contents: PickledTensors)] = []
 
     private init() {}
@@ -68,7 +69,7 @@ public struct PickledTensors {
         return text
     }
 
-    /// What stands before the pickle tells the formats apart.
+    /// The bytes before the pickle tell the formats apart.
     private static func checkFormat(_ path: String) throws {
         let (descriptor, _) = try RegularFile.open(path)
         defer { close(descriptor) }

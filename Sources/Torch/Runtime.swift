@@ -3,11 +3,11 @@ import Foundation
 
 /// The loaded libtorch: what it is, and its process-wide settings.
 public enum TorchRuntime {
-    /// Opens libtorch now, so that its absence is a thrown error with the command that mends it and not a trap later.
+    /// Opens libtorch now, so that its absence is a thrown error that names the command to run, and not a trap later.
     ///
-    /// Everything that throws and makes a tensor (opening a model above all) calls it first. Once libtorch is there it costs
-    /// nothing.
-    /// - Throws: `TorchError` of kind `.notLoaded`, which names the places that were looked at.
+    /// Everything that throws and makes a tensor (above all, opening a model) calls this first. Once libtorch is loaded
+    /// it costs nothing.
+    /// - Throws: `TorchError` of kind `.notLoaded`, which names the places that were searched.
     public static func load() throws {
         try throwing(ct_load())
     }
@@ -24,7 +24,7 @@ public enum TorchRuntime {
     /// libtorch's build description, several lines.
     public static func buildConfiguration() throws -> String { try text(ct_build_configuration) }
 
-    /// Whether the CPU multiplies bfloat16 natively (avx512_bf16); without it, float32 is at least as quick.
+    /// Whether the CPU multiplies bfloat16 natively (avx512_bf16); without that, float32 is at least as fast.
     public static func cpuMultipliesBFloat16() throws -> Bool {
         var out = false
         try throwing(ct_cpu_bf16_is_native(&out))
@@ -41,10 +41,11 @@ public enum TorchRuntime {
         set { check(ct_set_num_threads(Int32(newValue)), "threadCount", #fileID, #line) }
     }
 
-    /// Keeps freed tensors' memory in the process for the next ones instead of returning it to the kernel each time.
+    /// Keeps the memory of freed tensors in the process for the next ones instead of returning it to the kernel each
+    /// time.
     ///
-    /// For programs that run a model over many batches: without it, every activation of some tens of MiB is paid for in
-    /// page faults. The process then holds its peak until it ends.
+    /// It is for programs that run a model over many batches: otherwise every activation of some tens of MiB costs page
+    /// faults. The process then keeps its peak memory until it ends.
     public static func keepFreedMemory() throws {
         try throwing(ct_keep_freed_memory())
     }

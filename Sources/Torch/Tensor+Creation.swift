@@ -1,7 +1,7 @@
 import CTorch
 
 extension Tensor {
-    /// A tensor whose memory is not set; write it before reading it.
+    /// A tensor with memory that is not set; write it before reading it.
     public static func empty(
         _ shape: [Int], dtype: DType = .float32, device: Device = .cpu, file: StaticString = #fileID, line: UInt = #line
     ) -> Tensor {
@@ -99,7 +99,8 @@ extension Tensor {
     }
 
     /// A CPU tensor over memory that `owner` keeps alive (a mapped file), without a copy.
-    /// - Parameter bytes: stays valid and unmoved while `owner` lives; the tensor holds `owner` until it dies itself.
+    /// - Parameter bytes: must stay valid and unmoved while `owner` lives; the tensor holds `owner` until it is freed
+    ///   itself.
     public static func borrowing(
         _ bytes: UnsafeRawBufferPointer, shape: [Int], dtype: DType, owner: AnyObject, file: StaticString = #fileID,
         line: UInt = #line

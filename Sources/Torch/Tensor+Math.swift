@@ -29,7 +29,7 @@ extension Tensor {
     public func round(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
         unary(CT_ROUND, "round", file, line)
     }
-    /// Whether no element is a NaN or an infinity; at the speed of reading the memory on a CPU.
+    /// Whether no element is NaN or infinite; on a CPU as fast as the memory can be read.
     public var isAllFinite: Bool {
         var out = true
         return check(ct_is_finite(handle, &out), "isAllFinite", #fileID, #line) && out
@@ -104,7 +104,7 @@ extension Tensor {
         Tensor.binary(CT_MAXIMUM, self, other, "maximum", file, line)
     }
 
-    /// Remainder with the divisor's sign, as Python's `%`; integers stay integers.
+    /// Remainder with the sign of the divisor, as Python's `%`; integers stay integers.
     public func remainder(_ divisor: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
         Tensor.binary(CT_REMAINDER, self, divisor, "remainder", file, line)
     }
@@ -118,7 +118,7 @@ extension Tensor {
         Tensor.binary(CT_MATMUL, self, other, "matmul", file, line)
     }
 
-    /// Elements of `self` where `condition` holds, of `other` elsewhere.
+    /// The elements of `self` where `condition` is true, those of `other` elsewhere.
     public func whereTrue(
         _ condition: Tensor, else other: Tensor, file: StaticString = #fileID, line: UInt = #line
     ) -> Tensor {
@@ -188,7 +188,8 @@ extension Tensor {
         Tensor.make("logSoftmax", file, line) { ct_softmax(handle, Int64(dim), true, $0) }
     }
 
-    /// The `k` largest along `dim`, in descending order. libtorch promises no order among equals; sort stably where that matters.
+    /// The `k` largest along `dim`, in descending order. libtorch promises no order among equal elements; sort stably
+    /// where that matters.
     public func topK(
         _ k: Int, dim: Int = -1, file: StaticString = #fileID, line: UInt = #line
     ) -> (values: Tensor, indices: Tensor) {

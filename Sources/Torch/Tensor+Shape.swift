@@ -36,7 +36,7 @@ extension Tensor {
         Tensor.make("unsqueezed", file, line) { ct_unsqueeze(handle, Int64(dim), $0) }
     }
 
-    /// Itself when its memory is dense and in order, else a dense copy.
+    /// The tensor itself if its memory is dense and in order, otherwise a dense copy.
     public func contiguous(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
         Tensor.make("contiguous", file, line) { ct_contiguous(handle, $0) }
     }
@@ -66,7 +66,7 @@ extension Tensor {
         Tensor.make("indexSelect", file, line) { ct_index_select(handle, Int64(dim), indices.handle, $0) }
     }
 
-    /// Along `dim`, element `indices[...]` of each line; `indices` is int64 and of the result's shape.
+    /// For each line along `dim`, the elements at `indices`, which is int64 and has the result's shape.
     public func gather(_ dim: Int, _ indices: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
         Tensor.make("gather", file, line) { ct_gather(handle, Int64(dim), indices.handle, $0) }
     }
@@ -128,12 +128,12 @@ extension Tensor {
 
     // MARK: Conversion
 
-    /// The same values under another dtype; itself when it has that dtype already.
+    /// The same values in another dtype; the tensor itself if it has that dtype already.
     public func to(_ dtype: DType, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
         Tensor.make("to", file, line) { ct_to(handle, dtype.rawValue, device.code, false, $0) }
     }
 
-    /// The same values on another device; itself when it lives there already.
+    /// The same values on another device; the tensor itself if it is there already.
     public func to(_ device: Device, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
         Tensor.make("to", file, line) { ct_to(handle, dtype.rawValue, device.code, false, $0) }
     }
@@ -177,12 +177,13 @@ extension Tensor {
         check(ct_normal_(handle, mean, std, generator.handle), "normalInPlace", file, line)
     }
 
-    /// Applies an activation in its own memory: inference only, no gradient passes through it.
+    /// Applies an activation in the tensor's own memory: inference only, no gradient passes through it.
     package func applyInPlace(_ activation: InPlaceActivation, file: StaticString = #fileID, line: UInt = #line) {
         check(ct_activation_(Int32(activation.operation.rawValue), handle), "applyInPlace", file, line)
     }
 
-    /// Puts another tensor's memory under this handle, keeping what an optimizer or module holds of it; shapes must agree.
+    /// Puts the memory of another tensor under this handle, so that optimizers and modules that hold it see the new
+    /// values; shapes must agree.
     package func replaceData(with source: Tensor, file: StaticString = #fileID, line: UInt = #line) {
         check(ct_set_data(handle, source.handle), "replaceData", file, line)
     }

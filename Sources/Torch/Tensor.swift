@@ -2,16 +2,16 @@ import CTorch
 
 /// An n-dimensional array of libtorch: one handle, freed with the last Swift reference.
 ///
-/// Layout is PyTorch's: row-major strides, images `[B, C, H, W]`, linear weights `[out, in]`. Operations return new tensors
-/// (views share memory, as in PyTorch); those ending in `InPlace` or named `copy(from:)` write into existing memory and
-/// record no gradient. An operation that libtorch refuses traps with its message and the Swift call site, unless it runs
-/// inside `catchingTorchErrors`.
+/// The layout is PyTorch's: row-major strides, images `[B, C, H, W]`, linear weights `[out, in]`. Operations return new
+/// tensors (views share memory, as in PyTorch). Operations that end in `InPlace`, and `copy(from:)`, write into
+/// existing memory and record no gradient. An operation that libtorch refuses traps with its message and the Swift call
+/// site, unless it runs inside `catchingTorchErrors`.
 ///
-/// Deliberately not `Sendable`: pass numbers or bytes between threads and make tensors where they are used.
+/// It is deliberately not `Sendable`: pass numbers or bytes between threads and make tensors where they are used.
 public final class Tensor {
     let handle: CTTensor
 
-    /// Takes over the reference that a shim call gave.
+    /// Takes over the reference that a shim call returned.
     init(owning handle: CTTensor) {
         self.handle = handle
     }
@@ -20,7 +20,7 @@ public final class Tensor {
         ct_tensor_free(handle)
     }
 
-    /// Calls a shim function that gives one tensor.
+    /// Calls a shim function that returns one tensor.
     @inline(__always)
     static func make(
         _ operation: String, _ file: StaticString, _ line: UInt, _ call: (UnsafeMutablePointer<CTTensor?>) -> CTStatus
@@ -31,7 +31,7 @@ public final class Tensor {
         return .poisoned()
     }
 
-    /// What an operation gives after a failure inside `catchingTorchErrors`: NaN of rank 0.
+    /// What an operation returns after a failure inside `catchingTorchErrors`: NaN of rank 0.
     static func poisoned() -> Tensor {
         var out: CTTensor?
         guard ct_full(nil, 0, .nan, DType.float32.rawValue, 0, &out) == CT_OK, let out else {
@@ -41,7 +41,7 @@ public final class Tensor {
         return Tensor(owning: out)
     }
 
-    // MARK: Asking
+    // MARK: Properties
 
     /// Number of dimensions.
     public var rank: Int {
@@ -57,7 +57,7 @@ public final class Tensor {
             check(ct_shape(handle, buffer.baseAddress), "shape", #fileID, #line)
             return (0..<rank).map { Int(buffer[$0]) }
         }
-        // A poisoned tensor answers as if it had dimensions, so that code which reads them reaches its end.
+        // A poisoned tensor answers as if it had dimensions, so that code that reads them reaches its end.
         return rank == 0 && ct_scope_failed() ? Array(repeating: 1, count: 8) : sizes
     }
 
@@ -105,8 +105,8 @@ public final class Tensor {
 
     // MARK: Reading
 
-    /// The one element as a number (synchronises with the device). Of NaN there is one: which sign it carries depends on the
-    /// kernel that made it, and would appear in messages.
+    /// The one element as a number (synchronises with the device). Every NaN becomes the same NaN: its sign depends on
+    /// the kernel that made it, and would appear in messages.
     public func item(file: StaticString = #fileID, line: UInt = #line) -> Double {
         var out = Double.nan
         check(ct_item_double(handle, &out), "item", file, line)
@@ -120,7 +120,7 @@ public final class Tensor {
         return Int(out)
     }
 
-    /// All elements in row-major order, converted to `Element`'s dtype first when they have another.
+    /// All elements in row-major order, converted to `Element`'s dtype if they have another.
     public func array<Element: TensorElement>(
         of type: Element.Type = Element.self, file: StaticString = #fileID, line: UInt = #line
     ) -> [Element] {

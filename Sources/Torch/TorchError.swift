@@ -2,7 +2,8 @@ import CTorch
 import Foundation
 import Synchronization
 
-/// A failure that libtorch reported, with its message (its C++ backtrace cut off) and, for an operation, the Swift call site.
+/// A failure that libtorch reported, with its message (without its C++ backtrace) and, for an operation, the Swift call
+/// site.
 public struct TorchError: Error, CustomStringConvertible, LocalizedError, Sendable {
     public enum Kind: Sendable {
         /// libtorch refused an operation: shapes, dtypes, arguments.
@@ -55,8 +56,8 @@ func throwing(_ status: CTStatus) throws {
     if status != CT_OK { throw TorchError.current(status) }
 }
 
-/// For operations: a failed status traps with libtorch's message and the call site, or, inside `catchingTorchErrors`,
-/// is kept for that scope to throw.
+/// For operations: a failed status traps with libtorch's message and the call site. Inside `catchingTorchErrors` it is
+/// kept, and the scope throws it.
 /// - Returns: whether the operation succeeded.
 @inline(__always)
 @discardableResult
@@ -70,14 +71,14 @@ func check(_ status: CTStatus, _ operation: String, _ file: StaticString, _ line
 private func operationFailed(_ status: CTStatus, _ operation: String, _ file: StaticString, _ line: UInt) {
     var error = TorchError.current(status)
     error.operation = operation
-    // Operators cannot take a call site as a default argument; they pass line 0 and the stack tells.
+    // Operators cannot take a call site as a default argument; they pass line 0, and the stack tells the site.
     error.site = line == 0 ? callerOutsideTorch() : "\(file):\(line)"
     if let scope = ErrorScope.current {
         if scope.error == nil { scope.error = error }
         ct_set_scope_failed(true)
         return
     }
-    // What the machine lacks is no mistake of the program's.
+    // Resources that the machine lacks are no mistake of the program.
     if error.kind == .outOfMemory || error.kind == .notLoaded { resourceFailure.withLock { $0 }?(error) }
     fatalError("libtorch: \(error)", file: file, line: line)
 }
@@ -85,21 +86,23 @@ private func operationFailed(_ status: CTStatus, _ operation: String, _ file: St
 private let resourceFailure = Mutex<(@Sendable (TorchError) -> Never)?>(nil)
 
 extension TorchRuntime {
-    /// What ends the program when an operation outside `catchingTorchErrors` finds no memory or no libtorch: conditions of the
-    /// machine, which a command reports as an error with an exit code instead of a trap. Without it the operation traps.
+    /// Sets what ends the program when an operation outside `catchingTorchErrors` finds no memory or no libtorch. These
+    /// are conditions of the machine, which a command reports as an error with an exit code. Without `body` the
+    /// operation traps.
     ///
-    /// Nothing is unwound: files that are written aside and renamed keep their former content. `body` may run on any thread.
+    /// Nothing is unwound; files that are written aside and renamed keep their former content. `body` may run on any
+    /// thread.
     public static func whenResourcesFail(_ body: @escaping @Sendable (TorchError) -> Never) {
         resourceFailure.withLock { $0 = body }
     }
 }
 
-/// The first frame of the stack that is not this module's, as the run time names it.
+/// The first frame of the stack outside this module, as the run time names it.
 private func callerOutsideTorch() -> String? {
     Thread.callStackSymbols.first { !$0.contains("$s5Torch") && $0.contains("$s") }
 }
 
-/// The open `catchingTorchErrors` of one thread.
+/// The open `catchingTorchErrors` scope of one thread.
 final class ErrorScope {
     var error: TorchError?
     let outer: ErrorScope?
@@ -108,18 +111,18 @@ final class ErrorScope {
 
     private static let key = "gmail.torch.error-scope"
 
-    // Only failures and scope changes come here, so a dictionary look-up costs nothing that matters.
+    // Only failures and scope changes come here, so the cost of a dictionary look-up does not matter.
     static var current: ErrorScope? {
         get { Thread.current.threadDictionary[key] as? ErrorScope }
         set { Thread.current.threadDictionary[key] = newValue }
     }
 }
 
-/// Runs `body`; a failed operation inside it (out of memory, a shape that does not fit) is thrown here instead of trapping.
+/// Runs `body`; when an operation in it fails (out of memory, a shape that does not fit), throws instead of trapping.
 ///
-/// For long-running programs, which must survive one bad request. After the first failure the operations still to come in
-/// `body` compute nothing: they hand on a *poisoned* tensor (rank 0, NaN; any `size` of it reads 1), so `body` runs to its
-/// end quickly, its result is dropped, and the first error is thrown. Scopes nest; each thread has its own.
+/// It is for long-running programs that must survive one bad request. After the first failure the remaining operations
+/// of `body` compute nothing: they return a *poisoned* tensor (rank 0, NaN; every `size` of it reads 1). So `body`
+/// quickly runs to its end, its result is dropped, and the first error is thrown. Scopes nest; each thread has its own.
 /// - Throws: the first `TorchError` of an operation, or what `body` itself throws (the operation's error wins).
 public func catchingTorchErrors<Result>(_ body: () throws -> Result) throws -> Result {
     let scope = ErrorScope(outer: ErrorScope.current)

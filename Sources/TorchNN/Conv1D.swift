@@ -1,9 +1,9 @@
 import Torch
 
-/// A linear layer whose weight lies `[in, out]`, as GPT-2's files have it (transformers' `Conv1D`).
+/// A linear layer whose weight is stored `[in, out]`, as in GPT-2's files (transformers' `Conv1D`).
 ///
-/// The weight stays as stored and is multiplied as it lies: matrix products read either order equally fast, while a
-/// transposed copy would cost the weight's memory and a pass over the file before the first token.
+/// The weight is multiplied in the layout of the file: matrix products read either order equally fast, and a transposed
+/// copy would cost the weight's memory and a pass over the file before the first token.
 open class Conv1D: Module {
     @Parameter("weight") public final var weight: Tensor  // [in, out]
     @Parameter("bias") public final var bias: Tensor  // [out]
@@ -18,7 +18,7 @@ open class Conv1D: Module {
         bias = .empty([outputSize])
     }
 
-    /// A layer over existing tensors, shared and not copied (adapters wrap layers this way).
+    /// A layer over existing tensors, shared and not copied (for adapters, which wrap layers).
     public init(sharing other: Conv1D) {
         kernel = other.kernel
         super.init()
@@ -38,7 +38,7 @@ open class Conv1D: Module {
     }
 }
 
-/// When oneDNN's packed weights are used: for batches, on the CPU. A few rows read the plain weight faster.
+/// When oneDNN's packed weights are used: for batches, on the CPU. For a few rows the plain weight is faster.
 package enum PackedRows {
     package static func areWorthIt(_ x: Tensor) -> Bool {
         let shape = x.shape

@@ -2,7 +2,7 @@ import Foundation
 import Torch
 
 /// `x · weightᵀ + bias`: `[..., in]` gives `[..., out]`.
-///
+/// Parameters are uninitialised until a checkpoint or `initialize(generator:)` fills them.
 /// Parameters start uninitialised: a checkpoint fills them, or `initialize(generator:)` does.
 open class Linear: Module {
     @Parameter("weight") public final var weight: Tensor  // [out, in]
@@ -19,7 +19,7 @@ open class Linear: Module {
         self.bias = bias ? .empty([outputSize]) : nil
     }
 
-    /// A layer over existing tensors, shared and not copied (adapters wrap layers this way).
+    /// A layer over existing tensors, shared and not copied (for adapters, which wrap layers).
     public init(sharing other: Linear) {
         inputSize = other.inputSize
         outputSize = other.outputSize
@@ -39,9 +39,9 @@ open class Linear: Module {
         Functional.linear(x, weight: weight, bias: bias)
     }
 
-    /// This layer and `others` on one input (query, key and value of attention): the same numbers as one by one.
+    /// This layer and `others` on one input (query, key and value of attention), with the same numbers as one by one.
     ///
-    /// Overridden where sharing saves more than the cast of the input under autocast.
+    /// Subclasses override it where sharing saves more than the cast of the input under autocast.
     open func callAsFunction(_ x: Tensor, with others: [Linear]) -> [Tensor] {
         let shared = Functional.autocastInput(x)
         return [self(shared)] + others.map { $0(shared) }
@@ -66,7 +66,7 @@ public final class LayerNorm: Module {
         Functional.layerNorm(x, weight: weight, bias: bias, eps: eps)
     }
 
-    /// `x + added` and its norm, as pre-norm blocks want both; `x` and its norm without `added`.
+    /// `x + added` and its norm, for pre-norm blocks, which need both; without `added`, `x` and its norm.
     public func adding(_ added: Tensor?, to x: Tensor) -> (sum: Tensor, normed: Tensor) {
         Functional.addedLayerNorm(x, adding: added, weight: weight, bias: bias, eps: eps)
     }
@@ -135,7 +135,7 @@ public final class BatchNorm: Module {
     }
 }
 
-/// An activation that a Hugging Face configuration names (`hidden_act`).
+/// An activation by its name in a Hugging Face configuration (`hidden_act`).
 public enum Activation: String, Sendable, Codable, CaseIterable {
     case gelu
     /// `x · sigmoid(1.702 x)`: OpenAI's CLIP weights.

@@ -2,7 +2,7 @@ import Torch
 
 /// How linear layers run at inference on the CPU.
 public enum LinearKernel: String, Sendable, Hashable {
-    /// `at::linear` on the weights as they lie in the file: nothing is copied.
+    /// `at::linear` on the weights in the layout of the file: nothing is copied.
     case plain
     /// oneDNN's fused layers on packed copies of the weights, which cost the weights' size in memory.
     case packed
@@ -11,17 +11,17 @@ public enum LinearKernel: String, Sendable, Hashable {
     public struct Choice: Sendable, Equatable {
         public let kernel: LinearKernel
         public let dtype: DType
-        /// What the CPU is.
+        /// The kind of CPU.
         public let cpu: String
 
         /// For logs and sidecars: "packed for bfloat16: an Intel CPU with AMX".
         public var reason: String { "\(kernel.rawValue) for \(dtype): \(cpu)" }
     }
 
-    /// The way that is faster on this kind of CPU, as docs/cpu.md measured it; `.plain` on a CPU of another kind.
+    /// The faster way on this kind of CPU, as measured in docs/cpu.md; `.plain` on a CPU of an unknown kind.
     ///
-    /// It depends on the CPU, the dtype and `GMAIL_CPU_KERNELS` alone. The two ways round differently, so a choice by the clock
-    /// would let equal commands give different numbers.
+    /// It depends only on the CPU, the dtype and `GMAIL_CPU_KERNELS`. The two ways round differently, so a choice by
+    /// measurement would let equal commands give different numbers.
     /// - Throws: `TorchError` when libtorch cannot be loaded.
     public static func choose(dtype: DType) throws -> Choice {
         Choice(
@@ -31,7 +31,7 @@ public enum LinearKernel: String, Sendable, Hashable {
 }
 
 extension Activation {
-    /// The activation in the memory of `x`: inference only.
+    /// Applies the activation in the memory of `x`: inference only.
     package func applyInPlace(to x: Tensor) {
         switch self {
         case .gelu: x.applyInPlace(.gelu)

@@ -3,13 +3,13 @@ import Torch
 
 /// Whether loaded parameters may be views of the file.
 public enum WeightMemory: Sendable {
-    /// Views of the mapped file where dtype and alignment allow: nothing is read before it is used. Read only.
+    /// Views of the mapped file where dtype and alignment allow it: nothing is read before it is used. Read only.
     case mapped
-    /// Memory of their own: for parameters that are trained.
+    /// Copies: for parameters that are trained.
     case owned
 }
 
-/// How a model's weights are taken into memory.
+/// How the weights of a model are brought into memory.
 public struct WeightLoading: Sendable {
     /// Of the weights in memory; nil keeps the file's.
     public let dtype: DType?
@@ -29,8 +29,8 @@ extension Module {
     /// - Parameters:
     ///   - weights: keys as this module names them, below `prefix`.
     ///   - prefix: path of this module inside the file.
-    ///   - dtype: converts floating-point tensors; nil keeps the file's dtype, or widens to float32 when the file mixes
-    ///     several (OpenAI's checkpoints have products in float16, norms in float32), since operations need one.
+    ///   - dtype: converts floating-point tensors; nil keeps the file's dtype. A file that mixes several is widened to
+    ///     float32, because operations need one (OpenAI's checkpoints have products in float16, norms in float32).
     ///   - device: where the tensors go.
     ///   - memory: `.mapped` shares the file's pages, `.owned` copies.
     ///   - ignoring: keys of the file that may be left unused, each a named and listed exception.
@@ -50,7 +50,7 @@ extension Module {
             }
             unused.remove(slot.key)
             let expected = slot.tensor.shape
-            // `position_ids` travels as [T] or [1, T]: what is derived may differ in leading ones.
+            // `position_ids` is stored as [T] or [1, T]: derived tensors may differ in leading ones.
             let got = slot.kind == .derived ? Array(entry.shape.drop { $0 == 1 }) : entry.shape
             let wanted = slot.kind == .derived ? Array(expected.drop { $0 == 1 }) : expected
             guard got == wanted else {
@@ -80,7 +80,8 @@ extension Module {
         weightsDidChange()
     }
 
-    /// Writes every parameter and buffer (derived ones excepted) as safetensors; atomic, and byte-identical for equal content.
+    /// Writes every parameter and buffer, except derived ones, as safetensors; atomic, and byte-identical for equal
+    /// content.
     public final func save(to path: String, metadata: [String: String] = [:], prefix: String = "") throws {
         try Weights.save(
             namedTensors(prefix: prefix).filter { $0.kind != .derived }.map { ($0.key, $0.tensor) }, metadata: metadata,
@@ -103,7 +104,7 @@ extension Weights {
     }
 }
 
-/// Everything by which a file and a model disagree, in one error.
+/// All disagreements between a file and a model, in one error.
 public struct StateMismatch: Error, CustomStringConvertible, Equatable {
     public struct Missing: Equatable, Sendable {
         public let key: String

@@ -1,13 +1,14 @@
 import Torch
 
 extension Collection where Element == NamedTensor {
-    /// Copies values into the tensors that are there, strictly both ways: for state that an optimizer goes on holding.
+    /// Copies values into the existing tensors, strictly both ways: for state that an optimizer continues to hold.
     ///
-    /// Values are converted to each tensor's dtype and device. Derived tensors are passed over, in the file too.
+    /// Values are converted to each tensor's dtype and device. Derived tensors are skipped, in the file too.
     /// - Parameters:
-    ///   - weights: keys as these tensors have them.
+    ///   - weights: with the keys of these tensors.
     ///   - model: what messages call the owner of the tensors.
-    /// - Throws: `StateMismatch`, which lists missing, unused, misshapen and mistyped keys all at once; nothing is changed then.
+    /// - Throws: `StateMismatch`, which lists missing, unused, misshapen and mistyped keys all at once; then nothing
+    ///   has changed.
     public func overwrite(from weights: Weights, model: String) throws {
         var mismatch = StateMismatch(source: weights.source, model: model)
         var unused = Set(weights.entries.keys)
@@ -43,20 +44,21 @@ extension Module {
     /// Copies values into this module's parameters and buffers, strictly both ways; the tensors stay the same objects.
     /// - Parameters:
     ///   - weights: keys as this module names them, below `prefix`.
-    /// - Throws: `StateMismatch`; nothing is changed then.
+    /// - Throws: `StateMismatch`; then nothing has changed.
     public final func overwrite(from weights: Weights, prefix: String = "") throws {
         try namedTensors(prefix: prefix).overwrite(from: weights, model: "\(type(of: self))")
         weightsDidChange()
     }
 
-    /// Copies of the buffers below (running statistics): what a step changes although no optimizer steps them.
+    /// Copies of the buffers below (running statistics), which a step changes although no optimizer does.
     public final func bufferValues() -> BufferValues {
         BufferValues(
             copies: namedTensors().filter { $0.kind == .buffer }.map { ($0.tensor, $0.tensor.detached().clone()) })
     }
 }
 
-/// What buffers held: a step that is refused afterwards (a loss that is no number) takes its statistics back.
+/// The values of buffers, for a step that is refused afterwards (its loss is not finite) and must restore its
+/// statistics.
 ///
 ///     let before = module.bufferValues()
 ///     let loss = forward(batch)
@@ -64,7 +66,7 @@ extension Module {
 public struct BufferValues {
     let copies: [(buffer: Tensor, value: Tensor)]
 
-    /// Writes the values back, into the tensors that they were read from.
+    /// Writes the values back into the tensors from which they were read.
     public func restore() {
         withoutGradients {
             for (buffer, value) in copies { buffer.copy(from: value) }

@@ -1,6 +1,6 @@
 import Torch
 
-/// A part of a model: it owns parameters and other modules, each beside its checkpoint key.
+/// A part of a model. It owns parameters and other modules, each beside its checkpoint key.
 ///
 ///     final class MLP: Module {
 ///         @Child("fc1") var up: Linear
@@ -8,8 +8,8 @@ import Torch
 ///         @Parameter("scale") var scale: Tensor
 ///     }
 ///
-/// The Swift name serves the reader, the key names the tensor in a file; keys nest with dots (`mlp.fc1.weight`). The
-/// wrappers are found by reflection once per load or listing, never during a forward pass.
+/// The Swift name is for the reader, the key names the tensor in a file; keys nest with dots (`mlp.fc1.weight`).
+/// Reflection finds the wrappers once per load or listing, never during a forward pass.
 open class Module {
     public init() {}
 
@@ -32,7 +32,7 @@ open class Module {
         slots().flatMap { $0.tensors(prefix: prefix) }
     }
 
-    /// Parameters alone: what an optimizer may train.
+    /// Only the parameters: what an optimizer may train.
     public final func namedParameters(prefix: String = "") -> [NamedTensor] {
         namedTensors(prefix: prefix).filter { $0.kind == .parameter }
     }
@@ -45,8 +45,8 @@ open class Module {
             }
     }
 
-    /// Keys, below this module, of tensors that it reads in a second place too: a token embedding that is the output layer
-    /// as well. Whoever replaces such a tensor changes both.
+    /// Keys, below this module, of tensors that it uses in two places, such as a token embedding that is also the
+    /// output layer. Replacing such a tensor changes both.
     open var sharedTensors: [String] { [] }
 
     /// Switches this module and all below between training and inference behaviour.
@@ -79,9 +79,10 @@ open class Module {
         weightsDidChange()
     }
 
-    /// Puts `make(module)` into every slot whose module it wants to replace (adapters do this).
-    /// - Parameter make: gets the full path and the present module; nil keeps it. The replacement must fit the slot's type.
-    /// - Returns: the paths replaced.
+    /// Puts `make(module)` into every slot whose module is to be replaced (for adapters).
+    /// - Parameter make: gets the full path and the present module; nil keeps the module. The replacement must fit the
+    ///   slot's type.
+    /// - Returns: the paths that were replaced.
     @discardableResult
     public final func replaceModules(prefix: String = "", _ make: (String, Module) throws -> Module?) throws -> [String]
     {
@@ -91,7 +92,8 @@ open class Module {
         return replaced
     }
 
-    /// Called on every module after weights were loaded, moved, merged or replaced: derived copies must be dropped here.
+    /// Called on every module after weights were loaded, moved, merged or replaced: copies derived from them must be
+    /// dropped.
     public final func weightsDidChange() {
         for (_, module) in namedModules() { module.dropDerivedWeights() }
     }
@@ -105,7 +107,8 @@ public struct NamedTensor {
     public enum Kind: Sendable {
         case parameter
         case buffer
-        /// Derived from the configuration and absent from most files; present ones are checked for shape and ignored.
+        /// Derived from the configuration and absent from most files. If a file has it, its shape is checked and its
+        /// values are ignored.
         case derived
     }
 
@@ -121,14 +124,14 @@ public struct NamedTensor {
         self.assign = assign
     }
 
-    /// A tensor that is kept beside a model (a moving average) and that no module's property holds.
+    /// A tensor that is kept beside a model (a moving average) and is in no property of a module.
     public init(key: String, tensor: Tensor) {
         self.init(key: key, tensor: tensor, kind: .parameter) { _ in
             preconditionFailure("'\(key)' stands in no module, so its value cannot be replaced")
         }
     }
 
-    /// Puts another tensor into the slot (the property then holds it).
+    /// Puts another tensor into the slot; the property then holds it.
     package func replace(_ tensor: Tensor) {
         tensor.requiresGrad = self.tensor.requiresGrad
         assign(tensor)

@@ -6,7 +6,7 @@ public final class Parameter: ModuleSlot {
     public let key: String
     private var value: Tensor?
 
-    /// The module's initialiser sets the property right after `super.init()`.
+    /// The module's initialiser must set the property after `super.init()`.
     public init(_ key: String) { self.key = key }
 
     public var wrappedValue: Tensor {
@@ -38,7 +38,7 @@ public final class OptionalParameter: ModuleSlot {
 }
 
 /// A tensor that belongs to the state but is not trained (running statistics), or one derived from the configuration
-/// (`position_ids`), which files may carry or not.
+/// (`position_ids`), which files may or may not have.
 @propertyWrapper
 public final class Buffer: ModuleSlot {
     public let key: String

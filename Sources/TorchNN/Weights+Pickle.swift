@@ -1,10 +1,10 @@
 import Torch
 
 extension Weights {
-    /// Names under which training programs put the state dict beside their other state (Lightning and open_clip; MAE, BEiT and
-    /// many others).
+    /// Names under which training programs store the state dict beside their other state (Lightning and open_clip; MAE,
+    /// BEiT and many others).
     private static let wrappers = ["state_dict", "model"]
-    /// What `DataParallel` and `DistributedDataParallel` put before every name.
+    /// The prefix that `DataParallel` and `DistributedDataParallel` put before every name.
     private static let parallelPrefix = "module."
 
     /// The tensors of a state dict that Python wrote with `torch.save`, alone or in a checkpoint under `state_dict` or `model`;

@@ -2,7 +2,8 @@ import ModelFolders
 import Safetensors
 import Torch
 
-/// Named tensors from a file or from memory, not yet in a model: shapes and dtypes are known, data is touched when used.
+/// Named tensors from a file or from memory, not yet in a model: shapes and dtypes are known, and data is read when
+/// used.
 ///
 /// Checkpoint layouts are converted here (renamed, split, transposed) before `Module.load` compares keys strictly.
 public struct Weights {
@@ -23,7 +24,7 @@ public struct Weights {
         }
     }
 
-    /// What error messages call the source: a path.
+    /// The name of the source in error messages: a path.
     public let source: String
     public var entries: [String: Entry]
 
@@ -33,7 +34,7 @@ public struct Weights {
     }
 
     /// The tensors of a safetensors file, sharded checkpoint or folder; the files stay mapped while tensors use them.
-    /// - Throws: `SafetensorsError` for a damaged file, `WeightsError` for an element type libtorch does not have.
+    /// - Throws: `SafetensorsError` for a damaged file, `WeightsError` for an element type that libtorch does not have.
     public init(path: String) throws {
         let checkpoint = try SafetensorsCheckpoint(path: path)
         var entries: [String: Entry] = [:]
@@ -111,7 +112,7 @@ public enum WeightsError: Error, CustomStringConvertible, Equatable {
     case unsupportedElementType(source: String, key: String, got: String)
     case indivisible(source: String, key: String, shape: [Int], parts: Int)
     case repeatedKey(source: String, key: String)
-    /// A file of torch.save that holds other things than tensors, and no state dict where one is looked for.
+    /// A file of torch.save that holds things other than tensors, and no state dict where one is expected.
     case noStateDict(source: String, key: String, kind: String, dictionaries: [String])
     case twoStateDicts(source: String, names: [String])
     case notFinite(source: String, key: String)
@@ -140,7 +141,7 @@ public enum WeightsError: Error, CustomStringConvertible, Equatable {
 }
 
 extension DType {
-    /// The dtype of a safetensors element type; nil where libtorch's shim has none.
+    /// The dtype of a safetensors element type; nil if libtorch's shim has none.
     public init?(_ type: ElementType) {
         switch type.headerName {
         case "BOOL": self = .bool

@@ -6,7 +6,7 @@ public struct ParameterGroup {
     /// What logs and manifests call it.
     public let name: String
     public let parameters: [NamedTensor]
-    /// Before the schedule's factor.
+    /// Before multiplication by the schedule's factor.
     public var learningRate: Double
     public var weightDecay: Double
 
@@ -22,9 +22,9 @@ public struct ParameterGroup {
 
 /// AdamW with decoupled weight decay (Loshchilov & Hutter 2019), equal to `torch.optim.AdamW(fused=True)`.
 ///
-/// The arithmetic is libtorch's fused kernel; the state lives here, one pair of moments and a step count per parameter,
-/// named after it, so that it can be written to a checkpoint and read back bit for bit. A parameter without a gradient
-/// is passed over, as PyTorch does.
+/// libtorch's fused kernel does the arithmetic. The state is kept here: a pair of moments and a step count for each
+/// parameter, under its name, so that it can be written to a checkpoint and read back bit for bit. A parameter without
+/// a gradient is skipped, as in PyTorch.
 public final class AdamW {
     public private(set) var groups: [ParameterGroup]
     public let beta1: Double
@@ -80,7 +80,7 @@ public final class AdamW {
         }
     }
 
-    /// Forgets every gradient.
+    /// Drops every gradient.
     public func zeroGradients() {
         for group in groups { for entry in group.parameters { entry.tensor.grad = nil } }
     }
@@ -112,8 +112,8 @@ public final class AdamW {
         }
     }
 
-    /// Takes over a state written by `stateTensors`, strictly: keys of unknown parameters, missing parts and other shapes
-    /// are all listed in one `StateMismatch`.
+    /// Takes over a state written by `stateTensors`, strictly: one `StateMismatch` lists keys of unknown parameters,
+    /// missing parts and wrong shapes.
     public func loadState(_ weights: Weights) throws {
         var mismatch = StateMismatch(source: weights.source, model: "AdamW")
         var unused = Set(weights.entries.keys)

@@ -1,20 +1,21 @@
 import Foundation
 
-/// How the learning rate moves: a factor in [0, 1] on every group's own rate, as a function of the step alone.
+/// How the learning rate changes: a factor in [0, 1] on every group's own rate, as a function of the step alone.
 ///
-/// A pure function of the step needs no state, so a resumed run is on the same curve by construction.
+/// A pure function of the step needs no state, so a resumed run follows the same curve.
 public enum Schedule: Sendable, Equatable, Codable {
     case constant(warmup: Int)
     /// Linear from 1 to 0 over `steps`, after `warmup` linear steps.
     case linear(steps: Int, warmup: Int)
     /// Cosine from 1 to `minimum` over `steps`, after `warmup` linear steps.
     case cosine(steps: Int, warmup: Int, minimum: Double)
-    /// Cosine annealing with warm restarts (SGDR, Loshchilov & Hutter 2017, eq. 5), after `warmup` linear steps: the first
-    /// period is `firstPeriod` steps, each next one `multiplier` times as long; every period falls from 1 to `minimum`.
+    /// Cosine annealing with warm restarts (SGDR, Loshchilov & Hutter 2017, eq. 5), after `warmup` linear steps. The
+    /// first period has `firstPeriod` steps, each next one `multiplier` times as many; in every period the factor falls
+    /// from 1 to `minimum`.
     case cosineWarmRestarts(firstPeriod: Int, multiplier: Int, warmup: Int, minimum: Double)
 
-    /// Factor for the step numbered `step` (0 for the first), as PyTorch's schedulers give it: `LinearLR`-like warm-up
-    /// reaches 1 at step `warmup`, then the curve starts at 1.
+    /// The factor of the step numbered `step` (0 for the first), as PyTorch's schedulers give it. Warm-up as in
+    /// `LinearLR` reaches 1 at step `warmup`; then the curve starts at 1.
     public func factor(at step: Int) -> Double {
         switch self {
         case .constant(let warmup):

@@ -6,7 +6,7 @@ import Terminal
 import Torch
 import TorchNN
 
-/// `gmail doctor`: what this machine has, what the command would choose on it and why, and what is missing.
+/// `gmail doctor`: shows what this machine has, what the commands would choose on it and why, and what is missing.
 struct DoctorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
@@ -67,7 +67,7 @@ struct DoctorCommand: ParsableCommand {
     }
 
     private static func cpuFeatures() -> (model: String, flags: [String]) {
-        // /proc files have no size; Foundation reads them to the end all the same.
+        // Files in /proc have no size; Foundation reads them to the end all the same.
         let text =
             FileManager.default.contents(atPath: "/proc/cpuinfo").map { String(decoding: $0, as: UTF8.self) } ?? ""
         func value(_ key: String) -> String {

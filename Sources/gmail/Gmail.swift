@@ -15,17 +15,18 @@ struct Gmail: AsyncParsableCommand {
         ])
 }
 
-/// `gmail evaluate …`: every subcommand writes a metrics file that says which protocol made each number.
+/// `gmail evaluate …`: every subcommand writes a metrics file that says by which protocol each number was computed.
 struct Evaluate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Compute metrics; every number carries the protocol that made it.",
         subcommands: [EvaluateCaptions.self, EvaluateCaptioning.self, EvaluateRetrieval.self, EvaluateGap.self])
 }
 
-/// Runs the command and settles its exit code: 0, 1 for bad input with the reason on standard error, 2 for wrong usage.
+/// Runs the command and sets its exit code: 0; 1 for bad input, with the reason on standard error; 2 for wrong usage.
 @main
 enum Main {
     static func main() async {
+        Terminal.reserveDescriptors()
         do {
             var command = try Gmail.parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {
@@ -34,10 +35,10 @@ enum Main {
                 try command.run()
             }
         } catch {
-            // A command that has said all there is to say ends with its own code.
+            // A command that has printed everything itself ends with its own code.
             if let code = error as? ExitCode { exit(code.rawValue) }
             let code = Gmail.exitCode(for: error)
-            // Help and version are no errors; the parser prints them and leaves with 0.
+            // Help and version are not errors; the parser prints them and exits with 0.
             if code == .success { Gmail.exit(withError: error) }
             if code == .validationFailure {
                 Terminal.note(Gmail.fullMessage(for: error))
@@ -48,9 +49,10 @@ enum Main {
         }
     }
 
-    /// One line as a rule; errors that list several findings (a checkpoint's keys) keep their lines.
+    /// Usually one line; errors that list several findings (a checkpoint's keys) keep their lines.
     private static func text(of error: any Error) -> String {
-        let text = (error as? any LocalizedError)?.errorDescription ?? "\(error)"
+        let text =
+            SystemError.text(of: error) ?? (error as? any LocalizedError)?.errorDescription ?? "\(error)"
         return text.trimmingCharacters(in: .newlines)
     }
 }

@@ -65,7 +65,7 @@ import TorchNN
         #expect(
             inject(dora)
                 == "LoRA setting 'adapter' is DoRA's magnitudes (use_dora), expected what is trained here")
-        // Nothing was changed by all that.
+        // None of these attempts has changed anything.
         #expect(!model.namedModules().contains { $0.module is any LowRankLayer })
         #expect(inject(LoRAConfiguration(rank: 30)) == "")
         #expect(

@@ -10,7 +10,7 @@ import TorchNN
 
 /// Which part of a model an adapter was made for.
 @Suite struct AdapterViewTests {
-    /// A model whose two towers are of one size, so that shapes tell nothing.
+    /// A model with two towers of equal size, so that shapes do not tell them apart.
     private func twins() -> CLIPModel {
         var configuration = CLIPConfiguration()
         configuration.text.hiddenSize = 16
@@ -40,7 +40,7 @@ import TorchNN
         #expect(vision.view == AdapterView(root: "vision_model", parts: nil))
         try copy.set("auto_mapping", #"{"base_model_class": "SiglipTextTransformer"}"#)
         #expect(try LoRAAdapter(loadingInto: twins(), folder: copy.path).view.root == "text_model")
-        // Made for a text tower, it is never put into the image tower, whatever the shapes.
+        // An adapter for a text tower is never put into the image tower, whatever the shapes.
         try copy.set("auto_mapping", #"{"base_model_class": "CLIPVisionModel"}"#)
         let got = message { _ = try LoRAAdapter(loadingInto: baseModel(), folder: copy.path) }
         #expect(got.contains("has shape [2, 16], model expects [2, 30]"))
@@ -67,21 +67,21 @@ import TorchNN
     @Test func whatThePartDoesNotKnowIsNotMatched() throws {
         let adapter = try LoRAAdapter(loadingInto: baseModel(), folder: fixture("peft-vision-projection"))
         #expect(adapter.paths.allSatisfy { !$0.hasPrefix("text_model") })
-        // Of the whole model, the same tensors are too few.
+        // For the whole model, the same tensors are too few.
         let copy = try AdapterCopy("peft-vision-projection")
         try copy.set("auto_mapping", #"{"base_model_class": "CLIPModel"}"#)
         let got = message { _ = try LoRAAdapter(loadingInto: baseModel(), folder: copy.path) }
         #expect(
             got.contains(
                 "missing from the file (2):\n    base_model.model.text_model.encoder.layers.0.self_attn.k_proj"))
-        // And of the tower with its projection, one cannot be missing.
+        // For the tower with its projection, none of its tensors may be missing.
         try copy.set("auto_mapping", #"{"base_model_class": "CLIPVisionModelWithProjection"}"#)
         try copy.rewrite { tensors in
             for key in tensors.keys where key.contains("visual_projection") { tensors[key] = nil }
         }
         let short = message { _ = try LoRAAdapter(loadingInto: baseModel(), folder: copy.path) }
         #expect(short.contains("missing from the file (2):\n    base_model.model.visual_projection.lora_A.weight"))
-        // As old files of the tower alone, it is complete: they too say `vision_model`.
+        // As an old file of the tower alone, it is complete; those files also say `vision_model`.
         try copy.set("auto_mapping", #"{"base_model_class": "CLIPVisionModel"}"#)
         #expect(try LoRAAdapter(loadingInto: baseModel(), folder: copy.path).paths.count == 2)
         try copy.set("auto_mapping", "null")
@@ -109,7 +109,7 @@ import TorchNN
                 == "adapter '\(fixture("peft-text"))' changes text_model alone, which is not used here")
     }
 
-    /// An encoder of images alone.
+    /// An encoder that reads only images.
     private final class ImageEncoder: Module {
         @Child("vision_model") var vision: CLIPVisionTower
         @Child("visual_projection") var projection: Linear
@@ -124,7 +124,7 @@ import TorchNN
     @Test func aModelWithoutATextTower() throws {
         let clip = try baseModel()
         let model = ImageEncoder(clip)
-        // The text updates have nowhere to go: an error, unless the caller does without them.
+        // The text updates have no target: an error, unless the caller leaves them out.
         let got = message { _ = try LoRAAdapter(loadingInto: model, folder: fixture("peft-list")) }
         #expect(
             got.contains("in the file, not in the adapted model (6):\n    base_model.model.text_model.encoder.layers.0")
@@ -147,7 +147,7 @@ import TorchNN
         #expect(onlyText == "adapter '\(fixture("peft-text"))' changes text_model alone, which is not used here")
     }
 
-    /// GPT-2's token embedding is its output layer as well, which PEFT leaves as it was.
+    /// GPT-2's token embedding is also its output layer, which PEFT does not change.
     @Test func tensorsWithTwoReaders() throws {
         let copy = try AdapterCopy("gpt2-list")
         let expected =

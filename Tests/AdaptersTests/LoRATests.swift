@@ -140,7 +140,7 @@ private let rounding = 2e-5
         }
         let dropped = withDropout ? x * mask : nil
         let fused = gradients(
-            Functional.loraLinear(x, dropped: dropped, weight: weight, bias: bias, a: down, b: up, scale: 1.5))
+            loraLinear(x, dropped: dropped, weight: weight, bias: bias, a: down, b: up, scale: 1.5))
         let branch = withDropout ? x * mask : x
         let plain = gradients(
             Functional.linear(x, weight: weight, bias: bias)
@@ -165,7 +165,7 @@ private let rounding = 2e-5
             return [y] + [x, down, up].map { $0.grad! }
         }
         let fused = gradients {
-            Functional.loraLinear(x, weight: weight, bias: bias, a: down, b: up, scale: 1.5)
+            loraLinear(x, weight: weight, bias: bias, a: down, b: up, scale: 1.5)
         }
         let plain = gradients {
             Functional.linear(x, weight: weight, bias: bias)
@@ -185,7 +185,7 @@ private let rounding = 2e-5
         let x = Tensor.randn([3, 5], generator: generator)
         let down = Tensor.randn([2, 5], generator: generator)
         let up = Tensor.randn([6, 2], generator: generator)
-        Functional.loraLinear(x, weight: layer, bias: nil, a: down, b: up, scale: 1).sum().backward()
+        loraLinear(x, weight: layer, bias: nil, a: down, b: up, scale: 1).sum().backward()
         let expected = x.sum(0, keep: true).expanded(6, 5)
         #expect(maximumDifference(layer.grad!, expected) < rounding)
     }
@@ -260,4 +260,11 @@ private let rounding = 2e-5
         #expect(half.dtype == .float16)
         #expect(maximumDifference(half, Functional.linear(x, weight: weight)) < 0.05)
     }
+}
+
+/// One layer of `Functional.loraLinears`.
+private func loraLinear(
+    _ x: Tensor, dropped: Tensor? = nil, weight: Tensor, bias: Tensor?, a: Tensor, b: Tensor, scale: Double
+) -> Tensor {
+    Functional.loraLinears(x, dropped: dropped, [LoRAOperands(weight: weight, bias: bias, a: a, b: b, scale: scale)])[0]
 }

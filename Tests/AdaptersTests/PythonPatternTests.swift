@@ -6,7 +6,7 @@ import Testing
 @testable import Adapters
 
 @Suite struct PythonPatternTests {
-    /// Fixtures/make_python_patterns.py asked Python.
+    /// Fixtures/make_python_patterns.py asked Python for the expected answers.
     @Test func patternsMeanWhatTheyMeanToPython() throws {
         let file = try JSONFile(fixture("python-patterns.json"))
         let common = try #require(try file.strings("texts"))
@@ -54,7 +54,7 @@ import Testing
         #expect(message { _ = try PythonPattern(deep) }.hasSuffix("groups nest too deep at position 100"))
     }
 
-    /// `(.*\.)?(KEY)$`, whichever way it is found.
+    /// `(.*\.)?(KEY)$`, by either way of matching it.
     @Test func endings() throws {
         for key in ["q_proj", "attn.q_proj", "layers.1.q", "", "(?:q_proj)", "q_proj|fc1", "a.b", "^a.b", "x-1"] {
             let pattern = try EndingPattern(key)

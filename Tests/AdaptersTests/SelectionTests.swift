@@ -48,7 +48,7 @@ import Testing
         let chosen = try selection(.names(["q_proj"], prefix: nil)) { $0.savedModules = ["self_attn"] }
         #expect(!chosen.contains(first, isLinear: true))
         #expect(chosen.contains("a.xself_attn.q_proj", isLinear: true))
-        // What is stored is found without regard to dots.
+        // Modules that are stored as a whole are found whether or not a dot precedes the name.
         #expect(chosen.saves("a.self_attn") && chosen.saves("a.xself_attn") && !chosen.saves("a.self_attn.q_proj"))
     }
 
@@ -58,7 +58,7 @@ import Testing
         { try selection(targets) { $0.layers = choice } }
         let second = try layers(LoRALayerChoice([1]))
         #expect(!second.contains(first, isLinear: true) && second.contains(self.second, isLinear: true))
-        // The first number counts, and neither of the first two parts is one.
+        // The first number counts, except in the first two parts.
         #expect(second.contains("m.layers.1.experts.0.q_proj", isLinear: true))
         #expect(!second.contains("m.layers.0.experts.1.q_proj", isLinear: true))
         #expect(!second.contains("h.1.q_proj", isLinear: true))
@@ -67,7 +67,7 @@ import Testing
         #expect(named.contains("h.1.q_proj", isLinear: true) && named.contains("a.h.3.q_proj", isLinear: true))
         #expect(named.contains("a.0.blocks.1.q_proj", isLinear: true))
         #expect(!named.contains("a.xh.1.q_proj", isLinear: true) && !named.contains("a.h.2.q_proj", isLinear: true))
-        // A path that stands in the list itself is taken whatever its layer.
+        // A path that is in the list itself is chosen whatever its layer.
         let exact = try layers(LoRALayerChoice([1]), .names([first], prefix: nil))
         #expect(exact.contains(first, isLinear: true))
     }

@@ -69,7 +69,7 @@ struct AlignmentBatch {
 }
 
 extension AlignmentTask {
-    /// A batch in memory, in pieces of at most `chunkSize`; what needs no gradient is computed.
+    /// A batch in memory, in pieces of at most `chunkSize`; features that need no gradient are computed.
     func pieces(of batch: AlignmentBatch) throws -> AlignmentPieces {
         try batch.validate(for: settings.loss, embeddingDimension: towers.trunk.embeddingDimension, step: step)
         let frozen = frozenFeatures(of: batch)

@@ -95,7 +95,7 @@ import Training
         let batches = try Batches()
         _ = try task.step(batches[0])
         let good = batches[1]
-        // Read before the snapshot: a forward in training mode moves the running statistics.
+        // Read before the snapshot, because a forward pass in training mode changes the running statistics.
         let realText = realText(task, good)
         // Running statistics of the batch normalisation are among them.
         let weights = task.fixtureTensors.map { bits($0.tensor) }
@@ -117,7 +117,7 @@ import Training
         #expect(!task.optimizer.parameters.contains { $0.grad != nil })
     }
 
-    /// The one term that the broken image is not in.
+    /// The one term without the broken image.
     private func realText(_ task: AlignmentTask, _ batch: AlignmentBatch) -> Double {
         task.setTraining(true)
         defer { task.setTraining(false) }
@@ -131,7 +131,7 @@ import Training
     }
 
     @Test func aGradientThatIsNotFiniteStopsBeforeTheStep() throws {
-        // A loss near 1e37 is a float32 still; the square of its gradient is none.
+        // A loss near 1e37 still fits into float32, but the square of its gradient does not.
         let task = try Case.lora.task { $0.loss.temperature = 1e-37 }
         let before = task.fixtureTensors.map { bits($0.tensor) }
         let got = message { _ = try task.step(try Batches()[0]) }

@@ -63,7 +63,7 @@ private let tolerance = 1e-5
         }
         #expect(passes.count == 6)
         #expect(Array(passes[0..<3]) == Array(passes[3..<6]))
-        // One pass worth of numbers was used, so that the next step draws on.
+        // The numbers of one pass were used, so the next step continues the sequence.
         let after = generator.state
         generator.state = before
         for chunk in chunks { _ = Functional.dropout(chunk, p: 0.5, generator: generator) }

@@ -7,11 +7,11 @@ import TorchNN
 
 @testable import Alignment
 
-/// What the routes below answer when the library has none that accepts its argument.
+/// The answer of the routes below if the library has none that accepts the argument.
 private enum NoSuchRoute: Equatable { case refused }
 
-// Swift takes a library's method over these whenever one fits, since a concrete parameter is the better match. So a call
-// that lands here is a call that does not compile without them.
+// Swift prefers a library's method over these whenever one fits, because a concrete parameter is the better match. So a
+// call that lands here would not compile without them.
 extension ModalityTowers {
     fileprivate func generated<Anything>(_ images: Anything) -> NoSuchRoute { .refused }
     fileprivate func real<Anything>(_ images: Anything) -> NoSuchRoute { .refused }

@@ -11,8 +11,8 @@ import Training
 
 @testable import Alignment
 
-/// Batches that come in pieces, against batches in memory that are split: the same bits, whether the pieces are views or
-/// come from files through the loader.
+/// Batches that come in pieces, compared with batches in memory that are split: the bits are equal, whether the pieces
+/// are views or come from files through the loader.
 @Suite struct PiecesTests {
     @Test(arguments: Case.allCases, [1, 4, 6])
     func stepsHaveTheBitsOfTheSplitBatch(run: Case, size: Int) throws {
@@ -25,7 +25,7 @@ import Training
             dropout(&$0)
             $0.chunkSize = size
         }
-        // Says nothing of the size: the pieces do.
+        // It does not state the size; the pieces do.
         let whole = try run.task(dropout)
         let batches = try run.batches()
         for step in 0..<3 {
@@ -54,7 +54,7 @@ import Training
                             shortText: frozen.shortText)
                     }))
             #expect(try report == split.step(batch))
-            // In order, the end, and in order again when there are several to read.
+            // In order, then the end, and in order again if there are several.
             let pieces = Array(0..<(6 + size - 1) / size)
             let isOne = pieces.count == 1 && run != .mixed && run != .longCLIP
             #expect(asked == pieces + [pieces.count] + (isOne ? [] : pieces))
@@ -110,7 +110,7 @@ import Training
             for (kind, shift) in [("real", 0), ("generated", 9)] {
                 let pixels = (0..<30 * 25 * 3).map { UInt8(truncatingIfNeeded: ($0 / 3 + shift) * (index + 3) / 7) }
                 let image = try RGBImage(width: 30, height: 25, pixels: pixels)
-                try AtomicFile.write(ImageEncoder.png(image), to: "\(folder)/\(kind)-\(index).png")
+                try AtomicFile.write(ImageWriter.png(image), to: "\(folder)/\(kind)-\(index).png")
             }
             pairs.append(
                 Pair(
@@ -176,8 +176,8 @@ import Training
         return (task, losses)
     }
 
-    /// Not with single images: their products depend in the last bit on where in memory the image starts, which in a view of
-    /// a batch is not where a piece of its own starts.
+    /// Single images are excluded: the last bits of their products depend on where in memory the image starts, and that
+    /// differs between a view of a batch and a separate piece.
     @Test(arguments: [nil, 3, 4, 12])
     func theLoadersPiecesHaveTheBitsOfTheSplitBatch(microBatchSize: Int?) throws {
         try withTemporaryFolder { folder in

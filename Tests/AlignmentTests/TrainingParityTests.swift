@@ -9,11 +9,11 @@ import TorchNN
 
 /// One step: float32 against float32 with another order of summation.
 private let stepTolerance = 1e-5
-/// Twenty steps, in which Adam's division carries rounding on.
+/// Twenty steps, in which Adam's division amplifies rounding.
 private let runTolerance = 1e-4
 
-/// A key's bias adds the same number to all scores of a query, which softmax takes out again: its gradient is zero but for
-/// rounding, Adam turns that rounding into steps of full size, and no output depends on it.
+/// A key's bias adds the same number to all scores of a query, which softmax cancels. So its gradient is zero except
+/// for rounding, which Adam turns into steps of full size, and no output depends on it.
 private func isUndetermined(_ key: String) -> Bool { key.hasSuffix("k_proj.bias") }
 
 @Suite struct TrainingParityTests {

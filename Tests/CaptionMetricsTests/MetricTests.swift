@@ -3,7 +3,7 @@ import Testing
 
 @testable import CaptionMetrics
 
-/// METEOR and SPICE as metrics of a suite: names, tags, parts, and where they stand in the reports.
+/// METEOR and SPICE as metrics of a suite: their names, tags and parts, and their place in the reports.
 @Suite struct MetricTests {
     private let captions: TokenizedCaptions
 
@@ -55,7 +55,7 @@ import Testing
         #expect(lines[0].hasPrefix("{\"image_id\": 7, \"SPICE\": \(score.perImage[0]), \"SPICE_Relation\": "))
         #expect(lines[1].hasPrefix("{\"image_id\": \"b\", ") && lines[1].contains("\"SPICE_Size\": null"))
         let report = String(decoding: try CaptionReport.metrics(results, findings: []), as: UTF8.self)
-        // The colour nobody names is a part without a value.
+        // A colour that nobody names is a part without a value.
         #expect(report.contains("\"name\" : \"Color\"\n") && report.contains("\"name\" : \"SPICE\""))
     }
 }

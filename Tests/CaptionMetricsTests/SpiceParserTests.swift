@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import CaptionMetrics
+@_spi(Training) @testable import CaptionMetrics
 
 @Suite struct SpiceParserTests {
     private func parse(_ caption: String) throws -> DependencyParse {
@@ -86,7 +86,7 @@ import Testing
         }
     }
 
-    /// The parser is linear, so a very long caption is no trouble; what follows it must not be either.
+    /// The parser takes linear time, so a very long caption is no problem; the stages after it must not be one either.
     @Test func longCaption() throws {
         let parser = try SpiceSupport.parser.get()
         let tokens = (0..<2000).map { ["a", "dog", "on", "the", "bed", "with", "cats"][$0 % 7] }

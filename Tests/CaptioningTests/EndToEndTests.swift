@@ -28,7 +28,7 @@ import Training
             ] + overrides)
     }
 
-    /// The point of it all in small: 32 pairs are learned by heart, and said again by the program that reads the run.
+    /// The purpose in miniature: a captioner memorises 32 pairs, and the program that reads the run repeats them.
     @Test func capturesThirtyTwoPairs() throws {
         let world = try World(pairs: 32, width: 64)
         let start = threadSeconds()
@@ -46,7 +46,7 @@ import Training
         print("32 pairs: CIDEr-D \(cider), \(taken) s")
         #expect(cider >= 9, "\(zip(world.captions, texts).filter { $0 != $1 }.prefix(5))")
         #expect(taken < 60)
-        // Every way of choosing words says the same by now.
+        // By now every decoding method gives the same caption.
         for method in [CaptionDecoding.Method.greedy, .beam, .clipcapBeam] {
             var decoding = captioner.decoding
             decoding.method = method
@@ -60,7 +60,7 @@ import Training
         #expect(try world.said(by: captioner, sampled) == first)
         sampled.seed = 1
         #expect(try world.said(by: captioner, sampled) != first)
-        // A run reopened says the same.
+        // A run that is opened again gives the same captions.
         #expect(try world.said(by: world.captioner("run"), captioner.decoding) == texts)
     }
 
@@ -95,7 +95,8 @@ import Training
         #expect(metrics.contains("validation/loss\"") && metrics.contains("validation/loss_generated"))
     }
 
-    /// Dropout draws from a generator of the run's own: on, it changes the run; off, or frozen, it does not.
+    /// Dropout draws from the run's own generator: when on, it changes the run; when off, or with a frozen model, it
+    /// does not.
     @Test func dropoutIsTheLanguageModels() throws {
         let world = try World(pairs: 12)
         func losses(_ name: String, _ overrides: [String]) throws -> [UInt8] {
@@ -110,7 +111,7 @@ import Training
         #expect(try losses("frozen-off", ["languageModel.frozen=true", "languageModel.dropout=false"]) == frozen)
     }
 
-    /// Captions of one image share a feature: the towers see an image once, and a second run nothing at all.
+    /// Captions of one image share a feature: the towers see an image once, and in a second run they see none.
     @Test func imagesAreReadOnce() throws {
         let world = try World(pairs: 6)
         // Five captions for each of the six images.
@@ -182,7 +183,7 @@ import Training
             message { _ = try world.captioner("run", .init(languageModel: gpt2)) }
                 == "the language model in '\(gpt2)' is 32 wide, run '\(run)' was made for a width of 16; give the language "
                 + "model that the captioner was trained with")
-        // The same sizes, other words.
+        // The same sizes, but other words.
         try AtomicFile.write(configuration, to: "\(gpt2)/config.json")
         let tokenizer = try String(contentsOfFile: "\(gpt2)/tokenizer.json", encoding: .utf8)
         try AtomicFile.write(tokenizer + "\n", to: "\(gpt2)/tokenizer.json")
@@ -191,7 +192,7 @@ import Training
                 "the captioner '\(run)' was trained with the tokenizer '\(world.languageModel)' ("))
     }
 
-    /// A frozen language model is not in the run, so the folder's must be the one.
+    /// A frozen language model is not stored in the run, so the folder must hold the same one.
     @Test func aFrozenLanguageModelIsCheckedByItsWeights() throws {
         let world = try World(pairs: 10)
         try world.train(recipe(steps: 1, ["languageModel.frozen=true"]), to: "run")
@@ -284,7 +285,7 @@ import Training
         #expect(
             try reason { $0.replacingOccurrences(of: "\"clipcap\"", with: "\"clip\"") }
                 .hasPrefix("'\(file)': is of a captioner of kind 'clip'; known are "))
-        // Files from before there were several kinds name none.
+        // Files from the time of a single kind do not name it.
         #expect(try reason { $0.replacingOccurrences(of: "\"captioner\" : \"clipcap\",", with: "") } == "no error")
         #expect(
             try reason { $0.replacingOccurrences(of: "\"num_heads\" : 8", with: "\"num_heads\" : \"8\"") }

@@ -67,12 +67,19 @@ import TorchNN
 
     @Test(arguments: [
         ("list", "the file holds a list, expected a state dict: names and tensors"),
-        ("nested", "the file holds a whole number under 'epoch', expected a state dict: names and tensors alone"),
         ("call", "the pickle calls '__builtin__ print', which no state dict needs"),
     ])
     func otherContentsAreNamed(name: String, reason: String) {
         let text = message { _ = try Weights(stateDict: path(name)) }
         #expect(text == "'\(path(name))': \(reason)")
+    }
+
+    /// A checkpoint keeps its state dict beside other things; the one under `model` is read.
+    @Test func aStateDictInACheckpointIsRead() throws {
+        let alone = try Weights(stateDict: path("mapper"))
+        let nested = try Weights(stateDict: path("nested"))
+        #expect(nested.entries.keys == alone.entries.keys)
+        for key in alone.entries.keys { #expect(maximumDifference(nested[key]!.tensor(), alone[key]!.tensor()) == 0) }
     }
 
     @Test func otherFormatsAreNamed() throws {
@@ -84,7 +91,7 @@ import TorchNN
         let folder = try TemporaryFolder()
         #expect(
             message { _ = try Weights(stateDict: folder("none.pt")) }
-                == "'\(folder("none.pt"))' cannot be read; expected a file of torch.save")
+                == "cannot read '\(folder("none.pt"))': No such file or directory")
         try AtomicFile.write("hello, world", to: folder("text.pt"))
         #expect(
             message { _ = try Weights(stateDict: folder("text.pt")) }

@@ -95,7 +95,7 @@ final class World {
             for kind in ["real", "generated"] {
                 try FileManager.default.createDirectory(atPath: folder(kind), withIntermediateDirectories: true)
                 let image = try RGBImage(width: 24, height: 24, pixels: Self.pixels(index, kind))
-                try Data(ImageEncoder.png(image)).write(to: URL(fileURLWithPath: folder("\(kind)/\(index).png")))
+                try Data(ImageWriter.png(image)).write(to: URL(fileURLWithPath: folder("\(kind)/\(index).png")))
             }
             lines.append(
                 #"{"id": "p\#(index)", "caption": "\#(captions[index])", "real": "real/\#(index).png", "generated": "generated/\#(index).png"}"#

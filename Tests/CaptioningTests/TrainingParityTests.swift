@@ -112,8 +112,8 @@ private let tolerance = 1e-5
         #expect(largest < tolerance)
     }
 
-    /// Rows of a parameter whose gradient is not 0 by construction. A bias of all keys shifts every score of a query alike,
-    /// so the softmax does not see it: its gradient is rounding, which AdamW scales up to whole steps.
+    /// Rows of a parameter whose gradient is not 0 by construction. A bias of all keys shifts every score of a query by
+    /// the same amount, which softmax cancels. So its gradient is rounding, which AdamW scales up to whole steps.
     private static func determined(_ key: String, width: Int) -> [Range<Int>] {
         key.hasSuffix("attn.c_attn.bias") ? [0..<width / 3, 2 * width / 3..<width] : [0..<width]
     }
@@ -139,7 +139,7 @@ private let tolerance = 1e-5
         }
     }
 
-    /// What fills up a row, and how far, changes nothing: only counted tokens are compared with.
+    /// Neither the filling of a row nor its length changes anything, because only counted tokens matter.
     @Test func paddingDoesNotCount() throws {
         let task = try Case.mlp.task()
         let batch = try Case.mlp.batch(0)

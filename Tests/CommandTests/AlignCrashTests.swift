@@ -2,8 +2,8 @@ import Foundation
 import Safetensors
 import Testing
 
-/// `gmail align` killed at any moment, and on a disk that is full: what was complete stays, and the run goes on to the bits
-/// of one that was never disturbed.
+/// `gmail align` killed at any moment, and on a full disk: complete files stay, and the run continues to the same bits
+/// as an undisturbed one.
 @Suite(.serialized) struct AlignCrashTests {
     private let folder: TemporaryFolder
     private let common: [String]
@@ -72,7 +72,7 @@ import Testing
             let latest = checkpoints.filter { $0.hasPrefix("step-") }.max().flatMap { Int($0.dropFirst(5)) } ?? 0
             lost.append(logged() - latest)
         }
-        // What is lost is at most what came since the last checkpoint, or since the one before where that was being written.
+        // At most the work since the last checkpoint is lost, or since the one before it if that was being written.
         #expect(lost.allSatisfy { $0 <= 4 }, "\(lost)")
         let last = try Gmail.run(
             arguments(run, steps: steps, checkpointEvery: 2, resume: true), environment: environment)
@@ -80,7 +80,8 @@ import Testing
         try expectSameBits(folder.path("whole"), run, step: steps)
     }
 
-    /// A file system of its own that is really full; where the machine allows none, a limit on the size of a file.
+    /// A file system of its own that is really full; where the machine does not allow one, a limit on the size of a
+    /// file.
     @Test func aFullDiskIsNamedAndTheRunGoesOnWhenThereIsSpace() throws {
         let whole = try Gmail.run(
             arguments(folder.path("whole"), steps: 12, checkpointEvery: 4, resume: false), environment: environment)

@@ -28,7 +28,7 @@ import Testing
             for (kind, shift) in [("real", 0), ("generated", 9)] {
                 let pixels = (0..<30 * 25 * 3).map { UInt8(truncatingIfNeeded: ($0 / 3 + shift) * (index + 3) / 7) }
                 let image = try RGBImage(width: 30, height: 25, pixels: pixels)
-                try Data(ImageEncoder.png(image)).write(to: URL(fileURLWithPath: folder.path("\(kind)/\(index).png")))
+                try Data(ImageWriter.png(image)).write(to: URL(fileURLWithPath: folder.path("\(kind)/\(index).png")))
             }
             lines.append(
                 #"{"id": "p\#(index)", "caption": "scene \#(index)", "real": "real/\#(index).png", "generated": "generated/\#(index).png"}"#
@@ -84,7 +84,7 @@ import Testing
         }
     }
 
-    /// Another model or other pairs make another run; nothing of the begun one is touched.
+    /// Another model or other pairs would make another run; the existing one is not changed.
     @Test func aResumedRunIsRefusedOtherSources() throws {
         #expect(try align("gmail", to: "run", steps: 2).status == 0)
         let before = try bytes("run/manifest.json")
@@ -97,7 +97,7 @@ import Testing
         }
         func hash(_ path: String) throws -> Substring { try ContentHash.sha256(ofFile: path).prefix(12) }
         let (model, pairs) = (folder.path("model"), folder.path("pairs.jsonl"))
-        // Of every file that decides the model's outputs.
+        // The hash covers every file that decides the model's outputs.
         func identity(_ path: String) throws -> Substring { try EncoderFolder.fingerprint(path).sha256.prefix(12) }
         let modelHash = try identity(model)
         let other = try otherModel()

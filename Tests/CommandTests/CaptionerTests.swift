@@ -39,7 +39,7 @@ import Testing
             for (kind, shift) in [("real", 0), ("generated", 9)] {
                 let pixels = (0..<30 * 25 * 3).map { UInt8(truncatingIfNeeded: ($0 / 3 + shift) * (index + 3) / 7) }
                 let image = try RGBImage(width: 30, height: 25, pixels: pixels)
-                try Data(ImageEncoder.png(image)).write(to: URL(fileURLWithPath: folder.path("\(kind)/\(index).png")))
+                try Data(ImageWriter.png(image)).write(to: URL(fileURLWithPath: folder.path("\(kind)/\(index).png")))
             }
             lines.append(
                 #"{"id": "p\#(index)", "caption": "\#(captions[index])", "real": "real/\#(index).png", "generated": "generated/\#(index).png"}"#
@@ -173,7 +173,7 @@ import Testing
         try evaluationGoesOn(evaluate, predictions)
     }
 
-    /// An evaluation that was cut off goes on after the images that are done, and says the same.
+    /// An evaluation that was interrupted continues after the images that are done, with the same result.
     private func evaluationGoesOn(_ evaluate: [String], _ predictions: String) throws {
         // An image that cannot be read stops the scoring; what was captioned stays.
         let saved = try bytes("real/11.png")
@@ -192,7 +192,7 @@ import Testing
     @Test func aKilledRunGoesOnToTheSameBits() throws {
         let whole = try train("mixed", to: "whole")
         #expect(whole.status == 0, "\(whole.stderr)")
-        // As a crash after step 2 would leave it: the later checkpoints never came to be.
+        // The state after a crash in step 2: the later checkpoints were never written.
         try FileManager.default.copyItem(atPath: folder.path("whole"), toPath: folder.path("parts"))
         for step in ["4", "6"] {
             try FileManager.default.removeItem(atPath: folder.path("parts/checkpoints/step-00000\(step)"))
@@ -245,7 +245,7 @@ import Testing
         fails(
             try train("generated", to: "too-much", ["--run", folder.path("align")]),
             "an alignment run has no part in it")
-        // An alignment that went on since is another encoder.
+        // An alignment that was trained further is another encoder.
         let longer = try gmail([
             "align", "--recipe", "gmail", "--model", folder.path("model"), "--pairs", folder.path("pairs.jsonl"),
             "--out",
@@ -330,5 +330,32 @@ import Testing
                 "evaluate", "captioning", "--run", run, "--captions", folder.path("coco.json"), "--images",
                 folder.path("generated"), "--split", "test", "--metrics", "bleu", "--out", folder.path("m.json"),
             ]), "split 'test' asked for, but the file names no splits")
+        // Two names for one file, and two processes for one file of predictions.
+        try FileManager.default.copyItem(atPath: folder.path("real"), toPath: folder.path("flat"))
+        try folder.write(
+            #"[{"image": "x/3.png", "caption": "a"}, {"image": "y/3.png", "caption": "b"}]"#, to: "list.json")
+        let list = [
+            "evaluate", "captioning", "--run", run, "--captions", folder.path("list.json"), "--images",
+            folder.path("flat"), "--metrics", "bleu", "--out", folder.path("scores/m.json"), "--quiet",
+        ]
+        fails(
+            try gmail(list),
+            "'x/3.png' and 'y/3.png' of '\(folder.path("list.json"))' would both be read from '\(folder.path("flat/3.png"))'"
+        )
+        for name in ["x", "y"] {
+            try FileManager.default.copyItem(atPath: folder.path("real"), toPath: folder.path("flat/\(name)"))
+        }
+        try FileManager.default.createDirectory(
+            atPath: folder.path("scores"), withIntermediateDirectories: true)
+        do {
+            let lock = try FolderLock(
+                folder: folder.path("scores"), name: ".lock.predictions.jsonl", owner: "gmail evaluate captioning")
+            defer { withExtendedLifetime(lock) {} }
+            fails(try gmail(list), "'\(folder.path("scores"))' is in use by gmail evaluate captioning, process")
+        }
+        #expect(try gmail(list).status == 0)
+        let predicted = try String(contentsOfFile: folder.path("scores/predictions.jsonl"), encoding: .utf8)
+        #expect(predicted.contains(#""image_id":"x\/3.png""#) || predicted.contains(#""image_id":"x/3.png""#))
+        #expect(predicted.contains(folder.path("flat/y/3.png")))
     }
 }

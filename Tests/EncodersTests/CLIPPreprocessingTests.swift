@@ -18,7 +18,7 @@ import Testing
     @Test func openCLIPFoldersGetOpenCLIPsRules() throws {
         let found = try settings(["open_clip_config.json": #"{"preprocess_cfg": {"interpolation": "bilinear"}}"#])
         #expect(found.transparency == .openCLIP && found.cropRounding == .torchvision && found.filter == .bilinear)
-        // Turned upright all the same; a setting takes it back.
+        // Images are turned upright all the same; a setting prevents it.
         #expect(found.orientation == .exif)
         #expect(try settings(["open_clip_config.json": "{}"]).transparency == .openCLIP)
     }
@@ -28,7 +28,7 @@ import Testing
         let found = try settings(["config.json": "{}", "preprocessor_config.json": own])
         #expect(
             found.transparency == .white && found.cropRounding == .transformers && found.resize == .shortestEdge(20))
-        // The nested one comes first; an older file without one leaves the word to its neighbour.
+        // The nested one takes precedence; an older file without one leaves the choice to its neighbour.
         #expect(
             try settings(["preprocessor_config.json": own, "processor_config.json": nested]).resize
                 == .shortestEdge(21))

@@ -71,7 +71,7 @@ private func copy(_ name: String, side: Int) throws -> TemporaryFolder {
         )
     }
 
-    /// What stands twice in a file, and what it leaves out.
+    /// Settings that a file has twice, or not at all.
     @Test func configurationsAreReadAsTransformersDoes() throws {
         let cases = try JSONFile("\(fixture("doors"))/configurations.json").value["cases"]?.array ?? []
         #expect(cases.count == 6)
@@ -106,7 +106,7 @@ private func copy(_ name: String, side: Int) throws -> TemporaryFolder {
             "{\"model_type\": \"clip\", \"vision_config\": {\"use_rotary\": true}}",
             "'vision_config.use_rotary' is true: \(unknown)"
         ),
-        // Off is no reason to skip it: a layer without its bias is another layer.
+        // A switch that is off cannot be skipped: a layer without its bias is another layer.
         (
             "{\"model_type\": \"clip\", \"text_config\": {\"attention_bias\": false}}",
             "'text_config.attention_bias' is false: \(unknown)"
@@ -153,7 +153,7 @@ private func copy(_ name: String, side: Int) throws -> TemporaryFolder {
         #expect(error.hasSuffix(text), "\(error)")
     }
 
-    /// What is off in open_clip's files may stand there.
+    /// Settings of open_clip's files that are off are accepted.
     @Test func settingsThatAreOff() throws {
         let folder = try TemporaryFolder()
         try folder.write(
@@ -187,7 +187,7 @@ private func copy(_ name: String, side: Int) throws -> TemporaryFolder {
         #expect(try EncoderFolder.fingerprint(elsewhere.path) == whole)
     }
 
-    /// Two shards: each is in the identity, and the index alone is not it.
+    /// Two shards: each is part of the identity, which is more than the index.
     @Test func identityCoversBothShards() throws {
         let folder = try copy("quick-gelu", side: 22)
         let weights = try Weights(path: folder("model.safetensors"))
@@ -223,7 +223,7 @@ private func copy(_ name: String, side: Int) throws -> TemporaryFolder {
                 + "preprocessor_config.json and config.json of one model?")
     }
 
-    /// Weights that are NaN are named by their tensor, not written into features.
+    /// Weights that are NaN are reported by the name of their tensor, and no features are written.
     @Test func brokenWeightsAreNamed() throws {
         let folder = try copy("quick-gelu", side: 22)
         let tensors = try Weights(path: folder("model.safetensors")).entries.mapValues { $0.tensor().clone() }

@@ -133,14 +133,14 @@ private func tolerance(_ file: String) -> Int {
         let image = try synthetic(23, 9)
         for level in [0, 6, 9] {
             #expect(
-                try RGBImage(decoding: ImageEncoder.png(image, compressionLevel: level), name: "png") == image)
+                try RGBImage(decoding: ImageWriter.png(image, compressionLevel: level), name: "png") == image)
         }
         // A smooth image survives JPEG within a few levels.
         let smooth = try synthetic(2, 2, seed: 3).resized(to: ImageSize(width: 41, height: 27), filter: .bilinear)
-        let jpeg = try RGBImage(decoding: ImageEncoder.jpeg(smooth, quality: 98, fullChroma: true), name: "jpeg")
+        let jpeg = try RGBImage(decoding: ImageWriter.jpeg(smooth, quality: 98, fullChroma: true), name: "jpeg")
         #expect(jpeg.size == smooth.size)
         #expect(zip(jpeg.pixels, smooth.pixels).map { abs(Int($0) - Int($1)) }.max()! <= 4)
-        #expect(try ImageEncoder.jpeg(smooth, quality: 20).count < ImageEncoder.jpeg(smooth, quality: 95).count)
+        #expect(try ImageWriter.jpeg(smooth, quality: 20).count < ImageWriter.jpeg(smooth, quality: 95).count)
     }
 
     /// Images decode alike from many tasks at once.

@@ -217,9 +217,9 @@ import Testing
                 { _ = try RGBImage(width: 2, height: 2, pixels: [1, 2, 3]) },
                 "RGB image: expected positive sides and width * height * 3 bytes, got 2x2 with 3 bytes"
             ),
-            ({ _ = try ImageEncoder.jpeg(image, quality: 0) }, "JPEG quality: expected 1...100, got 0"),
+            ({ _ = try ImageWriter.jpeg(image, quality: 0) }, "JPEG quality: expected 1...100, got 0"),
             (
-                { _ = try ImageEncoder.png(image, compressionLevel: 10) },
+                { _ = try ImageWriter.png(image, compressionLevel: 10) },
                 "PNG compression level: expected 0...9, got 10"
             ),
             (

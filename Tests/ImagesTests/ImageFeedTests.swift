@@ -13,7 +13,7 @@ import Testing
             let image = try RGBImage(
                 width: 9 + index % 4, height: 7 + index % 5,
                 pixels: Array(repeating: UInt8(index), count: 3 * (9 + index % 4) * (7 + index % 5)))
-            var bytes = try ImageEncoder.png(image)
+            var bytes = try ImageWriter.png(image)
             if index % 3 == 2 { bytes = Array(bytes.prefix(bytes.count / 2)) }
             try Data(bytes).write(to: URL(fileURLWithPath: file))
             return file

@@ -37,11 +37,11 @@ import Testing
         #expect(values.withUnsafeBytes { fastFNV($0) } == expected.digest)
 
         // The same from a file's bytes.
-        let (fromFile, fileSize) = try settings.tensor(ImageEncoder.png(image), name: "png")
+        let (fromFile, fileSize) = try settings.tensor(ImageWriter.png(image), name: "png")
         #expect(fromFile == values && fileSize == size)
 
         // And in two steps, with bytes between them.
-        #expect(try croppedAndNormalized(ImageEncoder.png(image), settings, size) == values)
+        #expect(try croppedAndNormalized(ImageWriter.png(image), settings, size) == values)
     }
 
     @Test(arguments: Fixtures.all.openCLIP.indices)

@@ -65,7 +65,6 @@ private let caseNames = [
         switch sequence.ending {
         case .stopToken(let token):
             #expect(sequence.tokens.last == token && settings.stopTokens.contains(token))
-            #expect(sequence.contentTokens == Array(sequence.tokens.dropLast()))
         case .stopString(let text):
             #expect(settings.stopStrings.contains(text))
         case .length:
@@ -188,13 +187,5 @@ private let caseNames = [
         for (history, token, ending) in table {
             #expect(try stops.ending(token, after: history) == ending, "\(history) \(token)")
         }
-    }
-
-    @Test func streamedTextComesInWholeCharacters() {
-        var text = StreamedText()
-        let parts: [[UInt8]] = [[0x61, 0xC3], [0xA9], [0xF0, 0x9F], [0x98, 0x80, 0x62], [0xFF], [0x63, 0xE2, 0x82]]
-        #expect(parts.map { text.append($0) } == ["a", "é", "", "😀b", "\u{FFFD}", "c"])
-        #expect(text.finish() == "\u{FFFD}")
-        #expect(text.finish() == "")
     }
 }

@@ -118,7 +118,7 @@ final class RunFolders {
         let pixels = (0..<width * height * 3).map { UInt8(truncatingIfNeeded: $0 * 7) }
         let file = url.appendingPathComponent(name)
         try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
-        let bytes = try ImageEncoder.png(RGBImage(width: width, height: height, pixels: pixels))
+        let bytes = try ImageWriter.png(RGBImage(width: width, height: height, pixels: pixels))
         try Data(bytes).write(to: file)
     }
 

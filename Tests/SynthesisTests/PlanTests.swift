@@ -210,7 +210,8 @@ import Testing
             #"{"images": [{"imgid": 3, "filename": "a", "split": "train", "sentences": [{"raw": "x"}]}, {"imgid": 3, "filename": "b", "split": "train", "sentences": [{"raw": "y"}]}]}"#,
             to: "b.json")
         #expect(
-            message { _ = try CaptionRows(path: twice) }.contains("expected a number of its own for each, got 3 twice"))
+            message { _ = try CaptionRows(path: twice) }.contains(
+                "images[1].imgid: expected an id of its own, got 3 again"))
     }
 
     /// Lines end at LF or CRLF, ids are bytes, marks are skipped; pipes are no files.

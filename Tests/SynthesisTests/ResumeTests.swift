@@ -189,7 +189,8 @@ import Testing
         #expect(try contents(of: folder.file("a")) == contents(of: folder.file("whole")))
     }
 
-    /// The bytes of a shard's images depend on its batches, so this generator's do not; what is compared is the whole set.
+    /// The bytes of a real generator's images depend on the batches of a shard; this generator's do not, so that whole
+    /// sets can be compared.
     @Test(arguments: [SynthesisSettings.Format.folder, .webdataset])
     func shardsTogetherAreTheWholeSet(format: SynthesisSettings.Format) throws {
         func generator() -> FakeGenerator {

@@ -14,6 +14,23 @@ import Foundation
 import Torch
 import TorchNN
 
+extension CLIPModel {
+    /// Floating-point operations of one image through the image tower and its projection (a multiply-add counts two).
+    var imageFLOPs: Double {
+        let vision = configuration.vision
+        let tokens = Double(vision.positionCount)
+        let width = Double(vision.hiddenSize)
+        let feedForward = 4 * width * Double(vision.intermediateSize)
+        // Products of every position's queries, keys and values; what follows only where it is asked for.
+        func block(outputs: Double) -> Double {
+            tokens * 6 * width * width + outputs * (2 * width * width + feedForward + 4 * tokens * width)
+        }
+        let patches = 2 * (tokens - 1) * width * Double(vision.channelCount * vision.patchSize * vision.patchSize)
+        let blocks = Double(vision.layerCount - 1) * block(outputs: tokens) + block(outputs: 1)
+        return blocks + patches + 2 * width * Double(configuration.projectionDimension)
+    }
+}
+
 func seconds(_ body: () throws -> Void) rethrows -> Double {
     let clock = ContinuousClock()
     let time = try clock.measure(body)

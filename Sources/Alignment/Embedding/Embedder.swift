@@ -8,20 +8,21 @@ import Terminal
 import Torch
 import TorchNN
 
-/// Embeds image files and texts with an encoder, and with an alignment where there is one: what `gmail embed` runs, and every
-/// evaluation that compares embeddings.
+/// Embeds image files and texts with an encoder, and through an alignment if there is one. `gmail embed` and every
+/// evaluation that compares embeddings use it.
 public struct Embedder {
     public let reader: ImageReader
-    /// What the images are, where an alignment makes a difference.
+    /// The modality of the images, which matters with an alignment.
     public let modality: Modality
     public let batchSize: Int
-    /// Share of the images that may be unreadable, 0...1.
+    /// Share of the images that may be skipped, 0...1: of those that were named or found, what is unreadable, in a format
+    /// that is not decoded, or could not be opened.
     public let maximumSkippedShare: Double
     public let quiet: Bool
     private let hashes: FileHashes
     private let variant: String?
 
-    /// An alignment to read images through.
+    /// An alignment through which images are read.
     public enum Alignment: Sendable {
         case run(String)
         /// An adapter in PEFT's layout that was made elsewhere.
@@ -29,8 +30,8 @@ public struct Embedder {
     }
 
     /// - Parameters:
-    ///   - folder: of the encoder.
-    ///   - alignment: on this encoder; nil reads every image with the encoder as it is.
+    ///   - folder: the encoder's folder.
+    ///   - alignment: an alignment of this encoder; nil reads every image with the plain encoder.
     ///   - reducedDecode: ratio of `ImagePreprocessing.DecodeScale.reduced`; nil decodes every pixel.
     ///   - quiet: no progress on standard error.
     /// - Throws: errors of the model's and the run's files.
@@ -67,24 +68,24 @@ public struct Embedder {
         try reader.features(pixels, ImageRoute(of: modality, isAligned: reader.aligned != nil))
     }
 
-    /// Embeds image files in order, L2-normalised float32; what cannot be read is listed in `sidecar.skipped`.
-    /// - Throws: `EmbeddingError.tooManyUnreadable`, `EncoderError.notFinite`.
+    /// Embeds image files in order as L2-normalised float32. Files that cannot be read are added to `sidecar.skipped`, which
+    /// already holds the files skipped before.
+    /// - Throws: `EmbeddingError.tooManySkipped`, `EncoderError.notFinite`.
     public func embedImages(
         _ paths: [String], into rows: FeatureRows, _ sidecar: inout FeatureSidecar, _ summary: inout EmbedSummary
     ) throws {
         let clock = ContinuousClock()
         let start = clock.now
-        // Packed weights are copies: below some images, weights stay where the file is mapped.
+        // Packed weights are copies: for few images, weights stay where the file is mapped.
         if paths.count >= 64 { summary.kernel = try reader.prepareForBatches()?.reason }
         let progress = JobProgress("embedding", total: paths.count, unit: "images", quiet: quiet)
         let feed = try ImageFeed(
             paths: paths, preprocessing: reader.preprocessing, batchSize: min(batchSize, paths.count))
         var modelTime = Duration.zero
         var names: [String] = []
-        var unreadable = 0
+        let total = paths.count + sidecar.skipped.count
         while let batch = feed.next() {
             for failure in batch.failures {
-                unreadable += 1
                 sidecar.skipped.append(.init(path: paths[failure.index], reason: "\(failure.error)"))
                 progress.say("skipped \(failure.error)")
             }
@@ -96,10 +97,10 @@ public struct Embedder {
             }
             progress.advance(by: batch.count + batch.failures.count)
         }
-        guard !names.isEmpty, Double(unreadable) <= maximumSkippedShare * Double(paths.count) else {
-            throw EmbeddingError.tooManyUnreadable(
-                count: unreadable, total: paths.count, maximumShare: maximumSkippedShare,
-                first: sidecar.skipped.first { skipped in paths.contains(skipped.path) }?.reason ?? "")
+        let skipped = sidecar.skipped.count
+        guard !names.isEmpty, Double(skipped) <= maximumSkippedShare * Double(total) else {
+            throw EmbeddingError.tooManySkipped(
+                count: skipped, total: total, maximumShare: maximumSkippedShare, first: sidecar.skipped[0].reason)
         }
         sidecar.images = names
         let times = feed.times
@@ -112,7 +113,8 @@ public struct Embedder {
         summary.waitingSeconds = times.waiting.seconds
     }
 
-    /// Embeds texts in order, L2-normalised float32; those cut to the context are listed in `sidecar.truncatedTexts`.
+    /// Embeds texts in order as L2-normalised float32; texts that were cut to the context are listed in
+    /// `sidecar.truncatedTexts`.
     /// - Parameter text: the encoder's text side.
     /// - Throws: errors of the tokenizer; `EncoderError.notFinite`.
     public func embedTexts(
@@ -140,8 +142,8 @@ public struct Embedder {
         summary.truncatedTexts = sidecar.truncatedTexts.count
     }
 
-    /// Embeds both and writes `features.safetensors` with its sidecar, what `gmail embed` does.
-    /// - Parameter skipped: files that were found and are no images that can be read.
+    /// Embeds both and writes `features.safetensors` with its sidecar, as `gmail embed` does.
+    /// - Parameter skipped: files that were found but are not readable images.
     public func write(
         images paths: [String], skipped: [FileList.Skipped] = [], texts lines: [String]?, to out: String
     ) async throws -> (FeatureSidecar, EmbedSummary) {
@@ -150,7 +152,7 @@ public struct Embedder {
         sidecar.skipped = skipped.map { .init(path: $0.path, reason: $0.reason) }
         summary.skipped = skipped.count
         let hash = fingerprint()
-        // A tokenizer that cannot be read should be known before any image is.
+        // An unreadable tokenizer should be reported before any image is read.
         let text = try lines.map { _ in try reader.encoder.textReader() }
         var entries: [SafetensorsWriter.Tensor] = []
         if !paths.isEmpty {
@@ -169,13 +171,13 @@ public struct Embedder {
         return (sidecar, summary)
     }
 
-    /// The identity of the model, whose some hundred MB are hashed while the model works.
+    /// The identity of the model; its files of some hundred MB are hashed while the model works.
     public func fingerprint() -> Task<ModelFingerprint, any Error> {
         let (folder, variant, hashes) = (reader.encoder.folder.path, variant, hashes)
         return Task.detached { try EncoderFolder.fingerprint(folder, variant: variant, hashes: hashes) }
     }
 
-    /// Says in `sidecar` what made the features.
+    /// Records in `sidecar` what made the features.
     public func describe(
         _ sidecar: inout FeatureSidecar, _ fingerprint: Task<ModelFingerprint, any Error>
     ) async throws {
@@ -192,20 +194,17 @@ public struct Embedder {
     }
 }
 
-/// Features that cannot be made.
+/// Features that cannot be computed.
 public enum EmbeddingError: Error, Equatable, Sendable, CustomStringConvertible, LocalizedError {
-    case tooManyUnreadable(count: Int, total: Int, maximumShare: Double, first: String)
-    case cannotWrite(beside: String, reason: String)
+    case tooManySkipped(count: Int, total: Int, maximumShare: Double, first: String)
 
     public var description: String {
         switch self {
-        case .tooManyUnreadable(let count, let total, _, let first) where count == total:
+        case .tooManySkipped(let count, let total, _, let first) where count == total:
             "none of the \(total) images could be read; the first: \(first)"
-        case .tooManyUnreadable(let count, let total, let share, let first):
+        case .tooManySkipped(let count, let total, let share, let first):
             "\(count) of \(total) images could not be read, more than the share of \(share) that is allowed; the first: "
                 + first
-        case .cannotWrite(let target, let reason):
-            "cannot write beside '\(target)': \(reason); does its folder exist, and may you write there?"
         }
     }
 

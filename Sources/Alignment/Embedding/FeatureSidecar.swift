@@ -2,7 +2,7 @@ import Files
 import Foundation
 import ModelFolders
 
-/// The JSON beside a feature file: what each row is, and what made it.
+/// The JSON beside a feature file: what each row is, and what made the features.
 public struct FeatureSidecar: Codable {
     public struct Model: Codable {
         public var path = ""
@@ -23,7 +23,7 @@ public struct FeatureSidecar: Codable {
         public var path: String
         public var step: Int
         public var modality: String
-        /// Of the alignment's weights.
+        /// The identity of the alignment's weights.
         public var sha256: String
 
         public init(path: String, step: Int, modality: String, sha256: String) {
@@ -56,11 +56,11 @@ public struct FeatureSidecar: Codable {
 
     public var version = 2
     public var model = Model()
-    /// The alignment run that the images went through, and as what.
+    /// The alignment run through which the images were read, and as which modality.
     public var run: Run?
     public var preprocessing = Preprocessing()
     public var dtype = ""
-    /// How linear layers were multiplied, and why; nil for the plain way.
+    /// How linear layers were multiplied, and why; nil for plain products.
     public var kernel: String?
     public var device = ""
     /// Paths in row order.
@@ -78,7 +78,7 @@ public struct FeatureSidecar: Codable {
         case truncatedTexts = "truncated_texts"
     }
 
-    /// `features.safetensors` has `features.json` beside it.
+    /// `features.json` stands beside `features.safetensors`.
     public static func path(for features: String) -> String {
         let suffix = ".safetensors"
         return (features.hasSuffix(suffix) ? String(features.dropLast(suffix.count)) : features) + ".json"

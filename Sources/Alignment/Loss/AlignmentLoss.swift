@@ -2,7 +2,7 @@ import Files
 import Torch
 import Training
 
-/// What the alignment minimises: one objective between the modalities, and text terms with weights.
+/// What the alignment minimises: one objective between the modalities, and weighted text terms.
 public struct AlignmentLoss: Sendable, Equatable, Codable {
     public enum Objective: String, Sendable, Codable, CaseIterable {
         /// Eq. 1: generated to real.
@@ -14,7 +14,7 @@ public struct AlignmentLoss: Sendable, Equatable, Codable {
         /// No separation: one encoder and one head read both kinds of image, contrasted with text (the Task2Sim-like
         /// baseline of Table 16).
         case mixed
-        /// No alignment term (Table 6): text terms alone.
+        /// No alignment term (Table 6): only text terms.
         case none
     }
 
@@ -53,11 +53,11 @@ public struct AlignmentLoss: Sendable, Equatable, Codable {
     }
     public var needsShortText: Bool { shortCaptionWeight > 0 }
     public var needsReal: Bool { objective != .none || realTextWeight > 0 }
-    /// Whether real images pass through the trained encoder, which no cache can replace.
+    /// Whether real images pass through the trained encoder, so that no cache can replace the pass.
     public var needsRealPixels: Bool { objective == .mixed }
 
     /// - Parameters:
-    ///   - input: the encoder's embedding dimension; `textInput`: the text encoder's, nil where there is none.
+    ///   - input: the encoder's embedding dimension; `textInput`: that of the text encoder, nil without one.
     /// - Throws: `SettingError`, `AlignmentError.nothingToTrain`, `.noText`
     public func validate(projection: ProjectionConfiguration, input: Int, textInput: Int?) throws {
         try SettingError.require(
@@ -100,7 +100,7 @@ public struct AlignmentLoss: Sendable, Equatable, Codable {
         }
     }
 
-    /// The weighted sum and each term by itself.
+    /// The weighted sum, and each term by itself.
     /// - Parameters:
     ///   - generated: `[B, D]`, projected.
     ///   - real: `[B, D]`, projected; needed by every objective but `.none`.
@@ -186,9 +186,9 @@ public struct AlignmentLoss: Sendable, Equatable, Codable {
     }
 }
 
-/// A loss and what it is made of.
+/// A loss and its terms.
 public struct LossTerms {
-    /// Scalar with its graph.
+    /// A scalar with its graph.
     public let total: Tensor
     /// Each term before its weight: `align` or `mixed`, `generated_text`, `real_text`, `short_text`.
     public let parts: [(name: String, value: Tensor)]

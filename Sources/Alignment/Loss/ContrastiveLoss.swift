@@ -9,7 +9,8 @@ public enum ContrastiveLoss {
     ///   - anchors: `[B, D]`, any length; compared by cosine.
     ///   - targets: `[B, D]`.
     ///   - temperature: τ.
-    ///   - excluding: bool `[B, B]`: true where target j is no negative of anchor i (`repeats(of:)`); nil excludes none.
+    ///   - excluding: bool `[B, B]`: true where target j is not a negative of anchor i (`repeats(of:)`); nil excludes
+    ///     none.
     /// - Returns: scalar in nats; `log(B)` for uninformative embeddings.
     public static func oneDirection(
         _ anchors: Tensor, _ targets: Tensor, temperature: Double, excluding: Tensor? = nil

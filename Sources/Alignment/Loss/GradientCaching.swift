@@ -2,20 +2,20 @@ import Torch
 
 /// Large contrastive batches on the memory of small ones (Gao et al. 2021, arXiv 2101.06983).
 ///
-/// A contrastive loss couples every pair of the batch, so losses of parts do not add up to that of the whole. Instead the
-/// features of all parts are computed first without a graph; the loss of the whole batch gives the gradient of every
-/// feature; then each part runs again with a graph and takes in its features' gradient. Equal to the full batch within
-/// rounding; costs one more forward pass.
+/// A contrastive loss couples every pair of the batch, so the losses of parts do not add up to that of the whole.
+/// Instead, the features of all parts are computed first without a graph, and the loss of the whole batch gives the
+/// gradient of every feature. Then each part runs again with a graph and receives the gradient of its features. The
+/// result equals the full batch within rounding and costs one more forward pass.
 public enum GradientCaching {
     /// Adds the gradient of a full-batch loss to every leaf below `encode` and `loss`.
     /// - Parameters:
-    ///   - part: the part of the batch with this number, nil after the last; asked for in order, and then, when there are
-    ///     several, once more in order. One part runs as an ordinary full batch.
-    ///   - generator: what `encode` draws dropout from; its state is replayed, so that both passes see the same masks.
+    ///   - part: the part of the batch with this number, nil after the last. Parts are asked for in order, and if there
+    ///     are several, once more in order. A single part runs as an ordinary full batch.
+    ///   - generator: draws dropout for `encode`; its state is replayed, so that both passes see the same masks.
     ///   - encode: one part to features `[b, E]`.
-    ///   - loss: all features `[B, E]` to the scalar to minimise and whatever else the caller wants back; what stands
-    ///     inside (projections, batch normalisation) sees the full batch. Throwing from it leaves no gradient behind.
-    /// - Throws: what `part` and `loss` throw. A part that cannot be had a second time leaves a part of the gradient.
+    ///   - loss: all features `[B, E]` to the scalar to minimise and whatever else the caller needs; modules in it
+    ///     (projections, batch normalisation) see the full batch. If it throws, no gradient remains.
+    /// - Throws: what `part` and `loss` throw. If a part cannot be had a second time, some of the gradient remains.
     public static func backward<Part, Result>(
         part: (Int) throws -> Part?, generator: Generator?, encode: (Part) -> Tensor,
         loss: (Tensor) throws -> (value: Tensor, result: Result)
@@ -28,7 +28,7 @@ public enum GradientCaching {
         }
         var states: [[UInt8]] = []
         var parts: [Tensor] = []
-        // Emptied as it is used: a part's pixels should go when its features are there.
+        // Emptied during use, so that the pixels of a part are freed once its features are there.
         var waiting = [first, second]
         while !waiting.isEmpty {
             if let generator { states.append(generator.state) }

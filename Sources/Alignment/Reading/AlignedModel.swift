@@ -7,33 +7,33 @@ import Torch
 import TorchNN
 import Training
 
-/// A finished (or running) alignment, ready to read images: the base encoder with the newest checkpoint's adapter and
-/// projections, or with an adapter that was made elsewhere.
+/// A finished (or running) alignment, ready to read images: the base encoder with the adapter and projections of the
+/// newest checkpoint, or with an adapter that was made elsewhere.
 ///
-/// The modality of the images decides the route: real images go through `f_r` (or the tuned encoder, as the recipe's
-/// `evaluation.clipFlow` says) and the projection for real, generated ones through `f_g` and the projection for
-/// generated. Embeddings are in the shared space, not normalised.
+/// The modality of the images decides the route. Real images go through `f_r` (or through the tuned encoder, according
+/// to the recipe's `evaluation.clipFlow`) and the projection for real images; generated ones go through `f_g` and the
+/// projection for generated images. Embeddings are in the shared space, not normalised.
 public final class AlignedModel {
     public let towers: ModalityTowers
     public let projection: DualProjection
     public let flow: CLIPFlow
     /// The run's folder, or the adapter's.
     public let path: String
-    /// What trained it; nil for an adapter made elsewhere.
+    /// The recipe that trained it; nil for an adapter made elsewhere.
     public let recipe: AlignmentRecipe?
-    /// Steps that the weights have been trained for; 0 for a recipe that trains nothing, and where nobody knows.
+    /// For how many steps the weights have been trained; 0 for a recipe that trains nothing, and where it is unknown.
     public let step: Int
     /// The checkpoint's folder; nil for a recipe that trains nothing, and for an adapter made elsewhere.
     public let checkpoint: String?
-    /// Names the weights: a hash over what the checkpoint's encoders and projections are made of, and the flow.
+    /// Identifies the weights: a hash over the checkpoint's files of encoders and projections, and over the flow.
     public let identity: String
 
     /// - Parameters:
     ///   - run: the run's folder.
-    ///   - encoder: the base model that the run was begun with.
-    ///   - fingerprint: of the base model, compared with the run's manifest.
+    ///   - encoder: the base model with which the run was begun.
+    ///   - fingerprint: the base model's, compared with the run's manifest.
     /// - Throws: `TrainingError` for a folder that is no run, `AlignmentError.anotherBase` for another model,
-    ///   `AlignmentError.noCheckpoint` for a run that has not written one, `AdapterError`, `StateMismatch`.
+    ///   `AlignmentError.noCheckpoint` for a run without a checkpoint, `AdapterError`, `StateMismatch`.
     public init(run path: String, encoder: any ImageEncoder, fingerprint: ModelFingerprint) throws {
         self.path = path
         let run = try RunFolder.open(path)
@@ -55,7 +55,7 @@ public final class AlignedModel {
         switch (recipe.adapter.kind, latest) {
         case (.lora, let latest?):
             towers = try ModalityTowers(trunk: encoder, adapterFolder: latest.folder)
-            // Merged: the adapter costs nothing at inference.
+            // Once merged, the adapter costs nothing at inference.
             towers.adapter?.merge()
         case (.full, let latest?):
             towers = try ModalityTowers(trunk: encoder, tuning: .full, generator: Generator(seed: 0))

@@ -20,21 +20,21 @@ public struct RoutedImage: Hashable, Sendable {
 /// Embeddings of image files for training, computed once per image and kept on disk (`FeatureCache`).
 ///
 /// Captions of one image share one row; a second run with the same model, preprocessing and files computes nothing. An
-/// interrupted fill goes on where it was, to the same bits. The cache holds what the encoders give, projections are applied
-/// when rows are read: so a captioner finds the features of `f_r` that an alignment has cached.
+/// interrupted fill continues where it was, to the same bits. The cache holds the outputs of the encoders, and
+/// projections are applied when rows are read, so a captioner finds the features of `f_r` that an alignment has cached.
 public final class ImageFeatures {
     private let reader: ImageReader
     private let input: ImageInput
     private let caches: [ImageRoute: FeatureCache]
     /// Content keys of files that could be read.
     private var keys: [RoutedImage: FeatureKey] = [:]
-    /// Why the others could not.
+    /// Why the others could not be read.
     public private(set) var failures: [RoutedImage: String] = [:]
 
     /// - Parameters:
     ///   - model: the encoder's fingerprint.
     ///   - folder: the cache; several runs may share it.
-    ///   - input: what is read of each image.
+    ///   - input: what is read from each image.
     public init(
         reader: ImageReader, model: ModelFingerprint, routes: Set<ImageRoute>, input: ImageInput = .embedding,
         folder: String
@@ -66,9 +66,9 @@ public final class ImageFeatures {
     /// Whether an image that was prepared has features.
     public func contains(_ image: RoutedImage) -> Bool { keys[image] != nil }
 
-    /// What a downstream model sees of the images, in their order: `[images.count, d]` on the reader's device, or
+    /// The input of a downstream model for the images, in their order: `[images.count, d]` on the reader's device, or
     /// `[images.count, T, D]` for states.
-    /// - Throws: `AlignmentError.missingInput` for an image that has none.
+    /// - Throws: `AlignmentError.missingInput` for an image without features.
     public func callAsFunction(_ images: [RoutedImage]) throws -> Tensor {
         switch input {
         case .embedding: try rows(images) { reader.project($0, $1) }
@@ -79,7 +79,7 @@ public final class ImageFeatures {
         }
     }
 
-    /// What the encoders give for the images, before any projection: `[images.count, E]`; of embeddings alone.
+    /// The outputs of the encoders for the images, before any projection: `[images.count, E]`; only for embeddings.
     public func towers(_ images: [RoutedImage]) throws -> Tensor { try rows(images) { features, _ in features } }
 
     private func rows(_ images: [RoutedImage], _ finish: (Tensor, ImageRoute) -> Tensor) throws -> Tensor {
@@ -105,8 +105,8 @@ public final class ImageFeatures {
         return Tensor.cat(parts).indexSelect(0, Tensor(places).to(reader.device))
     }
 
-    /// Computes what is missing of the images, which may repeat.
-    /// - Parameter progress: distinct images done and their total.
+    /// Computes the missing features of the images, which may repeat.
+    /// - Parameter progress: gets the number of distinct images done and their total.
     public func prepare(_ images: [RoutedImage], progress: (_ done: Int, _ total: Int) throws -> Void) throws {
         var seen = Set(keys.keys).union(failures.keys)
         let distinct = images.filter { seen.insert($0).inserted }

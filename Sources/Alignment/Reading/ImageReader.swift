@@ -6,29 +6,29 @@ import ModelFolders
 import Torch
 import TorchNN
 
-/// What a downstream model wants of an image.
+/// What a downstream model reads of an image.
 public enum ImageInput: Sendable, Hashable {
-    /// The embedding `[d]`, through the alignment's projection where there is one.
+    /// The embedding `[d]`, through the alignment's projection if there is one.
     case embedding
     /// The states of all positions after a number of the image tower's layers, `[T, D]`.
-    /// - layer: numbered as `ImageEncoder.imageStates`.
+    /// - layer: numbered as in `ImageEncoder.imageStates`.
     case states(layer: Int)
 }
 
-/// What stands between an image and whoever uses its embedding: an encoder, the alignment where there is one, preprocessing,
-/// and the number format. The one place where an image is sent through `f_r` or `f_g`.
+/// What stands between an image and the user of its embedding: an encoder, an alignment if there is one, preprocessing,
+/// and the precision. Images go through `f_r` or `f_g` only here.
 public final class ImageReader {
     public let encoder: OpenEncoder
     /// f_g and the projections; nil without an alignment.
     public let aligned: AlignedModel?
     public let device: Device
-    /// float32, or what autocast narrows float32 weights to.
+    /// float32, or the dtype to which autocast narrows float32 weights.
     public let dtype: DType
-    /// How images become pixels; the encoder's own unless it was changed.
+    /// How images become pixels; the encoder's own preprocessing unless it was changed.
     public var preprocessing: ImagePreprocessing
 
     /// - Parameters:
-    ///   - encoder: on the device to run on; is frozen.
+    ///   - encoder: on the device that computes; it is frozen.
     ///   - aligned: on the same encoder.
     ///   - dtype: bfloat16 runs float32 weights under autocast.
     public init(encoder: OpenEncoder, aligned: AlignedModel?, dtype: DType) {
@@ -40,10 +40,10 @@ public final class ImageReader {
         encoder.image.setRequiresGrad(false)
     }
 
-    /// `d`, the length of the embedding that a downstream model sees.
+    /// `d`, the length of the embedding that a downstream model gets.
     public var featureSize: Int { aligned?.projection.outputDimension ?? towerSize }
 
-    /// `E`, the length of what the encoder gives.
+    /// `E`, the length of the encoder's output.
     public var towerSize: Int { encoder.image.embeddingDimension }
 
     /// Preprocessed pixels `[n, 3, S, S]` through a route's encoder: `[n, E]` float32, without gradient.
@@ -71,9 +71,9 @@ public final class ImageReader {
         project(try tower(pixels.to(device), route), route)
     }
 
-    /// The state of a route's image tower after a number of its layers: `[n, 3, S, S]` to `[n, T, D]`. Projections are of
-    /// embeddings and have no part in it.
-    /// - Parameter layer: numbered as `ImageEncoder.imageStates`.
+    /// The state of a route's image tower after a number of its layers: `[n, 3, S, S]` to `[n, T, D]`. Projections
+    /// apply only to embeddings.
+    /// - Parameter layer: numbered as in `ImageEncoder.imageStates`.
     /// - Throws: `EncoderError.notFinite`.
     public func states(_ pixels: Tensor, _ route: ImageRoute, layer: Int) throws -> Tensor {
         let states = inferenceMode {
@@ -86,7 +86,7 @@ public final class ImageReader {
         return states
     }
 
-    /// What a downstream model wants of preprocessed images, through a route: `[n, d]` or `[n, T, D]`.
+    /// What a downstream model reads of preprocessed images, through a route: `[n, d]` or `[n, T, D]`.
     /// - Throws: `EncoderError.notFinite`.
     public func read(_ pixels: Tensor, _ route: ImageRoute, _ input: ImageInput) throws -> Tensor {
         switch input {
@@ -95,7 +95,7 @@ public final class ImageReader {
         }
     }
 
-    /// Length of the vectors that a downstream model sees.
+    /// Length of the vectors that a downstream model gets.
     public func featureSize(of input: ImageInput) -> Int {
         switch input {
         case .embedding: featureSize
@@ -103,7 +103,7 @@ public final class ImageReader {
         }
     }
 
-    /// Weights in a narrow format compute in it by themselves.
+    /// Weights in a narrow dtype compute in it without autocast.
     private var autocastType: DType {
         encoder.image.namedParameters().first?.tensor.dtype == .float32 ? dtype : .float32
     }
@@ -118,8 +118,8 @@ public final class ImageReader {
         )
     }
 
-    /// Lays the weights of the encoders out for speed on batches, where that pays on this CPU.
-    /// - Returns: what was chosen, for logs; nil when there was nothing to choose.
+    /// Lays out the weights of the encoders for speed on batches, where that is faster on this CPU.
+    /// - Returns: what was chosen, for logs; nil if there was nothing to choose.
     @discardableResult
     public func prepareForBatches() throws -> LinearKernel.Choice? {
         let choice = try encoder.image.prepareForInference()
@@ -128,12 +128,12 @@ public final class ImageReader {
         return choice
     }
 
-    /// What `prepareForBatches` chose; nil before it was called, or when there was nothing to choose.
+    /// What `prepareForBatches` chose; nil before the call, or if there was nothing to choose.
     public private(set) var kernel: String?
 
     // MARK: Identity
 
-    /// Names what a route's encoder gives, for caches: the model, and the alignment's weights where they read.
+    /// Identifies a route's output, for caches: the model, and the alignment's weights if they take part.
     /// - Parameter model: the model's fingerprint.
     func towerIdentity(_ route: ImageRoute, model: ModelFingerprint) -> String {
         guard let aligned, aligned.readsTuned(route) else { return model.sha256 }

@@ -1,6 +1,6 @@
-/// The way of an image to the embedding that a downstream model sees.
+/// The route of an image to the embedding that a downstream model gets.
 public enum ImageRoute: String, Sendable, Codable, CaseIterable {
-    /// f_r, and the projection for real images where there is one.
+    /// f_r, and the projection for real images if there is one.
     case original
     /// f_g and the projection for generated images.
     case tuned

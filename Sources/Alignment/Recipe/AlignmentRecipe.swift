@@ -1,5 +1,5 @@
-// Everything that decides what a run of `gmail align` computes, as one value. The numbers are those of GMAIL (ICML 2025)
-// where the paper gives them; what it leaves open is marked "ours". Recipes/*.yaml name the table rows.
+// Everything that decides what a run of `gmail align` computes, as one value. The numbers are those of GMAIL (ICML
+// 2025) where the paper gives them; settings that it leaves open are marked "ours". Recipes/*.yaml name the table rows.
 
 import Torch
 import Training
@@ -23,10 +23,10 @@ public struct AlignmentRecipe: Sendable, Equatable {
         public enum Images: String, Sendable, CaseIterable {
             case generated
             case real
-            /// Both kinds as if they were one.
+            /// Both kinds without distinction.
             case mixed
         }
-        /// Which images the trained tower reads, and a captioner behind it.
+        /// Which images train the tower, and a captioner on top of it.
         public var images = Images.generated
         /// Share of the pairs that may be unreadable before the run stops, 0...1 (ours).
         public var maximumSkippedShare = 0.01
@@ -39,7 +39,7 @@ public struct AlignmentRecipe: Sendable, Equatable {
             case lora
             /// Every weight of the tower is trained (Table 11).
             case full
-            /// The tower stays as it is; only projections are trained, if any.
+            /// The tower stays unchanged; only projections are trained, if any.
             case none
         }
         public var kind = Kind.lora
@@ -47,9 +47,10 @@ public struct AlignmentRecipe: Sendable, Equatable {
         public var rank = 4
         /// The update is scaled by alpha / rank (ours).
         public var alpha = 8.0
-        /// On the adapter's input, 0 up to but not 1 (ours).
+        /// On the adapter's input; at least 0 and below 1 (ours).
         public var dropout = 0.0
-        /// Names of the linear layers, in checkpoint words; nil for those that the encoder names: all of its attention (ours).
+        /// Names of the linear layers, as in checkpoints; nil means those that the encoder names, all of its attention
+        /// (ours).
         public var targets: [String]?
 
         public init() {}
@@ -65,12 +66,12 @@ public struct AlignmentRecipe: Sendable, Equatable {
         }
         /// Dual projection, Fig. 1; its depth is ours.
         public var kind = Kind.linear
-        /// Sec. 4 mentions it for stability; where it stands is ours.
+        /// Sec. 4 mentions it for stability; its place is ours.
         public var batchNormalization = false
-        /// Of the shared space; nil keeps the encoder's own.
+        /// Dimension of the shared space; nil keeps the encoder's own.
         public var dimension: Int?
-        /// Of the heads; nil is the adapter's (ours). Full matrices that start as identity move farther in a step than
-        /// low-rank updates that start at zero, so few pairs want a smaller one.
+        /// Learning rate of the heads; nil means the adapter's (ours). Full matrices that start as identity move
+        /// farther in a step than low-rank updates that start at zero, so few pairs need a smaller rate.
         public var learningRate: Double?
 
         public init() {}
@@ -104,7 +105,7 @@ public struct AlignmentRecipe: Sendable, Equatable {
         public var trainScale = true
         /// Weight of the generated-image-text contrast, Sec. 3.1; 0 leaves it out (ours).
         public var generatedTextWeight = 0.0
-        /// Weight of the real-image-text contrast, Sec. 3.1; 0 leaves it out (ours).
+        /// Weight of the contrast between real images and text, Sec. 3.1; 0 leaves it out (ours).
         public var realTextWeight = 0.0
         /// τ of the terms with text; nil is `temperature` (ours).
         public var textTemperature: Double?

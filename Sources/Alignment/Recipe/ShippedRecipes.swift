@@ -1,7 +1,7 @@
 import Training
 
 extension AlignmentRecipe {
-    /// The files of `Recipes/`, compiled into the program: an installed command finds them wherever it stands.
+    /// The files of `Recipes/`, compiled into the program, so that an installed command finds them wherever it is.
     public static let shipped: [String: [UInt8]] = [
         "baseline": PackageResources.baseline_yaml,
         "full-fine-tuning": PackageResources.full_fine_tuning_yaml,

@@ -1,16 +1,16 @@
 import Files
 import Torch
 
-/// One batch of pairs whose images come in pieces, so that no more of them than a piece need be in memory at once.
+/// One batch of pairs whose images come in pieces, so that only one piece need be in memory at a time.
 ///
 /// Gradient caching reads the generated images of all pieces in order, then the real ones if they are trained on, then the
 /// captions if the text encoder is trained, and then all of them once more.
 public struct AlignmentPieces {
-    /// What belongs to the pairs beside the images that are trained on: row i of everything belongs to one caption.
+    /// What belongs to the pairs beside the images that are trained on: row i of each part belongs to one caption.
     public struct Pairs {
-        /// What error messages call the pairs.
+        /// The names of the pairs in error messages.
         public var ids: [String]
-        /// Which real image each pair shows; equal ones are not negatives of each other.
+        /// Which real image each pair shows; pairs with the same image are not negatives of each other.
         public var realIDs: [ExactString]
         /// `f_r(x_r)`, `[B, E]`: the trunk's output before any projection.
         public var real: Embeddings<Real>?
@@ -37,7 +37,7 @@ public struct AlignmentPieces {
     let pairs: () throws -> Pairs
 
     /// - Parameters:
-    ///   - generated: the images of the piece with this number, from 0, on the device of the training; nil after the last.
+    ///   - generated: the images of the piece with this number, from 0, on the training device; nil after the last.
     ///   - real: the same for real images; asked only by a loss that passes them through the trained encoder.
     ///   - text: token ids int64 `[b, T]` of the captions, in pieces; asked after the images, where the text encoder is trained.
     ///   - shortText: the same of short captions.
@@ -55,7 +55,7 @@ public struct AlignmentPieces {
         self.pairs = pairs
     }
 
-    /// What one pass through an encoder takes.
+    /// The input of one pass through an encoder.
     enum Part {
         case generated(ImageBatch<Generated>)
         case real(ImageBatch<Real>)
@@ -134,9 +134,9 @@ public struct AlignmentPieces {
 
 extension AlignmentPieces.Pairs {
     /// - Parameters:
-    ///   - generated: how many images came with the pairs; `realImages` and `texts` likewise, nil when none did or when
-    ///     their features stand here.
-    /// - Throws: `AlignmentError`: parts of different lengths, or missing for `loss`.
+    ///   - generated: how many images came with the pairs; likewise `realImages` and `texts`, nil if none came or their
+    ///     features are given here.
+    /// - Throws: `AlignmentError` for parts of different lengths, or parts that `loss` needs and that are missing.
     func validate(
         for loss: AlignmentLoss, embeddingDimension: Int, step: Int, generated: Int, realImages: Int?, texts: Int? = nil,
         shortTexts: Int? = nil
@@ -146,7 +146,7 @@ extension AlignmentPieces.Pairs {
         }
         func check(_ what: String, _ features: Tensor) throws {
             let shape = features.shape
-            // Features from the cache of another model.
+            // This happens with features from the cache of another model.
             guard shape.count == 2, shape[1] == embeddingDimension else {
                 throw AlignmentError.shapeMismatch(
                     what: what, expected: "[\(ids.count), \(embeddingDimension)] of this encoder", got: shape)

@@ -5,7 +5,7 @@ import Safetensors
 import Torch
 import TorchNN
 
-// What a run must keep to go on as if it had never stopped:
+// What a run must keep to continue as if it had never stopped:
 //
 //   adapter_model.safetensors, adapter_config.json   LoRA, in PEFT's layout
 //   encoder.safetensors                              full fine-tuning: the tuned image encoder
@@ -25,7 +25,7 @@ extension AlignmentTask {
         public static let optimizer = "optimizer.safetensors"
     }
 
-    /// What a state file holds beside the tensors.
+    /// The content of a state file beside the tensors.
     public struct Progress: Sendable, Equatable, Codable {
         /// Steps done.
         public var step: Int
@@ -41,7 +41,7 @@ extension AlignmentTask {
         }
     }
 
-    /// Writes the tensors of the state into `folder`; each file atomic, the set is the caller's to publish.
+    /// Writes the tensors of the state into `folder`. Each file is atomic; the caller publishes the set.
     /// - Parameter baseModel: `base_model_name_or_path` of the adapter's configuration.
     public func save(to folder: String, baseModel: String? = nil) throws {
         try FileSystem.createFolder(folder)
@@ -58,7 +58,7 @@ extension AlignmentTask {
         try Weights.save(optimizer.stateTensors, to: "\(folder)/\(Files.optimizer)")
     }
 
-    /// Takes over the tensors that `save(to:)` wrote, strictly; set `progress` too.
+    /// Takes over the tensors that `save(to:)` wrote, strictly; `progress` must be set too.
     /// - Throws: `AlignmentError.missingFile`, `AdapterError`, `StateMismatch`, `SafetensorsError`
     public func load(from folder: String) throws {
         var names = [Files.optimizer]

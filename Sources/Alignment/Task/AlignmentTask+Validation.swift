@@ -1,17 +1,17 @@
 import Files
 import Torch
 
-/// How well held-out pairs lie together: tells early whether the generated data helps.
+/// How close held-out pairs are to each other, which tells early whether the generated data helps.
 public struct ValidationReport: Sendable, Equatable {
-    /// Pairs seen.
+    /// The number of pairs.
     public let pairCount: Int
-    /// Different real images among them: what a generated image is looked up in.
+    /// The number of different real images among them, in which a generated image is looked up.
     public let realCount: Int
-    /// The training loss, mean over the batches weighted by their pairs; depends on the batch size.
+    /// The training loss: the mean over the batches, weighted by their pairs; it depends on the batch size.
     public let loss: Double
-    /// Mean cosine of the pairs in the shared space (Table 14); nil without real images, as the recalls.
+    /// Mean cosine of the pairs in the shared space (Table 14); nil without real images, like the recalls.
     public let pairedCosine: Double?
-    /// Share of generated images whose real image is among the nearest k, for every k asked for.
+    /// Share of generated images whose real image is among the nearest k, for every requested k.
     public let recall: [Recall]
 
     public struct Recall: Sendable, Equatable {
@@ -25,9 +25,9 @@ extension AlignmentTask {
     /// normalisation uses its running statistics.
     /// - Parameters:
     ///   - ranks: the k of recall@k.
-    ///   - next: the next batch, nil after the last, of the size of training, so that losses compare; each is validated like a
-    ///     training batch.
-    /// - Throws: `AlignmentError` for a batch that does not fit the loss, or for no batch at all; what `next` throws.
+    ///   - next: the next batch, nil after the last. Batches have the size of training batches, so that losses compare,
+    ///     and are validated like them.
+    /// - Throws: `AlignmentError` for a batch that does not fit the loss, or if there is no batch; what `next` throws.
     public func validate(ranks: [Int] = [1, 5, 10], next: () throws -> AlignmentPieces?) throws -> ValidationReport {
         var retrieval = PairedRetrieval()
         var lossSum = 0.0
@@ -53,7 +53,7 @@ extension AlignmentTask {
             pairedCosine: retrieval.meanCosine, recall: retrieval.recall(ranks))
     }
 
-    /// Projected embeddings of a batch as the finished model gives them, without gradient.
+    /// Projected embeddings of a batch as from the finished model, without gradient.
     func embeddings(
         of batch: AlignmentPieces
     ) throws -> (generated: Embeddings<Generated>, real: Embeddings<Real>?, pairs: AlignmentPieces.Pairs) {
@@ -85,7 +85,7 @@ extension AlignmentTask {
     }
 }
 
-/// Looks every generated image's real image up among all real images gathered, by cosine in float32.
+/// Looks up every generated image's real image among all real images so far, by cosine in float32.
 struct PairedRetrieval {
     private var generated: [Tensor] = []  // [b, D] each, normalised
     private var real: [Tensor] = []  // [1, D] each, normalised

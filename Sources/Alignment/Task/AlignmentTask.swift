@@ -5,14 +5,14 @@ import TorchNN
 import TorchOptim
 import Training
 
-/// Everything that decides how `f_g` is trained; the paper's numbers where it states them.
+/// Everything that decides how `f_g` is trained, with the paper's numbers where it gives them.
 public struct AlignmentSettings: Sendable, Equatable {
     public var tuning: Tuning
     public var projection: ProjectionConfiguration
     public var loss: AlignmentLoss
-    /// Of the encoder: 1e-4 in the paper.
+    /// Learning rate of the encoder: 1e-4 in the paper.
     public var learningRate: Double
-    /// Of the projections; nil is `learningRate`.
+    /// Learning rate of the projections; nil means `learningRate`.
     public var projectionLearningRate: Double?
     public var weightDecay: Double
     /// Whether the text encoder's positions from 20 on are trained; texts then come as token ids.
@@ -24,11 +24,11 @@ public struct AlignmentSettings: Sendable, Equatable {
     /// AdamW's.
     public var epsilon = 1e-8
     public var schedule: Schedule
-    /// Largest norm of the gradient of everything trained; nil clips nothing.
+    /// Largest norm of the gradient of all trained parameters; nil clips nothing.
     public var clipNorm: Double?
-    /// Images that one pass with a graph holds; nil is the whole batch. Smaller parts use gradient caching.
+    /// Images in one pass with a graph; nil means the whole batch. Smaller parts use gradient caching.
     public var chunkSize: Int?
-    /// Of the encoders' matrix products: float32, or bfloat16 under autocast.
+    /// Dtype of the encoders' matrix products: float32, or bfloat16 under autocast.
     public var dtype: DType
     /// Seeds the initial weights and the dropout masks.
     public var seed: UInt64
@@ -53,7 +53,7 @@ public struct AlignmentSettings: Sendable, Equatable {
         self.seed = seed
     }
 
-    /// Checks the settings against each other and against the encoder.
+    /// Checks how the settings fit together and whether they fit the encoder.
     /// - Throws: `SettingError`, `AlignmentError`, `AdapterError`
     public func validate(input: Int, textInput: Int?) throws {
         if case .lora(let configuration) = tuning { try configuration.validate() }
@@ -71,7 +71,8 @@ public struct AlignmentSettings: Sendable, Equatable {
 
 /// The alignment itself: towers, projections, loss and optimizer, advanced one batch at a time.
 ///
-/// Knows nothing of files, loaders and logs. The trainer calls `step(_:)`, and `save(to:)` and `load(from:)` around it.
+/// It knows nothing of files, loaders and logs. The trainer calls `step(_:)`, and `save(to:)` and `load(from:)` around
+/// it.
 public final class AlignmentTask {
     public let settings: AlignmentSettings
     public let towers: ModalityTowers
@@ -89,14 +90,14 @@ public final class AlignmentTask {
     let dropoutGenerator: Generator
 
     /// - Parameters:
-    ///   - trunk: the pretrained model, on the device to train on; is frozen.
-    ///   - textDimension: of the text encoder's embeddings; nil where there is none, and no loss with text terms.
+    ///   - trunk: the pretrained model, on the training device; it is frozen.
+    ///   - textDimension: dimension of the text encoder's embeddings; nil if there is none and no loss has text terms.
     /// - Throws: `SettingError`, `AlignmentError`, `AdapterError`, `OptimizerError`
     public init(trunk: any ImageEncoder, textDimension: Int?, settings: AlignmentSettings) throws {
         try settings.validate(input: trunk.embeddingDimension, textInput: textDimension)
         self.settings = settings
         device = trunk.device
-        // Two sequences of their own: another kind of projection must not change the adapter's start.
+        // Two independent sequences: another kind of projection must not change the adapter's initial values.
         let adapterGenerator = Generator(seed: settings.seed)
         let projectionGenerator = Generator(seed: settings.seed &+ 0x9E37_79B9)
         dropoutGenerator = Generator(seed: settings.seed &+ 0x5851_F42D, device: device)
@@ -145,7 +146,7 @@ public final class AlignmentTask {
 
     /// One optimizer step on a batch: forward, loss, backward, clip, AdamW.
     ///
-    /// A batch of one piece is an ordinary full batch; several are passed through the encoder one at a time
+    /// A batch of one piece is an ordinary full batch; several pieces pass through the encoder one at a time
     /// (`GradientCaching`).
     /// - Returns: the loss before the step, and as metrics `gradient_norm` (before clipping), `paired_cosine` (of the batch's
     ///   generated and real embeddings in the shared space, where there are real images), `loss/…` for every term before its
@@ -157,8 +158,8 @@ public final class AlignmentTask {
         setTraining(true)
         defer { setTraining(false) }
         optimizer.zeroGradients()
-        // Batch normalisation moves its statistics with the forward pass, before anybody knows whether the step is made.
-        let statistics = projection.namedTensors().filter { $0.kind == .buffer }.map { ($0.tensor, $0.tensor.clone()) }
+        // Batch normalisation updates its statistics in the forward pass, before it is known whether the step is taken.
+        let statistics = projection.bufferValues()
         do {
             let outcome = try packingFrozenWeights { try backward(batch) }
             let norm = clipGradientNorm(optimizer.parameters, maximum: settings.clipNorm ?? .infinity)
@@ -172,7 +173,7 @@ public final class AlignmentTask {
             return report(outcome, norm: norm, factor: factor)
         } catch {
             optimizer.zeroGradients()
-            withoutGradients { for (tensor, before) in statistics { tensor.copy(from: before) } }
+            statistics.restore()
             throw error
         }
     }
@@ -250,7 +251,7 @@ public final class AlignmentTask {
         }.to(.float32)
     }
 
-    /// The loss on encoder outputs, with the projections between.
+    /// The loss on encoder outputs, through the projections.
     private func loss(
         generated: Embeddings<Generated>, real: Embeddings<Real>?, _ pairs: AlignmentPieces.Pairs
     ) throws -> (value: Tensor, result: Outcome) {
@@ -270,7 +271,7 @@ public final class AlignmentTask {
         return (terms.total, Outcome(ids: pairs.ids, loss: loss, terms: parts, pairedCosine: cosine))
     }
 
-    /// Runs an encoder in the number format of the settings.
+    /// Runs an encoder in the precision of the settings.
     func computing(_ body: () -> Tensor) -> Tensor { Torch.computing(in: settings.dtype, on: device, body) }
 
     func setTraining(_ on: Bool) {

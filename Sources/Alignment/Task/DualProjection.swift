@@ -2,7 +2,8 @@ import Torch
 import TorchNN
 import Training
 
-/// The projections into the shared space: width, depth, normalisation, start. The paper names them and leaves these open.
+/// The projections into the shared space: width, depth, normalisation, initial values. The paper names the projections
+/// and leaves these open.
 public struct ProjectionConfiguration: Sendable, Equatable, Codable {
     public enum Start: String, Sendable, Codable, CaseIterable {
         /// Output = input at first: one linear layer, equal dimensions, no normalisation.
@@ -11,16 +12,16 @@ public struct ProjectionConfiguration: Sendable, Equatable, Codable {
         case random
     }
 
-    /// Linear layers of each head, with GELU between them; 0 is no projection at all.
+    /// Linear layers of each head, with GELU between them; 0 means no projection.
     public var depth: Int
-    /// Dimension of the shared space; nil is the encoder's own.
+    /// Dimension of the shared space; nil means the encoder's own.
     public var embeddingDimension: Int?
-    /// Width between layers when depth is above 1; nil is the encoder's dimension.
+    /// Width between layers if depth is above 1; nil means the encoder's dimension.
     public var hiddenDimension: Int?
     /// Batch normalisation after every linear layer.
     public var isBatchNormalized: Bool
     public var start: Start
-    /// One head for both modalities instead of one each.
+    /// One head for both modalities instead of one for each.
     public var isShared: Bool
 
     public init(
@@ -35,7 +36,7 @@ public struct ProjectionConfiguration: Sendable, Equatable, Codable {
         self.isShared = isShared
     }
 
-    /// No projection: the encoder's embeddings are compared as they are.
+    /// No projection: the encoder's embeddings are compared directly.
     public static let none = ProjectionConfiguration(depth: 0)
 
     /// Dimension of the shared space for an encoder of dimension `input`.
@@ -76,7 +77,7 @@ public final class ProjectionHead: Module {
         let output = configuration.outputDimension(input: input)
         let hidden = configuration.hiddenDimension ?? input
         layers = (0..<depth).map { index in
-            // Batch normalisation takes a bias out again and has one of its own.
+            // Batch normalisation cancels a bias and has its own.
             let layer = Linear(
                 index == 0 ? input : hidden, index == depth - 1 ? output : hidden,
                 bias: !configuration.isBatchNormalized)
@@ -109,7 +110,7 @@ public final class ProjectionHead: Module {
     }
 }
 
-/// "Projection for Real" and "Projection for Generated" (Fig. 1): each modality's way into the shared space.
+/// "Projection for Real" and "Projection for Generated" (Fig. 1): each modality's projection into the shared space.
 public final class DualProjection: Module {
     @Child("generated") public var generatedHead: ProjectionHead
     @Child("real") public var realHead: ProjectionHead  // empty when one head is shared

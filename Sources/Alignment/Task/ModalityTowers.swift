@@ -7,9 +7,9 @@ import TorchNN
 public enum Tuning: Sendable, Equatable {
     /// Low-rank updates on a frozen trunk.
     case lora(LoRAConfiguration)
-    /// A copy of the image encoder, all of it trained.
+    /// A copy of the image encoder, trained as a whole.
     case full
-    /// The encoder as it is: only projections are trained, if any.
+    /// The unchanged encoder: only projections are trained, if any.
     case frozen
 
     public static let `default` = Tuning.lora(LoRAConfiguration())
@@ -23,11 +23,11 @@ public enum CLIPFlow: String, Sendable, Codable, CaseIterable {
     case tuned
 }
 
-/// `f_r` and `f_g`: one trunk, read in two ways.
+/// `f_r` and `f_g`: one trunk, used in two ways.
 ///
-/// `real(_:)` is the trunk as it was pretrained. `generated(_:)` is a second tree of modules over the same tensors, with
-/// LoRA layers in it; only their `A` and `B` are memory of its own. With full fine-tuning the second tree has its own
-/// image encoder instead.
+/// `real(_:)` is the pretrained trunk. `generated(_:)` is a second tree of modules over the same tensors, with LoRA
+/// layers in it; only their `A` and `B` take additional memory. With full fine-tuning the second tree has an image
+/// encoder of its own.
 public final class ModalityTowers {
     /// `f_r`, frozen.
     public let trunk: any ImageEncoder
@@ -38,9 +38,9 @@ public final class ModalityTowers {
     public let adapter: LoRAAdapter?
 
     /// - Parameters:
-    ///   - trunk: is frozen.
+    ///   - trunk: the pretrained model; it is frozen.
     ///   - generator: draws the initial `A` (CPU).
-    ///   - dropoutGenerator: draws dropout masks, on the trunk's device; needed when LoRA's dropout is above 0.
+    ///   - dropoutGenerator: draws dropout masks, on the trunk's device; needed if LoRA's dropout is above 0.
     /// - Throws: `AdapterError`
     public init(
         trunk: any ImageEncoder, tuning: Tuning, generator: Generator, dropoutGenerator: Generator? = nil
@@ -105,7 +105,7 @@ public final class ModalityTowers {
         modules.contains { key.hasPrefix($0 + ".") }
     }
 
-    /// A second tree of modules over the tensors of `model`; those below `modules` are copied.
+    /// A second tree of modules over the tensors of `model`; modules below `modules` are copied.
     private static func copy(of model: any ImageEncoder, owning modules: [String]) -> any ImageEncoder {
         let second = model.unfilled()
         for (slot, source) in zip(second.namedTensors(), model.namedTensors()) {

@@ -5,17 +5,17 @@ import TorchOptim
 import Training
 
 extension AlignmentSettings {
-    /// The settings that a recipe names.
+    /// The settings in a recipe.
     /// - Parameters:
-    ///   - encoder: names the layers that adapters go to unless the recipe does.
-    ///   - dtype: what `auto` means on the device at hand.
+    ///   - encoder: names the layers that get adapters unless the recipe does.
+    ///   - dtype: the meaning of `auto` on the device in use.
     public init(_ recipe: AlignmentRecipe, encoder: any ImageEncoder, dtype: DType) {
         let training = recipe.training
         self.init(
             tuning: Tuning(recipe.adapter, encoder: encoder), projection: ProjectionConfiguration(recipe.projection),
             loss: AlignmentLoss(recipe.loss), learningRate: training.learningRate,
             projectionLearningRate: recipe.projection.learningRate, weightDecay: training.weightDecay,
-            // Only schedules that end with the run need to know its length, which the trainer sets.
+            // Only schedules that end with the run need its length, which the trainer sets.
             schedule: training.schedule(totalSteps: training.steps ?? 0), clipNorm: training.clipNorm,
             chunkSize: training.microBatchSize, dtype: dtype, seed: UInt64(training.seed))
         trainsTextPositions = recipe.text.trainPositions
@@ -47,7 +47,7 @@ extension ProjectionConfiguration {
             case .linear: 1
             case .mlp: 2
             }
-        // An MLP cannot start as the identity: something non-linear stands between its layers.
+        // An MLP cannot start as the identity, because there is a non-linear function between its layers.
         self.init(
             depth: depth, embeddingDimension: projection.dimension, isBatchNormalized: projection.batchNormalization,
             start: depth == 2 || projection.dimension != nil ? .random : .identity)

@@ -9,10 +9,10 @@ import Torch
 import TorchNN
 import Training
 
-/// Trains `f_g` on a pairs manifest as a recipe says: what `gmail align` runs.
+/// Trains `f_g` on a pairs manifest according to a recipe, as `gmail align` does.
 ///
-/// Owns the data's side of Algorithm 1 (which images are read, which features are cached) and hands batches to
-/// `AlignmentTask`, which owns the model's side. `Training.TrainingLoop` drives it.
+/// It owns the data side of Algorithm 1 (which images are read, which features are cached) and passes batches to
+/// `AlignmentTask`, which owns the model side. `Training.TrainingLoop` drives it.
 public final class AlignmentTrainer {
     public let recipe: AlignmentRecipe
     public let task: AlignmentTask
@@ -26,12 +26,12 @@ public final class AlignmentTrainer {
     private let fingerprint: ModelFingerprint
     private let note: (String) -> Void
 
-    /// Where model and data stand.
+    /// The paths of model and data.
     public struct Inputs {
         public var model: String
         public var pairs: String
         public var validation: String?
-        /// Features of the frozen side; shared by runs.
+        /// Cache for features of the frozen side; runs may share it.
         public var cache: String
         public var hashes: FileHashes
         public var device: Device
@@ -50,7 +50,7 @@ public final class AlignmentTrainer {
     }
 
     /// Reads model and manifests and sets up towers, projections, loss and optimizer.
-    /// - Parameter note: gets lines for the user: what is computed before the first step.
+    /// - Parameter note: gets lines for the user about what is computed before the first step.
     /// - Throws: errors of the model's files, the manifests and the recipe.
     public init(_ recipe: AlignmentRecipe, _ inputs: Inputs, note: @escaping (String) -> Void = { _ in }) throws {
         self.recipe = recipe
@@ -61,7 +61,7 @@ public final class AlignmentTrainer {
             throw AlignmentError.tooFewPairs(
                 manifest: manifest.path, count: manifest.count, batchSize: recipe.training.batchSize)
         }
-        // Trained weights need memory of their own; a frozen trunk may stay where the file is mapped.
+        // Trained weights need memory of their own; a frozen trunk may stay in the mapped file.
         encoder = try EncoderFolder.open(
             inputs.model, dtype: .float32, device: inputs.device,
             memory: recipe.adapter.kind == .full ? .owned : .mapped)
@@ -110,11 +110,11 @@ public final class AlignmentTrainer {
 
     private var totalSteps: Int { recipe.training.totalSteps(sampleCount: manifest.count) }
 
-    /// Computes the frozen side's features for every pair that the run will see.
+    /// Computes the features of the frozen side for every pair that the run will see.
     public func prepare(stop: StopSignal = StopSignal()) throws {
         var indices = Set<Int>()
         var sampler = try sampler(SamplerPosition())
-        // An epoch leaves out its incomplete batch, so a pair may first be met in a later one.
+        // An epoch leaves out its incomplete batch, so a pair may appear first in a later one.
         for _ in 0..<totalSteps {
             guard indices.count < manifest.count, let batch = sampler.next() else { break }
             indices.formUnion(batch.indices)
@@ -174,7 +174,7 @@ public final class AlignmentTrainer {
         let needsRealPixels = task.settings.loss.needsRealPixels
         let needsReal = task.settings.loss.needsReal
         let trainsOnReal = recipe.data.images == .real
-        // Who lacks features of the real image is asked for its pixels, so that the loader finds and counts what is broken.
+        // The loader reads the pixels of real images without features, so that it finds and counts broken files.
         let unreadable = needsReal ? features.unreadableImages : []
         return try PiecewiseLoader(
             batches, batchSize: size, pieceSize: recipe.training.microBatchSize, sampleCount: manifest.count,
@@ -233,7 +233,7 @@ extension AlignmentTrainer: RunnableTrainer {
         return try task.step(pieces(batch, manifest, frozen))
     }
 
-    /// Loss, paired cosine and generated-to-real recall on the validation pairs; nothing without them.
+    /// Loss, paired cosine and generated-to-real recall on the validation pairs; empty without validation pairs.
     public func validate() throws -> [Metric] {
         guard let validation, let frozenValidation else { return [] }
         let size = min(recipe.training.batchSize, validation.count)
@@ -241,7 +241,7 @@ extension AlignmentTrainer: RunnableTrainer {
             SequentialSampler(count: validation.count, batchSize: size), size: size, validation, frozenValidation, [])
         let report = try task.validate {
             while let batch = try source.next() {
-                // A last batch of one pair has no negatives to be contrasted with.
+                // A last batch of a single pair has no negatives.
                 if try batch.piece(1) != nil || batch.count > 1 {
                     return self.pieces(batch, validation, frozenValidation)
                 }
@@ -271,7 +271,8 @@ extension AlignmentTrainer: RunnableTrainer {
 }
 
 extension RunManifest {
-    /// Of an alignment that trains nothing: it says which encoder reads what, for the steps that follow.
+    /// The manifest of an alignment that trains nothing: it says which encoder reads which images, for the steps that
+    /// follow.
     public static func untrained(
         _ recipe: AlignmentRecipe, _ inputs: AlignmentTrainer.Inputs, versions: [String: String]
     ) throws -> RunManifest {

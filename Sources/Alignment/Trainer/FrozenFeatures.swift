@@ -7,19 +7,19 @@ import Training
 
 /// Embeddings of the sides that do not change while `f_g` trains: real images through `f_r`, captions through `h`.
 ///
-/// Computed before the first step for exactly the pairs that the run will see, in an order that depends on the manifest
-/// alone, and kept on disk (`FeatureCache`): an interrupted fill goes on where it was, and a second run with the same
-/// model and files computes nothing.
+/// They are computed before the first step for exactly the pairs that the run will see, in an order that depends only
+/// on the manifest, and kept on disk (`FeatureCache`). An interrupted fill continues where it was, and a second run
+/// with the same model and files computes nothing.
 final class FrozenFeatures {
     private let manifest: PairsManifest
     private let images: ImageFeatures
     private let textCache: FeatureCache?
 
     /// - Parameters:
-    ///   - reader: of the base model, without an alignment.
-    ///   - model: its fingerprint.
+    ///   - reader: reads with the base model, without an alignment.
+    ///   - model: the fingerprint of the base model.
     ///   - folder: the cache; several runs may share it.
-    ///   - textDimension: of the text encoder's embeddings; nil without one.
+    ///   - textDimension: dimension of the text encoder's embeddings; nil without one.
     init(
         manifest: PairsManifest, reader: ImageReader, model: ModelFingerprint, folder: String, textDimension: Int?
     ) throws {
@@ -66,9 +66,9 @@ final class FrozenFeatures {
         RoutedImage(path: manifest.resolve(path), route: .original)
     }
 
-    /// Computes what is missing of the real images of `indices`. The loader reports a file that cannot be read when its pair
-    /// is due, counts it and stops at the recipe's limit.
-    /// - Parameter progress: distinct images done and their total.
+    /// Computes the missing features of the real images of `indices`. When the pair of an unreadable file is due, the
+    /// loader reports the file, counts it, and stops at the recipe's limit.
+    /// - Parameter progress: gets the number of distinct images done and their total.
     func fillReal(_ indices: [Int], progress: (_ done: Int, _ total: Int) throws -> Void) throws {
         try images.prepare(try indices.compactMap { try manifest.pair(at: $0).real.map(image) }, progress: progress)
     }

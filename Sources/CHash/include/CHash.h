@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Takes `count` blocks of 64 bytes into `state` (FIPS 180-4's eight words, in order). Returns 0, and does nothing, on a CPU
-// without SHA instructions.
+// Compresses `count` blocks of 64 bytes into `state` (FIPS 180-4's eight words, in order). On a CPU without SHA
+// instructions it does nothing and returns 0.
 int chash_sha256(uint32_t state[8], const void *blocks, size_t count);
 
 #endif

@@ -1,10 +1,10 @@
-// Image files to interleaved 8-bit pixels and back, and Pillow's two-pass resampling, behind a plain C surface.
+// Image files to interleaved 8-bit pixels and back, and Pillow's two-pass resampling, behind a plain C interface.
 //
-// Every call returns a status; the message of a failure lies in the caller's `gic_message`. No call exits the process or
-// lets a longjmp cross this boundary, and nothing is printed (dav1d, which libavif may use, reports damaged AVIF data on
-// standard error). A decoder belongs to one thread at a time. libjpeg, libpng and libwebp
-// are linked; libtiff, libavif and libheif are loaded when the first file asks for them (library.h), so that a program
-// starts without them. Which of them are loaded is the only global state.
+// Every call returns a status; the message of a failure is in the caller's `gic_message`. No call exits the process or
+// lets a longjmp cross this boundary, and nothing is printed (except that dav1d, which libavif may use, reports damaged
+// AVIF data on standard error). A decoder belongs to one thread at a time. libjpeg, libpng and libwebp are linked.
+// libtiff, libavif and libheif are loaded when the first file needs them (library.h), so that a program starts without
+// them; which of them are loaded is the only global state.
 #pragma once
 
 #include <stddef.h>
@@ -39,7 +39,7 @@ typedef enum gic_format {
     GIC_FORMAT_HEIF = 8,
 } gic_format;
 
-// What a file stores, as far as a resize that comes before the conversion to RGB has to know (Pillow's modes).
+// What a file stores, as far as a resize before the conversion to RGB must know it (Pillow's modes).
 typedef enum gic_mode {
     GIC_MODE_RGB = 0,      // grey or RGB, perhaps with one transparent colour
     GIC_MODE_INDEXED = 1,  // a palette or two levels: resized by nearest neighbour
@@ -53,7 +53,7 @@ typedef struct gic_message {
 } gic_message;
 
 // What the header says. `width` and `height` are those of the pixels that `gic_decoder_read` writes (after a reduced
-// scale, before orientation); `source_*` those of the header.
+// scale, before orientation); `source_*` are those of the header.
 typedef struct gic_info {
     gic_format format;
     int32_t width, height;
@@ -74,12 +74,13 @@ gic_status gic_check_format(gic_format format, gic_message *message);
 gic_status gic_decoder_open(const uint8_t *bytes, size_t count, int64_t maximum_pixels, gic_decoder **decoder,
                             gic_info *info, gic_message *message);
 
-// Has a JPEG decoded at the smallest of 1/1, 1/2, 1/4, 1/8 whose sides still reach `least_width` and `least_height`
-// (before orientation), and updates `info`. Other formats stay as they are. Call before `gic_decoder_set_window`.
+// Decodes a JPEG at the smallest of the scales 1/1, 1/2, 1/4, 1/8 whose sides still reach `least_width` and
+// `least_height` (before orientation), and updates `info`. Does nothing to other formats. Call before
+// `gic_decoder_set_window`.
 void gic_decoder_reduce(gic_decoder *decoder, int32_t least_width, int32_t least_height, gic_info *info);
 
-// Declares that only the rectangle [left, right) x [top, bottom) of the output will be read by the caller: the decoder
-// may leave other pixels of the buffer unwritten. Pixels inside are the same as without a window.
+// Declares that the caller will read only the rectangle [left, right) x [top, bottom) of the output: the decoder may
+// leave other pixels of the buffer unwritten. Pixels inside are the same as without a window.
 void gic_decoder_set_window(gic_decoder *decoder, int32_t left, int32_t top, int32_t right, int32_t bottom);
 
 // Decodes into `pixels`: `height` rows of `width` pixels of `channels` bytes, row after row. Once per decoder. After a
@@ -143,12 +144,12 @@ gic_status gic_resample(const gic_resample_request *request, const uint8_t *sour
 void gic_planar_lookup(const uint8_t *source, int32_t width, int32_t height, const float *tables, float *planes,
                        int32_t plane_width, int32_t plane_height, int32_t left, int32_t top);
 
-// Nonzero when this machine takes the AVX2 path.
+// Nonzero when this machine uses the AVX2 pass.
 int32_t gic_has_avx2(void);
 
 // ---- Encoding -------------------------------------------------------------------------------------------------------
 
-// On success `*bytes` is malloc'd, `*count` long, and the caller's to release with `gic_free`.
+// On success `*bytes` is malloc'd and `*count` long; the caller releases it with `gic_free`.
 gic_status gic_encode_png(const uint8_t *pixels, int32_t width, int32_t height, int32_t compression_level,
                           uint8_t **bytes, size_t *count, gic_message *message);
 gic_status gic_encode_jpeg(const uint8_t *pixels, int32_t width, int32_t height, int32_t quality,

@@ -12,7 +12,7 @@ struct ByteInterner {
 
     subscript(id: Int) -> ArraySlice<UInt8> { bytes[Int(offsets[id])..<Int(offsets[id + 1])] }
 
-    /// The number of `word`, and whether it was given just now.
+    /// The number of `word`, and whether it is new.
     mutating func intern(_ word: UnsafeBufferPointer<UInt8>) -> (id: Int, isNew: Bool) {
         let mask = slots.count - 1
         var slot = Int(MeteorLayout.hash(word)) & mask

@@ -1,13 +1,15 @@
 /// Chooses among the possible matches of a pair by METEOR's beam search over reference positions.
 ///
-/// The search is the one that made the published numbers, with its oddities, which decide many alignments:
-/// - A match that is alone at its reference start, and whose words on both sides nothing else covers, is fixed beforehand.
-/// - The matches' weights in the search are 1 for exact and 1/2 for all others (not the weights of the score), and sums
-///   are kept as integers: every addition cuts the half off. So a one-word stem, synonym or paraphrase match adds nothing.
-/// - The distance |reference start - test start| of a chosen match goes to the path it was chosen from, after the new path
-///   was copied: to its later siblings and to the path that chooses nothing, not to the path that has the match.
+/// This is the search with which the published numbers were made. Its peculiarities decide many alignments:
+/// - A match that is alone at its reference start, and whose words on both sides no other match covers, is fixed
+///   beforehand.
+/// - In the search, matches weigh 1 if exact and 1/2 otherwise (not the weights of the score), and sums are kept as
+///   integers: every addition drops the half. So a stem, synonym or paraphrase match of one word adds nothing.
+/// - The distance |reference start - test start| of a chosen match is added to the path from which it was chosen, after
+///   the new path was copied. So it counts for later siblings and for the path that chooses nothing, but not for the
+///   path that has the match.
 ///
-/// Keeps its buffers from pair to pair; belongs to one thread.
+/// It keeps its buffers from pair to pair and belongs to one thread.
 final class MeteorAligner {
     struct Alignment {
         /// In the order of the reference.
@@ -15,21 +17,21 @@ final class MeteorAligner {
         var chunks = 0
     }
 
-    /// A partial alignment. Which words it uses is kept beside it, in `used`.
+    /// A partial alignment. The words that it uses are kept beside it, in `used`.
     private struct Path {
         var testSum = 0
         var referenceSum = 0
         var chunks = 0
         var distance = 0
-        /// The next reference position this path has not passed.
+        /// The next reference position that this path has not passed.
         var next = 0
-        /// Where the test side of the last match ended, or -1 after a skipped word.
+        /// Where the test side of the last match ended; -1 after a skipped word.
         var end = -1
-        /// The last chosen match, as a place in `chosen`, or -1.
+        /// The last chosen match, as a place in `chosen`; -1 without one.
         var last = -1
     }
 
-    /// A path of the next round, not yet copied: its parent, and the match it adds, if any.
+    /// A path of the next round that is not copied yet: its parent, and the match it adds, if any.
     private struct Child {
         var path: Path
         var parent: Int
@@ -54,7 +56,7 @@ final class MeteorAligner {
     private var paths: [Path] = []
     private var children: [Child] = []
     private var ranks: [Rank] = []
-    /// Matches chosen by any path: candidate, and the place of the choice before it.
+    /// Matches that any path has chosen: the candidate, and the place of the choice before it.
     private var chosen: [(match: Int, before: Int)] = []
     /// Bit sets of used words per path, `stride` words of 64 each: reference first, then test.
     private var used: [UInt64] = []
@@ -102,7 +104,8 @@ final class MeteorAligner {
         return fixed
     }
 
-    /// Adds to `children` what becomes of one path at a reference position: one per possible match, and one without.
+    /// Adds to `children` the continuations of one path at a reference position: one per possible match, and one
+    /// without.
     private func advance(_ index: Int, at position: Int, candidates: MeteorCandidates, fixed: [Int]) {
         var path = paths[index]
         let bits = index * stride

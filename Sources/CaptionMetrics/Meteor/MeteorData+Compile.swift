@@ -3,11 +3,11 @@ import Foundation
 import Safetensors
 
 extension MeteorData {
-    /// What a compilation made, or found in place.
+    /// What a compilation made, or found up to date.
     public struct Compilation: Sendable, Equatable {
         public var path: String
         public var sourceHash: String
-        /// False when the file was there already, made from the same sources by this version.
+        /// False if the file was there already, made from the same sources by this version.
         public var wasWritten: Bool
         public var bytes: Int
         public var words: Int
@@ -17,14 +17,15 @@ extension MeteorData {
 
     /// Compiles METEOR's tables into one file that opens in milliseconds.
     ///
-    /// Takes some seconds for the full tables (5.3 million paraphrases) and less than 300 MB of memory. The result is written
-    /// beside its place and renamed, so a reader never sees half a file, and is the same bytes every time.
+    /// It takes some seconds for the full tables (5.3 million paraphrases) and less than 300 MB of memory. The result
+    /// is written beside its place and renamed, so a reader never sees half a file. The same sources give the same
+    /// bytes.
     /// - Parameters:
     ///   - source: the package pycocoevalcap, its wheel, the jar, or a folder of tables (`MeteorSources`).
     ///   - output: the file to write; `MeteorData.defaultPath()` if nil.
     ///   - force: compile even if the file is up to date.
     ///   - progress: receives a line before each stage.
-    /// - Throws: `MeteorError` for sources that are not there or not as expected, missing programs, failed writes.
+    /// - Throws: `MeteorError` for sources that are missing or not as expected, missing programs, failed writes.
     @discardableResult
     public static func compile(
         from source: String, to output: String? = nil, force: Bool = false, progress: (String) -> Void = { _ in }
@@ -50,14 +51,14 @@ extension MeteorData {
         return try summary(of: output, written: true)
     }
 
-    /// The file in place, if it was made from sources with this hash.
+    /// The existing file, if it was made from sources with this hash.
     private static func upToDate(_ path: String, hash: [UInt8]) throws(MeteorError) -> Compilation? {
         do {
             let present = try summary(of: path, written: false)
             return present.sourceHash == ContentHash.hexadecimal(hash) ? present : nil
         } catch {
             switch error {
-            // A missing, old or damaged file is what compiling is for.
+            // Compiling replaces a missing, old or damaged file.
             case .dataMissing, .dataFormat: return nil
             default: throw error
             }
@@ -73,21 +74,11 @@ extension MeteorData {
     }
 
     private static func write(_ file: [UInt8], to path: String) throws(MeteorError) {
-        let folder = (path as NSString).deletingLastPathComponent
-        let partial = "\(path).\(getpid()).partial"
         do {
-            if !folder.isEmpty {
-                try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-            }
-            try Data(file).write(to: URL(fileURLWithPath: partial))
+            try FileSystem.createFolder(FileSystem.folder(of: path))
+            try AtomicFile.write(file, to: path)
         } catch {
-            unlink(partial)
-            throw .writeFailed(path: path, reason: error.localizedDescription)
-        }
-        guard rename(partial, path) == 0 else {
-            let reason = String(cString: strerror(errno))
-            unlink(partial)
-            throw .writeFailed(path: path, reason: reason)
+            throw .writeFailed(path: path, reason: "\(error)")
         }
     }
 }

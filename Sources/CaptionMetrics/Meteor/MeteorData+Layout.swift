@@ -1,11 +1,12 @@
 /// The compiled data file: one header, then sections of plain little-endian arrays, each at a multiple of 8 bytes.
 ///
-/// Words are interned once. Those of the paraphrase table come first, so that phrases are arrays of 16-bit ids; keys and
-/// base forms of WordNet, function words and prefixes follow. "Row table" below means: `offsets[i] ..< offsets[i + 1]`.
+/// Words are interned once. Those of the paraphrase table come first, so that phrases are arrays of 16-bit ids; then
+/// keys and base forms of WordNet, function words and prefixes. "Row table" below means: row i is `offsets[i] ..<
+/// offsets[i + 1]`.
 enum MeteorLayout {
     /// The first eight bytes of every data file.
     static let magic: [UInt8] = Array("GMLMETEO".utf8)
-    /// Raised whenever a section changes its meaning; older files are then compiled anew.
+    /// Raised whenever the meaning of a section changes; older files are then compiled again.
     static let version: UInt32 = 1
     static let sourceHashLength = 32
     /// Magic, version, number of sections, hash of the sources, then offset and count (in elements) of each section.
@@ -50,7 +51,7 @@ enum MeteorLayout {
         static let functionWord: UInt8 = 1
         static let prefix: UInt8 = 2
         static let numericPrefix: UInt8 = 4
-        /// A key of the synset table, even one without synsets: such a word ends the search for a base form.
+        /// A key of the synset table, even one without synsets; such a word ends the search for a base form.
         static let synsetKey: UInt8 = 8
         /// A form of the exceptions table.
         static let irregular: UInt8 = 16
@@ -63,7 +64,7 @@ enum MeteorLayout {
         return UInt32(truncatingIfNeeded: hash ^ (hash >> 32))
     }
 
-    /// The same over word ids.
+    /// The same hash over word ids.
     static func hash(_ words: UnsafeBufferPointer<UInt16>) -> UInt32 {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for word in words { hash = (hash ^ UInt64(word)) &* 0x0000_0100_0000_01b3 }

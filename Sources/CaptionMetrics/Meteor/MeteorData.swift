@@ -5,19 +5,20 @@ import Safetensors
 /// METEOR's tables, mapped from the compiled file: paraphrases, WordNet synsets and base forms, function words,
 /// non-breaking prefixes.
 ///
-/// Opening costs milliseconds and no memory to speak of: pages are read when a look-up touches them. The file is made by
-/// `MeteorData.compile` (command: `gmail data meteor`) from pip's pycocoevalcap 1.2; the tables are LGPL 2.1 (METEOR) and
-/// Princeton WordNet 3.0 licence, so they are taken from there at set-up and not shipped.
+/// Opening costs milliseconds and almost no memory, because pages are read when a look-up touches them.
+/// `MeteorData.compile` (command: `gmail data meteor`) makes the file from pip's pycocoevalcap 1.2. The tables are
+/// under LGPL 2.1 (METEOR) and the Princeton WordNet 3.0 licence, so they are taken from there at set-up and not
+/// shipped.
 ///
-/// Safe to share between threads: everything is read-only.
+/// It may be shared between threads, because everything is read-only.
 public final class MeteorData: @unchecked Sendable {
-    /// Where the file was opened.
+    /// The path from which the file was opened.
     public let path: String
-    /// SHA-256 over the sources the file was made from, hexadecimal.
+    /// SHA-256 over the sources from which the file was made, hexadecimal.
     public let sourceHash: String
 
-    private let base: UnsafeRawPointer
-    private let length: Int
+    /// Mapped as long as this object lives.
+    private let file: MappedFile
 
     let wordOffsets: UnsafeBufferPointer<UInt32>
     let wordBytes: UnsafeBufferPointer<UInt8>
@@ -34,7 +35,7 @@ public final class MeteorData: @unchecked Sendable {
     let blocks: UnsafeBufferPointer<UInt16>
     let longestLeft: UnsafeBufferPointer<UInt8>
 
-    /// The first twelve digits of `sourceHash`, enough to tell data files apart in a protocol tag.
+    /// The first twelve digits of `sourceHash`, enough to distinguish data files in a protocol tag.
     public var tag: String { String(sourceHash.prefix(12)) }
 
     /// Opens the file at the default place, or the one in `path`.
@@ -43,7 +44,8 @@ public final class MeteorData: @unchecked Sendable {
         try MeteorData(path: path ?? defaultPath())
     }
 
-    /// `$GMAIL_DATA_DIR/meteor-en.bin`, else `$XDG_DATA_HOME/gmail/meteor-en.bin`, else the same under `~/.local/share`.
+    /// `$GMAIL_DATA_DIR/meteor-en.bin`, or else `$XDG_DATA_HOME/gmail/meteor-en.bin`, or else the same under
+    /// `~/.local/share`.
     public static func defaultPath(environment: [String: String] = ProcessInfo.processInfo.environment) -> String {
         func folder(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
         if let folder = folder("GMAIL_DATA_DIR") { return folder + "/meteor-en.bin" }
@@ -51,40 +53,25 @@ public final class MeteorData: @unchecked Sendable {
         return (folder("HOME") ?? NSHomeDirectory()) + "/.local/share/gmail/meteor-en.bin"
     }
 
-    /// What to type to get the data file, for messages.
+    /// How to get the data file, for messages.
     static let howToMake =
         "pip download --no-deps pycocoevalcap==1.2 && gmail data meteor --from pycocoevalcap-1.2-py3-none-any.whl"
 
     init(path: String) throws(MeteorError) {
-        let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            if errno == ENOENT { throw .dataMissing(path: path) }
-            throw .dataUnreadable(path: path, reason: String(cString: strerror(errno)))
+        let file: MappedFile
+        do { file = try MappedFile(path: path) } catch {
+            if case .cannotOpen(_, errorText(ENOENT)) = error { throw .dataMissing(path: path) }
+            throw .dataUnreadable(path: path, reason: "\(error)")
         }
-        defer { close(descriptor) }
-        var information = stat()
-        guard fstat(descriptor, &information) == 0 else {
-            throw .dataUnreadable(path: path, reason: String(cString: strerror(errno)))
-        }
-        let length = Int(information.st_size)
-        guard length >= MeteorLayout.headerLength else {
+        guard file.bytes.count >= MeteorLayout.headerLength else {
             throw .dataFormat(
-                path: path, problem: "\(length) bytes, shorter than the header of \(MeteorLayout.headerLength)")
+                path: path,
+                problem: "\(file.bytes.count) bytes, shorter than the header of \(MeteorLayout.headerLength)")
         }
-        guard let map = mmap(nil, length, PROT_READ, MAP_PRIVATE, descriptor, 0), map != MAP_FAILED else {
-            throw .dataUnreadable(path: path, reason: String(cString: strerror(errno)))
-        }
-        let bytes = UnsafeRawBufferPointer(start: map, count: length)
-        let sections: Sections
-        do {
-            sections = try Sections(bytes, path: path)
-        } catch {
-            munmap(map, length)
-            throw error
-        }
+        let bytes = file.bytes
+        let sections = try Sections(bytes, path: path)
         self.path = path
-        self.length = length
-        base = UnsafeRawPointer(map)
+        self.file = file
         sourceHash = ContentHash.hexadecimal(Array(bytes[16..<(16 + MeteorLayout.sourceHashLength)]))
         wordOffsets = sections.array(.wordOffsets)
         wordBytes = sections.array(.wordBytes)
@@ -102,11 +89,9 @@ public final class MeteorData: @unchecked Sendable {
         longestLeft = sections.array(.longestLeft)
     }
 
-    deinit { munmap(UnsafeMutableRawPointer(mutating: base), length) }
-
     // MARK: - Look-ups
 
-    /// The id of a word, or nil when no table has it.
+    /// The id of a word; nil if no table has it.
     func wordID(_ word: UnsafeBufferPointer<UInt8>) -> Int? {
         let mask = wordSlots.count - 1
         var slot = Int(MeteorLayout.hash(word)) & mask
@@ -133,10 +118,10 @@ public final class MeteorData: @unchecked Sendable {
         return wordFlags[id] & MeteorLayout.WordFlag.numericPrefix != 0 ? .beforeNumbers : .none
     }
 
-    /// Words in the paraphrase table; their ids come first and fit 16 bits.
+    /// The number of words in the paraphrase table; their ids come first and fit into 16 bits.
     var paraphraseWordCount: Int { longestLeft.count }
 
-    /// The left side of the paraphrase table that is exactly these words.
+    /// The left side of the paraphrase table that consists of exactly these words.
     func leftSide(_ words: UnsafeBufferPointer<UInt16>) -> Int? {
         let mask = leftSlots.count - 1
         var slot = Int(MeteorLayout.hash(words)) & mask
@@ -157,7 +142,7 @@ public final class MeteorData: @unchecked Sendable {
 // MARK: - Opening
 
 extension MeteorData {
-    /// The header's table of sections, checked: whatever passes can be read without going out of bounds.
+    /// The header's table of sections, checked: what passes can be read without leaving the bounds.
     private struct Sections {
         let bytes: UnsafeRawBufferPointer
         var places: [(offset: Int, count: Int)] = []
@@ -219,7 +204,7 @@ extension MeteorData {
             else { return "sections of different lengths" }
             for (slots, limit) in [(MeteorLayout.Section.wordSlots, words), (.leftSlots, lefts)] {
                 let table: UnsafeBufferPointer<UInt32> = array(slots)
-                // A free slot ends every probe, so there must be one.
+                // A free slot ends every probe, so there must be at least one.
                 guard table.count.nonzeroBitCount == 1, table.count > limit,
                     table.allSatisfy({ $0 <= UInt32(limit) }), table.contains(0)
                 else { return "section '\(slots)' is not a hash table over \(limit) entries" }
@@ -232,7 +217,7 @@ extension MeteorData {
 }
 
 extension MeteorData {
-    var byteCount: Int { length }
+    var byteCount: Int { file.bytes.count }
 
     /// Entries of the paraphrase table.
     var paraphraseCount: Int {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What can go wrong with METEOR's data or with what it is asked to score.
+/// What can go wrong with METEOR's data or with the captions to score.
 public enum MeteorError: Error, Equatable, Sendable {
     /// No compiled data file at `path`.
     case dataMissing(path: String)
@@ -8,13 +8,13 @@ public enum MeteorError: Error, Equatable, Sendable {
     case dataUnreadable(path: String, reason: String)
     /// The file at `path` is not a data file of this version, or is damaged.
     case dataFormat(path: String, problem: String)
-    /// Modules that read the data file were asked for without one.
+    /// Modules that read the data file were requested without one.
     case modulesNeedData([MeteorModule])
     case unknownModule(String)
     case repeatedModule(String)
     case noModules
 
-    /// `path` holds none of the things METEOR's tables can be taken from.
+    /// `path` holds none of the things from which METEOR's tables can be taken.
     case sourceNotFound(path: String, expected: [String])
     /// A program needed at set-up is not installed.
     case toolMissing(tool: String, purpose: String)
@@ -29,11 +29,11 @@ public enum MeteorError: Error, Equatable, Sendable {
     case noReferences(image: Int)
     /// Lists of candidates and of references of different lengths.
     case countMismatch(candidates: Int, references: Int)
-    /// Not 23 statistics.
+    /// A list of statistics that does not have 23 numbers.
     case statisticsCount(Int)
-    /// A caption beyond what the aligner takes.
+    /// A caption longer than the aligner accepts.
     case captionTooLong(image: Int, words: Int, limit: Int)
-    /// A pair of long, repetitive captions with more possible matches than the aligner takes.
+    /// A pair of long, repetitive captions with more possible matches than the aligner accepts.
     case tooManyMatches(image: Int, testWords: Int, referenceWords: Int, limit: Int)
 }
 

@@ -19,9 +19,10 @@ struct MeteorCandidates {
 
 /// Finds all possible matches of a pair: exact, then stem, then synonym, then paraphrase.
 ///
-/// Keeps its buffers from pair to pair; belongs to one thread.
+/// It keeps its buffers from pair to pair and belongs to one thread.
 final class MeteorMatchers {
-    /// Pairs with more possible matches than this are refused: only long captions of a few words over and over have them.
+    /// Pairs with more possible matches are refused; only long captions that repeat a few words over and over have so
+    /// many.
     static let candidateLimit = 1_000_000
 
     /// The image being scored, for error messages.
@@ -31,7 +32,7 @@ final class MeteorMatchers {
     private let modules: [MeteorModule]
     private var found: [MeteorMatch] = []
     private var lengths = (test: 0, reference: 0)
-    /// One bit per word of the paraphrase table: does it stand in the sentence searched for right sides?
+    /// One bit per word of the paraphrase table: whether it occurs in the sentence that is searched for right sides.
     private var present = [UInt64](repeating: 0, count: 1 << 10)
 
     init(vocabulary: MeteorVocabulary, modules: [MeteorModule]) {
@@ -45,7 +46,7 @@ final class MeteorMatchers {
         lengths = (test.count, reference.count)
         let testEntries = test.words.map { vocabulary.entries[Int($0)] }
         let referenceEntries = reference.words.map { vocabulary.entries[Int($0)] }
-        // Equal sentences are matched word by word and by nothing else.
+        // Equal sentences are matched only word by word.
         let active = test == reference ? modules.filter { $0 == .exact } : modules
         for module in active {
             switch module {
@@ -135,7 +136,7 @@ final class MeteorMatchers {
         }
     }
 
-    /// Every right side of a left side, in the order of the table, at every place where it stands in `to`.
+    /// Every right side of a left side, in the order of the table, at every place where it occurs in `to`.
     @inline(__always)
     private func forEachRightSide(
         of left: Int, in to: [Int32], _ data: MeteorData,
@@ -148,7 +149,7 @@ final class MeteorMatchers {
             let words = entry + 1
             entry = words + count
             let first = data.blocks[words]
-            // Most entries end here. The other tests only matter for a damaged file.
+            // Most entries end here. The other tests matter only for a damaged file.
             guard present[Int(first) >> 6] & (1 << UInt64(first & 63)) != 0, count > 0, entry <= end else { continue }
             for place in to.indices where to[place] == Int32(first) && place + count <= to.count {
                 if (1..<count).allSatisfy({ to[place + $0] == Int32(data.blocks[words + $0]) }) {
@@ -158,7 +159,8 @@ final class MeteorMatchers {
         }
     }
 
-    /// Sorts by reference start, keeping the order of finding, and counts how often each word is covered.
+    /// Sorts by reference start, keeping the order in which matches were found, and counts how often each word is
+    /// covered.
     private func grouped(testCount: Int, referenceCount: Int) -> MeteorCandidates {
         var result = MeteorCandidates()
         result.testCoverage = [Int](repeating: 0, count: testCount)

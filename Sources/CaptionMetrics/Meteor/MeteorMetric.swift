@@ -1,4 +1,4 @@
-/// METEOR as a metric of a suite: the number coco-caption calls `METEOR`.
+/// METEOR as a metric of a suite: the number that coco-caption calls `METEOR`.
 ///
 /// The corpus value is the score of the summed statistics, not the mean of the images' scores.
 public struct MeteorMetric: CaptionMetric {

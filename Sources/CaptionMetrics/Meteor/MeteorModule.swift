@@ -25,8 +25,8 @@ public enum MeteorModule: String, CaseIterable, Sendable, Comparable {
     public static func < (left: MeteorModule, right: MeteorModule) -> Bool { left.index < right.index }
 
     /// Reads a list such as `exact,stem`.
-    /// - Returns: the modules in running order, whatever order they were named in.
-    /// - Throws: `MeteorError.unknownModule` for a name that is none, `MeteorError.repeatedModule` for one named twice,
+    /// - Returns: the modules in running order, in whatever order they were named.
+    /// - Throws: `MeteorError.unknownModule` for an unknown name, `MeteorError.repeatedModule` for one named twice,
     ///   `MeteorError.noModules` for an empty list.
     public static func list(_ text: String) throws(MeteorError) -> [MeteorModule] {
         var modules: [MeteorModule] = []
@@ -44,7 +44,7 @@ public enum MeteorModule: String, CaseIterable, Sendable, Comparable {
 
 /// The constants of METEOR 1.5 for English, task "rank": the ones every captioning paper uses.
 ///
-/// They are not settings: a METEOR with other numbers is another metric.
+/// They are not settings, because METEOR with other numbers is another metric.
 public enum MeteorParameters {
     /// Weight of recall against precision in Fmean = 1 / ((1 - alpha) / P + alpha / R).
     public static let alpha = 0.85

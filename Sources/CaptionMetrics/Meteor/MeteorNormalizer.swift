@@ -1,22 +1,22 @@
 /// METEOR's `-norm` for English: splits punctuation from words, then lower-cases.
 ///
-/// A pipeline of rewrites in the manner of the Moses tokenizer, each applied to the whole line from left to right without
-/// overlap, so the order of the passes and the characters each of them consumes are part of the definition (`1-2-3`
-/// becomes `1 2-3`: the `2` is used up by the first hyphen). Captions that the PTB tokenizer has made are mostly letters,
-/// digits and blanks; those take a short cut.
+/// A pipeline of rewrites in the manner of the Moses tokenizer. Each is applied to the whole line from left to right
+/// without overlap, so the order of the passes and the characters that each of them consumes are part of the definition
+/// (`1-2-3` becomes `1 2-3`, because the first hyphen uses up the `2`). Captions from the PTB tokenizer are mostly
+/// letters, digits and blanks; those take a short cut.
 ///
-/// Difference: METEOR marks dot runs with the word `DOTMULTI` inside its pipeline and so turns that very word, typed by a
-/// user in capitals, into a dot. We do not. Lower case is Unicode's as this Swift knows it; a Java older or newer than it
-/// may differ on scripts added since.
+/// There is one difference: METEOR marks runs of dots with the word `DOTMULTI` inside its pipeline, and so turns that
+/// very word, typed by a user in capitals, into a dot. That is not reproduced. Lower case is Unicode's in this version
+/// of Swift; older or newer versions of Java may differ on scripts that were added since.
 struct MeteorNormalizer {
-    /// What the non-breaking prefix list says of a word before a final dot.
+    /// What the list of non-breaking prefixes says about a word before a final dot.
     enum Prefix: Sendable {
         case none
         case always
         case beforeNumbers
     }
 
-    /// Looks a word up in the prefix list; without data there is none.
+    /// Looks a word up in the list of prefixes; without data there is no such list.
     let prefix: ([UInt8]) -> Prefix
 
     /// The lower-cased tokens of a line, UTF-8.
@@ -97,7 +97,7 @@ struct MeteorNormalizer {
 
     private static func isDigit(_ c: UInt32) -> Bool { c >= 0x30 && c <= 0x39 }
 
-    /// Latin and Cyrillic blocks METEOR takes for letters; every other script is split into single characters.
+    /// Latin and Cyrillic blocks that METEOR treats as letters; every other script is split into single characters.
     private static func isLetter(_ c: UInt32) -> Bool {
         switch c {
         case 0x41...0x5A, 0x61...0x7A, 0xC0...0xD6, 0xD8...0xF6, 0xF8...0x17E, 0x400...0x527, 0x1D00...0x1D7F,
@@ -209,7 +209,7 @@ struct MeteorNormalizer {
             after: isAlphanumeric)
     }
 
-    /// `dog's` becomes `dog 's`; an apostrophe that joins no two letters stands alone.
+    /// `dog's` becomes `dog 's`; an apostrophe that is not between two letters stands alone.
     private static func separateApostrophes(_ text: Text) -> Text {
         let mark = Mark.apostrophe
         let apart = [Mark.blank, mark, Mark.blank]
@@ -224,7 +224,7 @@ struct MeteorNormalizer {
     /// Splits a final dot from its word, unless the word is an acronym (which loses its dots), is on the prefix list, or
     /// is followed by a word in lower case.
     private func finalDots(_ text: Text) -> Text {
-        // A vertical tab is no word break here, though it is a blank in the pass over symbols.
+        // A vertical tab does not separate words here, although it is a blank in the pass over symbols.
         let words = text.split { $0 == 0x20 || $0 == 0x09 || $0 == 0x0A || $0 == 0x0C || $0 == 0x0D }
         var out: Text = []
         out.reserveCapacity(text.count)
@@ -257,7 +257,7 @@ struct MeteorNormalizer {
         }
     }
 
-    /// Turns Unicode blanks into blanks, takes control characters off both ends and splits into words.
+    /// Turns Unicode blanks into plain ones, removes control characters from both ends, and splits into words.
     private static func trimmed(_ text: Text) -> [[UInt32]] {
         let blanked = text.map { c -> UInt32 in
             switch c {

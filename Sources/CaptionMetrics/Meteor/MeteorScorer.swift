@@ -3,14 +3,14 @@ import Foundation
 /// METEOR 1.5 for English captions, as pycocoevalcap runs it (`meteor-1.5.jar - - -stdio -l en -norm`).
 ///
 /// Captions come as the PTB tokenizer left them, words joined by blanks; METEOR then normalises them once more. The
-/// statistics and the alignments are those of the jar, number for number; scores agree to the last few bits.
+/// statistics and the alignments equal those of the jar; scores agree except for the last few bits.
 ///
-/// Without the data file only the variant `exact,stem` can be computed. It then has no list of function words either, and
-/// so it weighs every word as a content word, and knows no abbreviations that keep their dot. This is another metric, with
-/// a protocol tag of its own; with the data file, `exact,stem` weighs function words as METEOR's own option
-/// `-m "exact stem"` does, and its tag says so.
+/// Without the data file only the variant `exact,stem` can be computed. Then there is no list of function words, so
+/// every word counts as a content word, and there are no abbreviations that keep their dot. This is another metric,
+/// with a protocol tag of its own. With the data file, `exact,stem` weighs function words as METEOR's own option `-m
+/// "exact stem"` does, and its tag says so.
 ///
-/// As in pycocoevalcap, `|||` is taken out of a candidate, and parts a reference in two.
+/// As in pycocoevalcap, `|||` is removed from a candidate and splits a reference in two.
 ///
 /// Denkowski and Lavie, "Meteor Universal: Language Specific Translation Evaluation for Any Target Language", WMT 2014.
 public struct MeteorScorer: Sendable {
@@ -32,7 +32,7 @@ public struct MeteorScorer: Sendable {
         self.data = data
     }
 
-    /// Names the variant and the data, so that a number cannot be taken for one made otherwise.
+    /// Names the variant and the data, so that numbers that were computed in another way can be told apart.
     public var protocolTag: String {
         let names = modules == MeteorModule.allCases ? "" : ";modules=" + modules.map(\.rawValue).joined(separator: "+")
         return "meteor-1.5-en-norm" + names + (data.map { ";data=" + $0.tag } ?? ";data=none,no-function-words")
@@ -40,7 +40,7 @@ public struct MeteorScorer: Sendable {
 
     /// The 23 statistics of a candidate against the reference that scores best (the first of equals).
     ///
-    /// Builds its word table anew each time; `evaluate` shares it between images.
+    /// It builds its word table anew each time; `evaluate` shares one between images.
     /// - Throws: `MeteorError.noReferences`, `.captionTooLong`, `.tooManyMatches`.
     public func statistics(test: String, references: [String]) throws(MeteorError) -> MeteorStatistics {
         try Self.statistics(MeteorWorker(data: data, modules: modules), 0, test, references)
@@ -75,7 +75,7 @@ public struct MeteorScorer: Sendable {
 
 /// METEOR of a set of images.
 public struct MeteorEvaluation: Sendable, Equatable {
-    /// The score of the summed statistics. Not the mean of `perImage`.
+    /// The score of the summed statistics, not the mean of `perImage`.
     public var corpus: Double
     /// In the order of the candidates.
     public var perImage: [Double]
@@ -112,7 +112,7 @@ extension MeteorScorer {
         let workers = max(1, min(count, workers ?? ProcessInfo.processInfo.activeProcessorCount))
         var results = [Result<MeteorStatistics, MeteorError>?](repeating: nil, count: count)
         results.withUnsafeMutableBufferPointer { buffer in
-            // Each index is written by one worker, and read after all have ended.
+            // Each index is written by one worker and read after all have ended.
             nonisolated(unsafe) let slots = buffer
             DispatchQueue.concurrentPerform(iterations: workers) { index in
                 let worker = MeteorWorker(data: data, modules: modules)

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The 23 sufficient statistics METEOR takes from one aligned pair, or sums of them over a corpus.
+/// The 23 sufficient statistics that METEOR computes for one aligned pair, or sums of them over a corpus.
 ///
 /// A score is a function of these numbers alone; a corpus score is that function of the sums, not a mean of scores.
 public struct MeteorStatistics: Sendable, Equatable {
@@ -10,7 +10,7 @@ public struct MeteorStatistics: Sendable, Equatable {
     /// How many of them are function words.
     public var testFunctionWords = 0.0
     public var referenceFunctionWords = 0.0
-    /// Matched words per module (exact, stem, synonym, paraphrase), content words and function words apart.
+    /// Matched words per module (exact, stem, synonym, paraphrase), separately for content words and function words.
     public var testContent = [Double](repeating: 0, count: 4)
     public var referenceContent = [Double](repeating: 0, count: 4)
     public var testFunction = [Double](repeating: 0, count: 4)
@@ -24,7 +24,7 @@ public struct MeteorStatistics: Sendable, Equatable {
     public init() {}
 
     /// Reads the 23 numbers in the order of `values`.
-    /// - Throws: `MeteorError.statisticsCount` when there are more or fewer.
+    /// - Throws: `MeteorError.statisticsCount` if there are more or fewer.
     public init(values: [Double]) throws(MeteorError) {
         guard values.count == 23 else { throw .statisticsCount(values.count) }
         testLength = values[0]
@@ -52,7 +52,7 @@ public struct MeteorStatistics: Sendable, Equatable {
         return values + [chunks, testMatches, referenceMatches]
     }
 
-    /// Every word of both sentences is matched, in one chunk: such a pair pays no fragmentation penalty.
+    /// Whether every word of both sentences is matched in one chunk; such a pair pays no fragmentation penalty.
     public var isPerfect: Bool {
         let test = (0..<4).reduce(0.0) { $0 + testContent[$1] + testFunction[$1] }
         let reference = (0..<4).reduce(0.0) { $0 + referenceContent[$1] + referenceFunction[$1] }
@@ -76,15 +76,15 @@ public struct MeteorStatistics: Sendable, Equatable {
         referenceMatches += other.referenceMatches
     }
 
-    /// The score and what it is made of.
+    /// The score and its components.
     public struct Score: Sendable, Equatable {
         /// Weighted matched words over weighted words of the test sentence; 0 where that is 0 / 0.
         public var precision: Double
         /// The same over the reference.
         public var recall: Double
-        /// Harmonic mean of both, recall weighing alpha.
+        /// Harmonic mean of both, with weight alpha on recall.
         public var fMean: Double
-        /// What fragmentation takes off, 0 to gamma.
+        /// What fragmentation subtracts, 0 to gamma.
         public var penalty: Double
         /// fMean · (1 - penalty), 0 to 1; 0 when nothing matched.
         public var score: Double

@@ -4,9 +4,9 @@ struct MeteorSentence: Equatable {
     var count: Int { words.count }
 }
 
-/// What the matchers need to know of each word, found once per word.
+/// What the matchers must know about each word, found once per word.
 ///
-/// Belongs to one thread; a batch has one per worker.
+/// It belongs to one thread; a batch has one per worker.
 final class MeteorVocabulary {
     struct Entry {
         /// METEOR's word key: Java's `String.hashCode`. Words with one key count as the same word.

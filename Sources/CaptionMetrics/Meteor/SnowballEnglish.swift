@@ -1,16 +1,16 @@
 /// The Snowball stemmer for English ("Porter2"), as it was defined when METEOR 1.5 was released.
 ///
 /// Source: the algorithm's description at snowballstem.org/algorithms/english/stemmer.html (Porter and Boulton, 2001 to
-/// 2010). Later revisions of that page changed word lists and rules; METEOR has the older ones, and so has this type.
+/// 2010). Later revisions of that page changed word lists and rules; METEOR uses the older ones, and so does this type.
 ///
-/// Input is lower case. It works on UTF-16 units because that is what METEOR's stemmer counts: a letter outside ASCII is
-/// one letter that is no vowel, one beyond the BMP is two.
+/// Input is lower case. It works on UTF-16 units because METEOR's stemmer counts them: a letter outside ASCII is one
+/// letter that is no vowel, and one beyond the BMP is two.
 struct SnowballEnglish {
     private var word: [UInt16] = []
-    /// Starts of the regions R1 and R2: a suffix is in a region when it starts at or after it.
+    /// Starts of the regions R1 and R2: a suffix is in a region if it starts at or after its start.
     private var region1 = 0
     private var region2 = 0
-    /// Whether a `y` was written `Y`; a capital that was there before stays one.
+    /// Whether a `y` was written as `Y`; a capital that was there before stays one.
     private var hasConsonantY = false
 
     /// The stem of `input`, in UTF-16 units.
@@ -222,7 +222,7 @@ extension SnowballEnglish {
         "al> ance> ence> er> ic> able> ible> ant> ement> ment> ent> ism> ate> iti> ous> ive> ize> st|ion>",
         allInRegion2: true)
 
-    /// Words with a stem of their own.
+    /// Words with irregular stems.
     static let wholeWords: [[UInt16]: [UInt16]] = Dictionary(
         uniqueKeysWithValues: ("skis>ski skies>sky dying>die lying>lie tying>tie idly>idl gently>gentl ugly>ugli early>earli only>onli "
             + "singly>singl sky>sky news>news howe>howe atlas>atlas cosmos>cosmos bias>bias andes>andes")
@@ -231,6 +231,6 @@ extension SnowballEnglish {
                 return (sides[0], sides[1])
             })
 
-    /// Words left as step 1a made them.
+    /// Words that stay as step 1a left them.
     static let finishedAfterStep1a = Set(list("inning outing canning herring earring proceed exceed succeed"))
 }

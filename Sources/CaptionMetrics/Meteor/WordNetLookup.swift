@@ -1,7 +1,7 @@
-/// The WordNet 3.0 look-up that METEOR and SPICE share: a word's synsets and those of its base form.
+/// The WordNet 3.0 look-up that METEOR and SPICE share: the synsets of a word and those of its base form.
 ///
-/// A base form comes from the list of irregular forms where the word is on it (`geese`, `ran`), else from WordNet's
-/// suffix rules, tried in order until one gives a word WordNet has. Parts of speech are not told apart.
+/// A base form comes from the list of irregular forms if the word is on it (`geese`, `ran`), otherwise from WordNet's
+/// suffix rules, tried in order until one gives a word that WordNet has. Parts of speech are not distinguished.
 public struct WordNetLookup: Sendable {
     private let data: MeteorData
 
@@ -11,8 +11,8 @@ public struct WordNetLookup: Sendable {
     /// - Throws: as `MeteorData.open`.
     public init(path: String? = nil) throws(MeteorError) { data = try MeteorData.open(path: path) }
 
-    /// Synset numbers of a word or phrase, ascending, without repetition; empty when WordNet has none.
-    /// - Parameter word: in lower case; blanks are read as `_`, which is how WordNet joins phrases.
+    /// Synset numbers of a word or phrase, ascending, without repetition; empty if WordNet has none.
+    /// - Parameter word: in lower case; blanks are read as `_`, with which WordNet joins phrases.
     public func synsets(of word: String) -> [Int32] {
         let (own, base) = synsetsApart(of: word.utf8.map { $0 == 0x20 ? 0x5F : $0 })
         return Set(own).union(base).sorted()
@@ -29,7 +29,7 @@ public struct WordNetLookup: Sendable {
             }
             return (own, all.sorted())
         }
-        // A word too short to carry a suffix is its own base form.
+        // A word too short for a suffix is its own base form.
         if word.count <= 2 || word.suffix(2).elementsEqual([0x73, 0x73]) { return (own, own) }
         for rule in Self.suffixRules where word.count >= rule.suffix.count && word.hasSuffix(rule.suffix) {
             let stem = word.dropLast(rule.suffix.count) + rule.ending

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// BLEU-1 to BLEU-4 (Papineni et al., ACL 2002) as coco-caption computes them, with the closest reference length.
@@ -14,13 +15,13 @@ public struct BLEU: CaptionMetric {
 
     public init() {}
 
-    /// What the formula is made of.
+    /// The counts of which the formula is made.
     public struct Counts: Sendable, Equatable {
         public var candidateLength = 0
         public var referenceLength = 0
         /// N-grams of the candidate, n = 1…4.
         public var guess = [0, 0, 0, 0]
-        /// Those that occur in a reference, each at most as often as in the reference that has it most.
+        /// N-grams that occur in a reference, each counted at most as often as in the reference that has it most.
         public var correct = [0, 0, 0, 0]
 
         public init() {}
@@ -92,7 +93,7 @@ public struct BLEU: CaptionMetric {
 }
 
 extension NGramIndex {
-    /// Calls `body` with the positions in `entries` of each n-gram two captions share.
+    /// Calls `body` with the positions in `entries` of each n-gram that two captions share.
     @inline(__always)
     func forEachCommon(_ first: Int, _ second: Int, order: Int, _ body: (Int, Int) -> Void) {
         let (a, b) = (entries(first, order: order), entries(second, order: order))

@@ -1,3 +1,5 @@
+import Files
+
 /// The n-grams (n = 1…4) of every caption as counted numbers; equal n-grams have equal numbers in all captions.
 struct NGramIndex: Sendable {
     static let maximumOrder = 4
@@ -26,7 +28,8 @@ struct NGramIndex: Sendable {
     init(_ words: WordIndex) {
         self.words = words
         let captionCount = words.captionStarts.count - 1
-        // Occurrences first: that of order n at word position p has slot 4p + n, and is absent near a caption's end.
+        // Occurrences come first: that of order n at word position p has slot 4p + n, and is absent near a caption's
+        // end.
         let partitions = 2
         var grams = [Int32](repeating: -1, count: words.words.count * Self.maximumOrder)
         var tableSizes = [Int](repeating: 0, count: partitions)

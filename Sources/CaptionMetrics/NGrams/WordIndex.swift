@@ -1,11 +1,11 @@
-/// The words of captions as numbers: equal words, by their bytes, have equal numbers, from 1.
+/// The words of captions as numbers: words with equal bytes have equal numbers, from 1.
 ///
 /// Captions are numbered image by image: the references of image 0, its candidate, those of image 1, …
 struct WordIndex: Sendable {
     enum Separator: Sendable {
-        /// Every character Python's `str.split()` splits at; runs count as one, empty words do not exist.
+        /// Every character at which Python's `str.split()` splits; runs count as one, and there are no empty words.
         case whitespace
-        /// Single blanks, as Python's `split(' ')`: an empty caption has one empty word.
+        /// Single blanks, as in Python's `split(' ')`: an empty caption has one empty word.
         case blank
     }
 
@@ -93,7 +93,7 @@ struct WordIndex: Sendable {
     }
 }
 
-/// Gives equal byte strings equal numbers, from 1, in order of first appearance.
+/// Gives equal byte strings equal numbers, from 1, in the order of first appearance.
 private struct WordInterner {
     private var bytes: [UInt8] = []
     private var starts: [Int] = [0]

@@ -37,7 +37,8 @@ extension CaptionParser {
 
     /// The parser that ships with the library: `gmail_CaptionMetrics.resources/spice-parser.bin` beside the program.
     ///
-    /// Looked for by hand, because the accessor that SwiftPM makes ends the program when a folder was not copied along.
+    /// It is found by hand, because the accessor that SwiftPM makes ends the program if the folder was not copied
+    /// along.
     /// - Throws: ``CaptionParserError`` when the resource is missing or damaged.
     public static func bundled() throws -> CaptionParser {
         let resource = "gmail_CaptionMetrics.resources/spice-parser.bin"
@@ -56,7 +57,7 @@ extension CaptionParser {
         guard FileManager.default.fileExists(atPath: url.path) else {
             throw CaptionParserError.missing(path: url.path)
         }
-        try self.init(bytes: [UInt8](Data(contentsOf: url)), path: url.path)
+        try self.init(bytes: RegularFile.bytes(url.path), path: url.path)
     }
 
     init(bytes: [UInt8], path: String) throws {
@@ -86,7 +87,7 @@ extension CaptionParser {
     }
 
     /// The parser as a file: three sparse models and the lemma exceptions, little-endian.
-    package func data() -> Data {
+    @_spi(Training) public func data() -> Data {
         var data = Data("SPCP".utf8)
         data.appendWord(Self.fileVersion)
         for model in [tagger.model, transitions, labeler.model] {

@@ -1,16 +1,16 @@
 /// Our own small parser of captions: tagger, lemmatiser, arc-hybrid dependency parser and arc labeller.
 ///
-/// Deterministic and safe to use from several threads at once. Trained by `spice-parser train`; docs/spice.md says on
-/// what, and how well it does.
+/// It is deterministic and may be used from several threads at once. `spice-parser train` trains it; docs/spice.md
+/// describes the training data and the accuracy.
 public struct CaptionParser: Sendable {
-    package let tagger: CaptionTagger
-    package let transitions: SparseLinearModel
-    package let labeler: ArcLabeler
-    package let lemmatizer: Lemmatizer
-    /// Hash of the file the parser was read from, for protocol tags; empty for a parser just trained.
+    @_spi(Training) public let tagger: CaptionTagger
+    @_spi(Training) public let transitions: SparseLinearModel
+    @_spi(Training) public let labeler: ArcLabeler
+    @_spi(Training) public let lemmatizer: Lemmatizer
+    /// Hash of the file from which the parser was read, for protocol tags; empty for a parser that was just trained.
     public let hash: String
 
-    package init(
+    @_spi(Training) public init(
         tagger: CaptionTagger, transitions: SparseLinearModel, labeler: ArcLabeler, lemmatizer: Lemmatizer,
         hash: String = ""
     ) {
@@ -23,9 +23,9 @@ public struct CaptionParser: Sendable {
 
     /// The basic dependency tree of a tokenised caption.
     ///
-    /// Punctuation takes no part in the parse: it hangs on the root word by `punct`.
+    /// Punctuation is left out of the parse: it is attached to the root word by `punct`.
     ///
-    /// - Parameter tokens: words as the PTB tokenizer leaves them; upper case is lowered.
+    /// - Parameter tokens: words from the PTB tokenizer; upper case is lowered.
     public func parse(_ tokens: [String]) -> DependencyParse {
         let forms = tokens.map { $0.lowercased() }
         let kept = forms.indices.filter { Self.punctuation[forms[$0]] == nil }
@@ -45,7 +45,7 @@ public struct CaptionParser: Sendable {
             edges[place].relation = ArcLabeler.labels[Int(labels[i])]
             edges[place].governor = heads[i] == heads.count ? 0 : kept[heads[i]] + 1
         }
-        // Nothing but punctuation: the first mark is the root of the others.
+        // Only punctuation: the first mark is the root of the others.
         if kept.isEmpty, !edges.isEmpty {
             for i in edges.indices { edges[i].governor = i == 0 ? 0 : 1 }
             edges[0].relation = "root"
@@ -58,8 +58,8 @@ public struct CaptionParser: Sendable {
         "''": "''", "`": "``", "'": "''", "\"": "''",
     ]
 
-    /// Governors counted from 0, the count for the root.
-    package func heads(shapes: [TokenShape], tags: [UInt8]) -> [Int] {
+    /// Governors counted from 0; the word count stands for the root.
+    @_spi(Training) public func heads(shapes: [TokenShape], tags: [UInt8]) -> [Int] {
         var state = TransitionState(count: shapes.count)
         var features = FeatureBuffer()
         var scores = [Int32](repeating: 0, count: 3)

@@ -4,12 +4,12 @@ extension DependencyParse {
         SceneTupleExtractor.tuples(of: self)
     }
 
-    /// The collapsed graph of this basic tree, with conjuncts' shared governors and subjects copied (Universal
-    /// Dependencies v1 as CoreNLP 3.6 enhances them).
+    /// The collapsed graph of this basic tree, in which shared governors and subjects of conjuncts are copied
+    /// (Universal Dependencies v1 as CoreNLP 3.6 enhances them).
     ///
-    /// Fixed phrases of two or three words (`next to`, `in front of`) become one preposition, whose first word heads the
-    /// others by `mwe`; a preposition names the relation it introduces (`nmod:next_to`), `nmod:agent` after a passive;
-    /// conjunctions name `conj` likewise.
+    /// Fixed phrases of two or three words (`next to`, `in front of`) become one preposition, whose first word heads
+    /// the others by `mwe`. A preposition names the relation that it introduces (`nmod:next_to`), `nmod:agent` after a
+    /// passive; conjunctions name `conj` in the same way.
     public func collapsed() -> DependencyParse {
         var graph = CollapsingGraph(self)
         graph.joinThreeWordPrepositions()
@@ -74,11 +74,11 @@ private struct CollapsingGraph {
             if ["advmod", "nmod", "dep"].contains(outer.relation) {
                 join([adverb, last], heading: object, attachedTo: outer.governor)
             } else if outer.relation == "root" || outer.relation == "xcomp" {
-                // The phrase is the predicate: its object takes its place, and what hung on it.
+                // The phrase is the predicate: its object takes its place and its dependents.
                 join([adverb, last], heading: object, attachedTo: outer.governor, relation: outer.relation)
             }
         }
-        // Two prepositions in a row that both stand before the same noun.
+        // Two prepositions in a row that both belong to the same noun.
         for link in edges where link.relation == "case" {
             let (object, first) = (link.governor, link.dependent)
             guard edges.contains(DependencyParse.Edge("case", object, first + 1)),
@@ -89,7 +89,7 @@ private struct CollapsingGraph {
         }
     }
 
-    /// Makes `phrase` one preposition of `object`, which attaches where the phrase did.
+    /// Makes `phrase` one preposition of `object`, which is attached where the phrase was.
     private mutating func join(
         _ phrase: [Int], heading object: Int, attachedTo governor: Int, relation: String = "nmod"
     ) {

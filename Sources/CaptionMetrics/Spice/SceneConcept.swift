@@ -1,7 +1,7 @@
 /// A set of words taken to mean one thing, with the synsets of all of them.
 ///
-/// A concept starts with one word; merging two concepts unites both sets, so what a node is similar to grows as the
-/// references of an image are read.
+/// A concept starts with one word. Merging two concepts unites both sets, so a node becomes similar to more words as
+/// the references of an image are read.
 struct SceneConcept: Equatable, Sendable {
     /// Identifiers of the words, ascending, each once.
     private(set) var words: [Int32]
@@ -27,7 +27,7 @@ struct SceneConcept: Equatable, Sendable {
     }
 }
 
-/// Names words by small numbers and looks each one up in WordNet once.
+/// Gives words small numbers and looks each one up in WordNet once.
 struct SceneConceptTable {
     private let source: any SynsetSource
     private var concepts: [String: SceneConcept] = [:]
@@ -37,7 +37,7 @@ struct SceneConceptTable {
         self.source = source
     }
 
-    /// The concept of one word or phrase. Words are told apart as written; only the look-up trims and lower-cases.
+    /// The concept of one word or phrase. Words are distinguished as written; only the look-up trims and lower-cases.
     mutating func concept(_ text: String) -> SceneConcept {
         if let known = concepts[text] { return known }
         let key = text.trimmingBlanks().lowercased().replacingBlanks(with: "_")
@@ -67,7 +67,8 @@ extension String {
     }
 }
 
-// Sorted arrays stand for sets: the sets are tiny (one word, a handful of synsets), so a merge walk beats hashing.
+// Sorted arrays serve as sets: the sets are tiny (one word, a handful of synsets), so merging them is faster than
+// hashing.
 extension [Int32] {
     func sharesElement(with other: [Int32]) -> Bool {
         var i = 0

@@ -1,4 +1,4 @@
-/// The tuples of one or several captions with everything that means the same merged.
+/// The tuples of one or several captions, in which everything that means the same is merged.
 ///
 /// Tuples are added in order, and order decides ties: a new object joins the node it equals, or else the most similar
 /// node (the earlier one on a tie), or else becomes a node. Attributes of a node and relations of a pair of nodes are

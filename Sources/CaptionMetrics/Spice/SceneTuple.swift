@@ -1,6 +1,6 @@
 /// One proposition of a caption: an object, an object with an attribute, or two objects in a relation.
 ///
-/// Words are lemmas as the scene graph names them (`"tennis"`, `"stand in front of"`).
+/// Words are lemmas as in the scene graph (`"tennis"`, `"stand in front of"`).
 public enum SceneTuple: Hashable, Sendable {
     case object(String)
     case attribute(object: String, attribute: String)

@@ -1,13 +1,13 @@
-/// The second stage of SPICE: reads the tuples of a scene graph off a collapsed dependency parse.
+/// The second stage of SPICE: reads the tuples of a scene graph from a collapsed dependency parse.
 ///
-/// The rules answer to what the reference tool does on parses whose tuples are known; docs/spice.md lists them. In
-/// short: quantifying phrases (`a bunch of boats`) hand their role to the counted noun, pronouns to the noun they stand
-/// for; then verbs with subjects give relations, adjectives and noun modifiers attributes, prepositions between nouns
-/// relations, possessives `have`, and every noun outside a compound an object.
+/// The rules reproduce what the reference tool does on parses whose tuples are known; docs/spice.md lists them. In
+/// short: the counted noun takes the role of its quantifying phrase (`a bunch of boats`), and a noun the role of its
+/// pronouns. Then verbs with subjects give relations, adjectives and noun modifiers attributes, prepositions between
+/// nouns relations, possessives `have`, and every noun outside a compound an object.
 struct SceneTupleExtractor {
     private let words: [DependencyParse.Word]
     private var edges: [DependencyParse.Edge]
-    /// Where a pronoun's antecedent stands; the identity for all other words.
+    /// Where the antecedent of a pronoun stands; the identity for all other words.
     private var referent: [Int]
 
     /// The tuples of one collapsed parse, in the order SPICE proposes them.
@@ -26,12 +26,12 @@ struct SceneTupleExtractor {
 
     // MARK: Rewriting the graph
 
-    /// Nouns that count or measure what follows their `of`, when an article stands before them.
+    /// Nouns that count or measure what follows their `of` if an article stands before them.
     private static let measures: Set<String> = [
         "bunch", "couple", "lot", "number", "pair", "series", "variety", "array", "assortment", "body",
     ]
 
-    /// Words that count what follows their `of` by themselves.
+    /// Words that always count what follows their `of`.
     private static let quantifiers: Set<String> = ["lots", "both", "plenty", "tons", "dozens"]
 
     /// `a couple of cows`, `lots of cows`, `both of the cows`: the cows take the place of the quantifier, which becomes
@@ -60,8 +60,8 @@ struct SceneTupleExtractor {
     ]
     private static let pluralPronouns: Set<String> = ["they", "them", "their", "themselves"]
 
-    /// Each pronoun stands for the first noun that a breadth-first walk from the root meets among the words before it;
-    /// a singular pronoun passes plural nouns over, a plural one takes any (`a family with their dog`).
+    /// Each pronoun stands for the first noun, among the words before it, that a breadth-first walk from the root
+    /// meets. A singular pronoun skips plural nouns, a plural one takes any (`a family with their dog`).
     private mutating func resolvePronouns() {
         for position in words.indices.map({ $0 + 1 }) {
             let tags: Set<String>
@@ -154,7 +154,7 @@ struct SceneTupleExtractor {
             object: lemma(argument.position))
     }
 
-    /// What subjects and participles say: `man ride horse`, `cat lie on bed`, `man walk`, `mug next to bowl`.
+    /// Tuples of subjects and participles: `man ride horse`, `cat lie on bed`, `man walk`, `mug next to bowl`.
     private func verbTuples() -> [SceneTuple] {
         var tuples: [SceneTuple] = []
         let subjects = edges.filter { $0.relation == "nsubj" && $0.governor > 0 }
@@ -187,7 +187,7 @@ struct SceneTupleExtractor {
         words[position - 1].isAdjective || edges.contains { $0.governor == position && $0.relation == "cop" }
     }
 
-    /// What adjectives and prepositions say: `sky blue`, `man tall`, `man in hat`, `man have hat`.
+    /// Tuples of adjectives and prepositions: `sky blue`, `man tall`, `man in hat`, `man have hat`.
     private func modifierTuples() -> [SceneTuple] {
         var tuples: [SceneTuple] = []
         for edge in edges where edge.relation == "amod" {
@@ -218,7 +218,7 @@ struct SceneTupleExtractor {
         return tuples
     }
 
-    /// What counting and naming say: `man two`, `court tennis`, and every noun outside a compound.
+    /// Tuples of numbers and compounds: `man two`, `court tennis`, and every noun outside a compound.
     private func nounTuples() -> [SceneTuple] {
         var tuples: [SceneTuple] = []
         for edge in edges where edge.relation == "nummod" || edge.relation == "det:qmod" {

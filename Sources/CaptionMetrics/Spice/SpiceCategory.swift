@@ -1,4 +1,4 @@
-/// The parts SPICE is reported for, beside the score over all tuples.
+/// The parts for which SPICE is reported, beside the score over all tuples.
 public enum SpiceCategory: String, CaseIterable, Sendable, Codable {
     case relation = "Relation"
     case attribute = "Attribute"
@@ -12,14 +12,14 @@ public enum SpiceCategory: String, CaseIterable, Sendable, Codable {
         "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
     ]
 
-    /// Attributes that count as colours: what the reference tool answers to every word of the COCO captions.
+    /// Attributes that count as colours, found by asking the reference tool about every word of the COCO captions.
     static let colors: Set<String> = [
         "beige", "black", "blue", "brown", "cream", "dark", "gray", "green", "grey", "light", "maroon", "orange",
         "pink",
         "purple", "red", "violet", "white", "yellow",
     ]
 
-    /// Attributes that count as sizes, found the same way.
+    /// Attributes that count as sizes, found in the same way.
     static let sizes: Set<String> = [
         "baby", "beefy", "big", "bony", "broad", "bulky", "chunky", "colossal", "compact", "cosmic", "cubby", "curvy",
         "emaciated", "endless", "enormous", "epic", "expansive", "extensive", "fat", "full-size", "gargantuan", "gaunt",

@@ -2,15 +2,15 @@ import Foundation
 
 /// Runs the official SPICE 1.0 jar, for those who have Java, the jar and CoreNLP's models.
 ///
-/// Nothing of the jar ships with this package. Values carry the tag ``protocolTag``, never that of ``SpiceScorer``.
+/// Nothing of the jar ships with this package. Values carry the tag ``protocolTag``, never the tag of ``SpiceScorer``.
 public enum SpiceJar {
-    /// Names values made by the jar.
+    /// The tag of values that the jar computed.
     public static let protocolTag = "spice-1.0.jar"
 
-    /// The jar writes its results with a part of Java that version 15 dropped.
+    /// The jar writes its results through a part of Java that version 15 removed.
     static let lastJava = 14
 
-    /// CoreNLP's classes and models, looked for in `lib` next to the jar.
+    /// CoreNLP's classes and models, expected in `lib` beside the jar.
     static let libraries = ["stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar"]
 
     /// Runs the jar on tokenised captions.
@@ -21,8 +21,8 @@ public enum SpiceJar {
     ///   - candidates: one caption per image.
     ///   - java: the program to run, a path or a name found in `PATH`; Java 8 to 14.
     ///   - heap: what Java may use (`-Xmx`); CoreNLP asks for 8 GB.
-    /// - Throws: ``SpiceJarError`` before anything runs when the jar, its libraries or a fitting Java are absent, and
-    ///   with the end of the jar's own messages when it fails. ``SpiceError/counts(candidates:references:)``.
+    /// - Throws: ``SpiceJarError`` before anything runs if the jar, its libraries or a suitable Java are missing, and
+    ///   with the end of the jar's own messages if it fails. ``SpiceError/counts(candidates:references:)``.
     public static func run(
         jar: URL, references: [[String]], candidates: [String], java: String = "java", heap: String = "8G"
     ) throws -> SpiceResult {
@@ -88,7 +88,7 @@ public enum SpiceJar {
         return first == 1 && numbers.count > 1 ? numbers[1] : first
     }
 
-    /// Runs a program to its end; what it printed goes through a file, which no amount of output can fill up.
+    /// Runs a program to its end; its output goes through a file, which no amount of output can block.
     private static func launch(
         _ program: String, _ arguments: [String], in folder: URL, messagesIn log: URL
     ) throws -> (status: Int32, messages: String) {

@@ -2,7 +2,7 @@ import Files
 import Foundation
 import Safetensors
 
-/// SPICE as a metric of a suite, with our own parser: comparable with itself, not with the jar's numbers.
+/// SPICE as a metric of a suite, with our own parser: its values may be compared with each other, not with the jar's.
 ///
 /// The score's parts are the categories (`Object`, `Attribute`, `Relation`, `Color`, `Size`, `Cardinality`); an image
 /// without reference tuples of a category does not have that part.
@@ -12,7 +12,7 @@ public struct SpiceMetric: CaptionMetric {
     private let dataHash: String
 
     /// - Parameters:
-    ///   - parser: `CaptionParser.bundled()` unless you trained your own.
+    ///   - parser: `CaptionParser.bundled()`, or one that you trained.
     ///   - data: METEOR's tables, for WordNet's synsets.
     public init(parser: CaptionParser, data: MeteorData) {
         scorer = SpiceScorer(parser: parser, synsets: WordNetLookup(data: data))
@@ -55,7 +55,7 @@ public struct SpiceJarMetric: CaptionMetric {
 }
 
 extension SpiceResult {
-    /// As a suite reports it.
+    /// The scores as a suite reports them.
     func captionScore(_ tag: CaptionProtocol) -> CaptionScore {
         let parts = SpiceCategory.allCases.map { category in
             CaptionScore.Part(

@@ -1,10 +1,10 @@
-/// Matched, spurious and missing tuples, and the F1 they give.
+/// Matched, spurious and missing tuples, and the F1 that follows from them.
 public struct SpiceScore: Hashable, Sendable, Codable {
     /// Candidate tuples similar to some reference tuple (several may use the same one).
     public let truePositives: Int
     /// Candidate tuples similar to none.
     public let falsePositives: Int
-    /// Reference tuples less the matched candidate tuples; negative when several candidate tuples match one.
+    /// Reference tuples minus the matched candidate tuples; negative when several candidate tuples match one.
     public let falseNegatives: Int
 
     /// Matched share of the candidate tuples; 0 without candidate tuples.
@@ -30,7 +30,8 @@ public struct SpiceScore: Hashable, Sendable, Codable {
 public struct SpiceImageScore: Hashable, Sendable {
     /// Over all tuples; its ``SpiceScore/f1`` is the image's SPICE.
     public let all: SpiceScore
-    /// Every category's score. A category no reference tuple belongs to is absent: it says nothing about the candidate.
+    /// Every category's score. A category to which no reference tuple belongs is absent: it says nothing about the
+    /// candidate.
     public let categories: [SpiceCategory: SpiceScore]
 }
 
@@ -55,7 +56,7 @@ public struct SpiceResult: Hashable, Sendable {
     }
 }
 
-/// The last stage of SPICE alone: from the tuples of the candidate and of the references to the score.
+/// Only the last stage of SPICE: from the tuples of the candidate and of the references to the score.
 public struct SpiceTupleScorer: Sendable {
     private let synsets: any SynsetSource
 

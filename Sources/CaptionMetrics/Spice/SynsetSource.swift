@@ -1,4 +1,4 @@
-/// Where SPICE learns that two words may mean the same: WordNet, as METEOR 1.5 carries it.
+/// Tells SPICE which words may mean the same: WordNet, as METEOR 1.5 carries it.
 ///
 /// SPICE calls two concepts similar when they share a word or a synset. The synsets of a phrase are those of the phrase
 /// itself and those of its base form (exceptions first, then the suffix rules), exactly METEOR's synonym look-up.
@@ -12,7 +12,7 @@ public protocol SynsetSource: Sendable {
 /// METEOR's own look-up, over its data file.
 extension WordNetLookup: SynsetSource {}
 
-/// Synsets held in a dictionary, for tests and for callers that bring their own table.
+/// Synsets in a dictionary, for tests and for callers that have a table of their own.
 public struct SynsetTable: SynsetSource {
     private let table: [String: [Int32]]
 

@@ -3,29 +3,31 @@
 /// A metric is a value with its settings; `evaluate` reads tokenised captions and returns one score per number the
 /// metric reports (BLEU reports four). Scores keep the image order of the captions.
 public protocol CaptionMetric: Sendable {
-    /// What a user calls it: `bleu`, `cider`.
+    /// The name for users: `bleu`, `cider`.
     var name: String { get }
 
-    /// - Throws: what the metric needs and cannot have, such as missing data files.
+    /// - Throws: if something is missing that the metric needs, such as a data file.
     func evaluate(_ captions: TokenizedCaptions) throws -> [CaptionScore]
 }
 
-/// A number for the whole set, the same for each image, and the protocol that made both.
+/// A number for the whole set, the same for each image, and the protocol by which both were computed.
 public struct CaptionScore: Sendable {
-    /// The name coco-caption gives the number: `Bleu_4`, `ROUGE_L`, `CIDEr`.
+    /// coco-caption's name of the number: `Bleu_4`, `ROUGE_L`, `CIDEr`.
     public let name: String
     public let corpus: Double
     /// In the order of `TokenizedCaptions.imageIDs`; NaN where the metric is undefined.
     public let perImage: [Double]
     public let protocolTag: CaptionProtocol
-    /// What the number breaks down into, where a metric has such parts: SPICE's categories.
+    /// The parts of the number, for metrics that have some: SPICE's categories.
     public let parts: [Part]
+    /// What to know before the number is believed, where there is something.
+    public let note: String?
 
     /// The same score over a part of what is compared.
     public struct Part: Sendable, Equatable {
         /// `Object`, `Color` …
         public let name: String
-        /// NaN when no image has the part.
+        /// NaN if no image has the part.
         public let corpus: Double
         /// In the order of the images; NaN where an image does not have the part.
         public let perImage: [Double]
@@ -38,13 +40,15 @@ public struct CaptionScore: Sendable {
     }
 
     public init(
-        name: String, corpus: Double, perImage: [Double], protocolTag: CaptionProtocol, parts: [Part] = []
+        name: String, corpus: Double, perImage: [Double], protocolTag: CaptionProtocol, parts: [Part] = [],
+        note: String? = nil
     ) {
         self.name = name
         self.corpus = corpus
         self.perImage = perImage
         self.protocolTag = protocolTag
         self.parts = parts
+        self.note = note
     }
 }
 
@@ -65,7 +69,7 @@ public struct CaptionProtocol: Sendable, Hashable {
         self.dataHashes = dataHashes
     }
 
-    /// The tag of a metric over `captions`, with what the metric read besides.
+    /// The tag of a metric over `captions`, with what else the metric read.
     public init(
         metric: String, variant: String, captions: TokenizedCaptions, additionalHashes: [String: String] = [:]
     ) {

@@ -1,9 +1,11 @@
+import CaptionFiles
+import Files
 import Synchronization
 
 /// What every caption metric reads: per image, its reference captions and one candidate, tokenised.
 ///
-/// A tokenised caption is its tokens joined with single blanks, lower-cased, as `PTBTokenizer.tokenize` gives it. The
-/// order of the images is the caller's and is kept by every score.
+/// A tokenised caption is its tokens joined by single blanks, lower-cased, as `PTBTokenizer.tokenize` returns it. The
+/// caller decides the order of the images, and every score keeps it.
 public struct TokenizedCaptions: Sendable {
     /// One per image, all different.
     public let imageIDs: [ImageID]

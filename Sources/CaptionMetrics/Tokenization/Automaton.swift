@@ -1,6 +1,6 @@
 /// A nondeterministic automaton over code units for a set of patterns, each with a number to report.
 ///
-/// States either read one unit of a set and go on, or branch freely. Built once, never changed.
+/// States either read one unit of a set and continue, or branch freely. An automaton is built once and never changed.
 struct Automaton: Sendable {
     struct Reader: Sendable {
         /// Index into `sets`.
@@ -74,7 +74,7 @@ struct Automaton: Sendable {
     }
 }
 
-/// The code units, grouped so that units no pattern tells apart share a class.
+/// The code units, grouped so that units that no pattern distinguishes share a class.
 struct UnitClasses: Sendable {
     /// Class of each of the 65,536 code units.
     let classOfUnit: [UInt8]

@@ -1,9 +1,9 @@
 /// Runs an `Automaton` as a deterministic one whose states are made when they are first reached.
 ///
-/// One value per thread: reaching new states changes it. Only the states real text visits are ever built, so a rule
-/// set of thousands of automaton states costs a few milliseconds.
+/// One value per thread, because reaching new states changes it. Only the states that real text visits are ever built,
+/// so a rule set of thousands of automaton states costs a few milliseconds.
 struct LazyMatcher {
-    /// No way on.
+    /// No continuation.
     static let dead: Int32 = -1
     private static let unknown: Int32 = -2
 

@@ -1,12 +1,12 @@
 /// Cuts text into tokens by the rules of `LexerRules.treebank`, in time linear in the length of the text.
 ///
-/// One value per thread (it remembers the automaton states it has met); its tokens depend only on the text.
+/// One value per thread, because it remembers the automaton states that it has met; its tokens depend only on the text.
 struct Lexer {
     /// A token, or the end of a line. Tokens are as written, before lower-casing.
     enum Event {
         /// A token that is a stretch of the input, unchanged.
         case token(Range<Int>)
-        /// A token the rule wrote in another way.
+        /// A token that its rule rewrote.
         case rewritten([UInt16])
         case lineEnd
     }
@@ -15,10 +15,10 @@ struct Lexer {
     private let hasLookahead: [Bool]
     private let classes: UnitClasses
     private var matcher: LazyMatcher
-    /// For each rule with lookahead: the matchers of the text proper and of what follows.
+    /// For each rule with lookahead: the matchers of the text proper and of the text after it.
     private var splitters: [(head: LazyMatcher, tail: LazyMatcher)?]
 
-    /// The rules compiled once for the process.
+    /// The rules, compiled once for the process.
     private struct Compiled: Sendable {
         let rules: [LexerRule]
         let whole: Automaton
@@ -52,15 +52,15 @@ struct Lexer {
         }
     }
 
-    /// How far past the last accepted end the automaton may run before dead ends are remembered.
+    /// How far past the last accepted end the automaton may run before failures are remembered.
     private static let freeOverrun = 64
 
     /// Calls `body` with every token and line end of `units`, and the offset it starts at.
     ///
     /// Reading past the end of the longest match is what could make a scanner quadratic (`<a <a <a …`). After
-    /// `freeOverrun` units in vain, the pairs of state and offset that led nowhere are remembered and never tried
-    /// again, so the total work is at most (automaton states) x (length) (Reps, "Maximal-munch tokenization in linear
-    /// time", TOPLAS 1998).
+    /// `freeOverrun` units without a match, the pairs of state and offset that led nowhere are remembered and never
+    /// tried again, so the total work is at most (automaton states) x (length) (Reps, "Maximal-munch tokenization in
+    /// linear time", TOPLAS 1998).
     mutating func scan(_ units: UnsafeBufferPointer<UInt16>, _ body: (Int, Event) -> Void) {
         var deadEnds = Set<UInt64>()
         var hasDeadEnds = false
@@ -88,7 +88,7 @@ struct Lexer {
                 }
             }
             if !overrunStates.isEmpty {
-                // These states were entered by reading the units at position - overrunStates.count … position - 1.
+                // The states entered by reading the units at position - overrunStates.count … position - 1.
                 for (index, dead) in overrunStates.enumerated() {
                     deadEnds.insert(Self.key(dead, position - overrunStates.count + index))
                 }
@@ -103,7 +103,7 @@ struct Lexer {
         }
     }
 
-    /// Identifies reaching `state` by reading the unit at `position`.
+    /// Identifies the event that `state` was reached by reading the unit at `position`.
     private static func key(_ state: Int32, _ position: Int) -> UInt64 {
         UInt64(UInt32(bitPattern: state)) << 40 | UInt64(position)
     }
@@ -172,7 +172,7 @@ struct Lexer {
         return table
     }()
 
-    /// A text of nothing but soft hyphens is a hyphen.
+    /// A text of nothing but soft hyphens becomes a hyphen.
     private static func withoutSoftHyphens(_ text: [UInt16]) -> [UInt16] {
         let rest = text.filter { $0 != 0xAD }
         return rest.isEmpty ? [0x2D] : rest

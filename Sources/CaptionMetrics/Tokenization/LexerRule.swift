@@ -1,4 +1,4 @@
-/// One rule of the lexer: what text it takes, what must follow, and what becomes of it.
+/// One rule of the lexer: which text it matches, what must follow, and what the match becomes.
 struct LexerRule: Sendable {
     /// What a matched text turns into.
     enum Action: Sendable, Equatable {
@@ -28,7 +28,7 @@ struct LexerRule: Sendable {
 
     let name: String
     let pattern: Pattern
-    /// Text that must follow. It counts for which rule is longest, but is not taken.
+    /// Text that must follow. It counts when the longest match is chosen, but does not belong to the token.
     let lookahead: Pattern?
     let action: Action
 }
@@ -42,7 +42,7 @@ struct LexerRules: Sendable {
     mutating func define(_ name: String, _ set: UnitSet) { definitions.define(name, set) }
     mutating func define(_ name: String, words: [String]) { definitions.define(name, words.joined(separator: "|")) }
 
-    /// Adds a rule after those there are. `followedBy` is the text that must come next.
+    /// Adds a rule after the existing ones. `followedBy` is the text that must come next.
     mutating func rule(_ name: String, _ pattern: String, followedBy: String? = nil, _ action: LexerRule.Action) {
         rules.append(
             LexerRule(

@@ -1,5 +1,5 @@
 extension LexerRules {
-    /// Names for the words and sets the abbreviation rules use.
+    /// Names for the words and sets that the abbreviation rules use.
     mutating func defineAbbreviations() {
         // A capital after one of these starts a new sentence: "Acme Inc. The dog" has a full stop after "Inc.".
         define(
@@ -20,7 +20,7 @@ extension LexerRules {
                 "bldg", "blvd", "rd", "rt", "esq", "jr", "sr", "sq", "sys", "est", "etc", "ext", "seq", "tel", "al",
                 "ph\\.d", "ed\\.d",
             ])
-        // Titles and others that come before a name: never the end of a sentence.
+        // Titles and others that come before a name never end a sentence.
         define(
             "opening",
             words: [
@@ -34,7 +34,7 @@ extension LexerRules {
                 "supt",
                 "treas", "vs", "wm",
             ])
-        // Abbreviations only before a number: "no. 5", but "no." else is a word and a full stop.
+        // Abbreviations only before a number: "no. 5", whereas "no." elsewhere is a word and a full stop.
         define("numbered", words: ["art", "ca", "figs?", "nos?", "op", "pp?", "prop"])
         // After "U.S." or an initial, these words start a sentence.
         define(

@@ -1,9 +1,10 @@
 extension LexerRules {
     /// The rules of the Penn Treebank tokenizer as coco-caption runs it (CoreNLP 3.4.1, default options).
     ///
-    /// The longest match wins, text looked ahead at included; among equals, the rule that stands first. Letters outside
-    /// brackets match in either case. Written from the behaviour of the program, which is asked about every rule by
-    /// `Tests/CaptionMetricsTests`; what is known to differ is listed in `docs/ptb-tokenizer.md`.
+    /// The longest match wins, counting the text that a rule looks ahead at; among matches of equal length, the first
+    /// rule wins. Letters outside brackets match in either case. The rules were written from the behaviour of the
+    /// program; `Tests/CaptionMetricsTests` compares them with its output, and `docs/ptb-tokenizer.md` lists the known
+    /// differences.
     static let treebank: LexerRules = {
         var rules = LexerRules()
         rules.defineCharacters()

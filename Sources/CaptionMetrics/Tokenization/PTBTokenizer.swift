@@ -1,15 +1,15 @@
-/// The Penn Treebank tokenizer that COCO caption scores are made with (coco-caption's `PTBTokenizer`, which runs
+/// The Penn Treebank tokenizer with which COCO caption scores are computed (coco-caption's `PTBTokenizer`, which runs
 /// CoreNLP 3.4.1 with `-preserveLines -lowerCase` over all captions at once and then drops punctuation).
 ///
-/// The captions of one call are one text to the lexer: what follows a caption can change its last token, as it does in
-/// the reference. Differences from it, all on input no caption set holds: other line breaks inside a caption
-/// (`\r`, U+2028 …) are blanks here, where they make coco-caption give all later captions to the wrong images; and
-/// those in `docs/ptb-tokenizer.md`.
+/// The captions of one call are one text to the lexer: as in the reference, what follows a caption can change its last
+/// token. It differs from the reference on input that no caption set holds. Line breaks other than `\n` inside a
+/// caption (`\r`, U+2028 …) are blanks here; they make coco-caption assign all later captions to the wrong images.
+/// `docs/ptb-tokenizer.md` lists the other differences.
 public struct PTBTokenizer: Sendable {
-    /// The name protocol tags carry.
+    /// The name in protocol tags.
     public static let protocolName = "ptb-coco"
 
-    /// The tokens coco-caption drops. Compared after lower-casing, so the four bracket names never occur.
+    /// The tokens that coco-caption drops. They are compared after lower-casing, so the four bracket names never occur.
     public static let punctuation: Set<String> = [
         "''", "'", "``", "`", "-LRB-", "-RRB-", "-LCB-", "-RCB-", ".", "?", "!", ",", ":", "-", "--", "...", ";",
     ]
@@ -24,10 +24,10 @@ public struct PTBTokenizer: Sendable {
 
     public init() {}
 
-    /// The tokens of each caption, joined with blanks, lower-cased and without punctuation.
+    /// The tokens of each caption, joined by blanks, lower-cased and without punctuation.
     ///
     /// - Parameter captions: the captions of one run, in order: references in one call, candidates in another.
-    /// - Returns: as many lines; a caption of nothing but punctuation gives an empty one.
+    /// - Returns: one line per caption; a caption of nothing but punctuation gives an empty one.
     public func tokenize(_ captions: [String]) -> [String] {
         var units: [UInt16] = []
         units.reserveCapacity(captions.reduce(captions.count) { $0 + $1.utf8.count })

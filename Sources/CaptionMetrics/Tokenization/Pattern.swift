@@ -19,7 +19,7 @@ indirect enum Pattern: Sendable {
     static let empty = Pattern.sequence([])
 }
 
-/// What a pattern refers to by name.
+/// The patterns to which other patterns refer by name.
 struct PatternDefinitions: Sendable {
     var sets: [String: UnitSet] = [:]
     var patterns: [String: Pattern] = [:]
@@ -36,7 +36,7 @@ struct PatternDefinitions: Sendable {
         patterns[name] = .set(set)
     }
 
-    /// The tree of `source`. The rules are part of the program, so an error in them is a programming error and traps.
+    /// The tree of `source`. The rules are part of the program, so an error in them traps.
     func parse(_ source: String) -> Pattern {
         var parser = PatternParser(source: source, definitions: self)
         let pattern = parser.parseChoice()

@@ -1,7 +1,7 @@
 /// A set of UTF-16 code units, kept as sorted, disjoint, non-adjacent closed ranges.
 ///
-/// Patterns of the lexer are written over code units, as the reference scanner is: a character outside the Basic
-/// Multilingual Plane is two units, none of which belongs to any class.
+/// Patterns of the lexer are written over code units, as in the reference scanner: a character outside the Basic
+/// Multilingual Plane is two units, and neither belongs to any class.
 struct UnitSet: Hashable, Sendable {
     private(set) var ranges: [ClosedRange<UInt16>]
 

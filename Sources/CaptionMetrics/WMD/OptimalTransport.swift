@@ -1,7 +1,8 @@
 /// Exact optimal transport between two small histograms.
 ///
-/// The masses are integers, so the shortest-augmenting-path method ends after finitely many exact steps: every step sends
-/// as much as it can along the cheapest residual path, and the flow of each total is optimal among those of that total.
+/// The masses are integers, so the shortest-augmenting-path method ends after finitely many exact steps. Every step
+/// sends as much as possible along the cheapest residual path, and the flow of each total is optimal among those with
+/// that total.
 enum OptimalTransport {
     /// The least cost of moving `supply` onto `demand`.
     ///
@@ -22,7 +23,7 @@ enum OptimalTransport {
         var isDone = [Bool](repeating: false, count: n + m)
 
         while remaining > 0 {
-            // Dijkstra over the residual graph from every source with mass left to the nearest sink that wants some.
+            // Dijkstra over the residual graph from every source with mass left to the nearest sink that needs some.
             for node in 0..<n + m {
                 distance[node] = node < n && supply[node] > 0 ? 0 : .infinity
                 previous[node] = -1
@@ -63,7 +64,7 @@ enum OptimalTransport {
             }
             for node in 0..<n + m { potential[node] += min(distance[node], distance[sink]) }
 
-            // As much as the path allows.
+            // Sends as much as the path allows.
             var amount = demand[sink - n]
             var node = sink
             while previous[node] >= 0 {

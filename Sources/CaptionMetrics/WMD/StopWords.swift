@@ -1,6 +1,6 @@
 /// Words that carry no content.
 public enum StopWords {
-    /// The English list of NLTK as the caption literature uses it: 153 words and pieces of contractions.
+    /// The English list of NLTK that the caption literature uses: 153 words and pieces of contractions.
     public static let english: Set<String> = Set(
         """
         i me my myself we our ours ourselves you your yours yourself yourselves he him his himself she her

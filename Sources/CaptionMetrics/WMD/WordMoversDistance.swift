@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// Word mover's distance as a caption score (Kusner et al., ICML 2015; for captions Kilickaya et al., EACL 2017).
@@ -6,8 +7,8 @@ import Foundation
 /// histograms of two captions with the Euclidean distance of the vectors as cost; the score of an image is the largest
 /// exp(−distance) over its references, the corpus score the mean. A side without words left gives 0.
 ///
-/// gensim 3 used vectors as they are (published numbers), gensim 4 scales them to length one: `.raw` and `.unit`, which
-/// are not comparable.
+/// gensim 3 used vectors unchanged (published numbers), gensim 4 scales them to length one: `.raw` and `.unit`, whose
+/// values may not be compared.
 public struct WordMoversDistance: CaptionMetric {
     public enum Variant: String, Sendable, CaseIterable {
         case raw, unit
@@ -53,7 +54,7 @@ public struct WordMoversDistance: CaptionMetric {
 
     private func histogram(_ caption: String) -> Histogram {
         var result = Histogram()
-        // Bytes throughout: a blank before a combining mark is one Character, which would not be split at.
+        // Works on bytes: a blank before a combining mark is one Character, at which the text would not be split.
         for word in caption.utf8.split(separator: 0x20) {
             guard !stopWords.contains(Array(word)), let row = vectors.row(of: word) else { continue }
             result.length += 1

@@ -9,7 +9,7 @@ extension WordVectors {
         case word2vecBinary
         /// Text, one word and its numbers per line; a first line `count dimension` (word2vec's text) is skipped.
         case gloveText
-        /// One float tensor `[words, dimension]`; see `WordVectors+Safetensors.swift` for where its words stand.
+        /// One float tensor `[words, dimension]`; `WordVectors+Safetensors.swift` says where its words stand.
         case safetensors
     }
 
@@ -18,23 +18,19 @@ extension WordVectors {
     /// - Parameters:
     ///   - path: `.bin` is taken for word2vec binary, `.safetensors` for that, anything else for text, unless `format`
     ///     says otherwise.
-    ///   - vocabulary: only these words are kept, as UTF-8; a table of millions of words then costs little memory.
-    /// - Throws: `CaptionDataError.unreadable` or `.wordVectors`, naming the word at which the file breaks off;
+    ///   - vocabulary: only these words are kept, as UTF-8, so a table of millions of words costs little memory.
+    /// - Throws: `FileError`; `CaptionDataError.wordVectors`, naming the word at which the file breaks off;
     ///   `SafetensorsError` for a damaged safetensors file.
     public init(contentsOf path: String, format: FileFormat? = nil, keeping vocabulary: Set<[UInt8]>? = nil) throws {
         if format == .safetensors || format == nil && path.hasSuffix(".safetensors") {
             try self.init(safetensors: path, keeping: vocabulary)
             return
         }
-        let data: Data
-        do {
-            data = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)
-        } catch {
-            throw CaptionDataError.unreadable(path: path, reason: error.localizedDescription)
-        }
+        let file = try MappedFile(path: path)
+        try PlaceholderFile.refuse(file.bytes, path: path)
         let isBinary = format == .word2vecBinary || format == nil && path.hasSuffix(".bin")
-        let hash = data.withUnsafeBytes { ContentHash.sha256(of: $0) }
-        let table = try data.withUnsafeBytes { raw in
+        let hash = file.withUnsafeBytes { ContentHash.sha256(of: $0) }
+        let table = try file.withUnsafeBytes { raw in
             let bytes = raw.bindMemory(to: UInt8.self)
             return isBinary ? try Self.readBinary(bytes, path, vocabulary) : try Self.readText(bytes, path, vocabulary)
         }
@@ -89,19 +85,20 @@ extension WordVectors {
         var values: [Float] = []
         var dimension = 0
         var line = 0
-        var start = 0
+        // Lines as `TextLines` cuts them, without a copy of a table of gigabytes.
+        var start = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
         while start < bytes.count {
             let end = bytes[start...].firstIndex(of: 0x0A) ?? bytes.count
             defer { start = end + 1 }
             line += 1
-            var fields = bytes[start..<end].split(separator: 0x20)
-            if fields.last?.elementsEqual([0x0D]) == true { fields.removeLast() }
+            let isCRLF = end > start && end < bytes.count && bytes[end - 1] == 0x0D
+            let fields = bytes[start..<(isCRLF ? end - 1 : end)].split(separator: 0x20)
             if fields.isEmpty { continue }
             if line == 1, fields.count == 2, fields.allSatisfy({ $0.allSatisfy { (0x30...0x39).contains($0) } }) {
                 continue
             }
             if dimension == 0 { dimension = fields.count - 1 }
-            // Some tables hold words with blanks in them: the numbers are the last fields.
+            // Some tables hold words with blanks in them, so the numbers are the last fields.
             guard dimension > 0, fields.count > dimension else {
                 throw CaptionDataError.wordVectors(
                     path: path, expected: "a word and \(max(1, dimension)) numbers on line \(line)",
@@ -112,7 +109,7 @@ extension WordVectors {
             keys.append(key)
             for field in fields.suffix(dimension) {
                 let text = String(decoding: field, as: UTF8.self)
-                guard let value = Float(text.hasSuffix("\r") ? String(text.dropLast()) : text) else {
+                guard let value = Float(text) else {
                     throw CaptionDataError.wordVectors(
                         path: path, expected: "a number on line \(line)", got: "'\(text)'")
                 }

@@ -1,13 +1,15 @@
+import CaptionFiles
 import Files
 import Foundation
 import Safetensors
 
 /// Word vectors in a safetensors file: exactly one tensor of two dimensions, `[words, dimension]`, in F16, BF16, F32 or
-/// F64 (read as single precision), whatever it is called. Other tensors may not be there: which one holds the words
-/// would be a guess.
+/// F64 (read as single precision), under any name. Other tensors are refused, because which one holds the vectors would
+/// be a guess.
 ///
-/// The words of the rows stand in the metadata under `words`, a JSON array of strings, or in a text file beside it with
-/// the same name and the ending `.txt` (`glove.safetensors`, `glove.txt`), one word per line. The metadata wins.
+/// The words of the rows are in the metadata under `words`, a JSON array of strings, or in a text file beside the
+/// tensor file with the same name and the ending `.txt` (`glove.safetensors`, `glove.txt`), one word per line. The
+/// metadata takes precedence.
 extension WordVectors {
     static let metadataKey = "words"
 
@@ -40,7 +42,7 @@ extension WordVectors {
             }
         }
         var hash = try ContentHash.sha256(ofFile: path)
-        // Words in a file of their own are as much a part of the data as the numbers.
+        // Words in a separate file are as much a part of the data as the numbers.
         if let wordsHash = words.hash { hash = ContentHash.sha256(of: "\(hash)\n\(wordsHash)") }
         try self.init(keys: keys, values: values, dimension: dimension, hash: hash, path: path)
     }
@@ -74,23 +76,16 @@ extension WordVectors {
             return (list, "metadata '\(metadataKey)'", nil)
         }
         let beside = (file.path as NSString).deletingPathExtension + ".txt"
-        guard FileManager.default.fileExists(atPath: beside) else {
+        guard FileSystem.exists(beside) else {
             throw CaptionDataError.wordVectors(
                 path: file.path,
                 expected: "the words of its rows: metadata '\(metadataKey)' (a JSON array) or the file '\(beside)' "
                     + "(one per line)",
                 got: "neither")
         }
-        let data: Data
-        do {
-            data = try Data(contentsOf: URL(fileURLWithPath: beside))
-        } catch {
-            throw CaptionDataError.unreadable(path: beside, reason: error.localizedDescription)
-        }
-        var lines = data.split(separator: 0x0A, omittingEmptySubsequences: false).map { line in
-            Array(line.last == 0x0D ? line.dropLast() : line)
-        }
-        if lines.last?.isEmpty == true { lines.removeLast() }
-        return (lines, "'\(beside)'", ContentHash.sha256(of: Array(data)))
+        let data = try RegularFile.bytes(beside)
+        try PlaceholderFile.refuse(data, path: beside)
+        let lines = TextLines(data, path: beside).map { Array($0.bytes) }
+        return (lines, "'\(beside)'", ContentHash.sha256(of: data))
     }
 }

@@ -3,9 +3,10 @@ public struct WordVectors: Sendable {
     public let dimension: Int
     /// The rows, one after the other.
     public let values: [Float]
-    /// SHA-256 of the file they come from, for protocol tags.
+    /// SHA-256 of the file from which they were read, for protocol tags.
     public let hash: String?
-    /// Keyed by bytes: Swift strings that are canonically equivalent are equal, words of a vocabulary are not.
+    /// Keyed by bytes, because Swift strings that are canonically equivalent are equal, but words of a vocabulary are
+    /// not.
     private let rows: [[UInt8]: Int]
 
     public var count: Int { rows.count }

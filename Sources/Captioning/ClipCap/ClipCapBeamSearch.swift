@@ -1,15 +1,16 @@
 import LanguageModels
 import Torch
 
-// The beam search of ClipCap's authors (CLIP_prefix_caption, `generate_beam`). It is not transformers': ended beams keep
-// their place and compete with open ones at every step by mean log-probability, and nothing is kept aside.
+// The beam search of ClipCap's authors (CLIP_prefix_caption, `generate_beam`). It differs from transformers': ended
+// beams keep their place and compete with open ones at every step by mean log-probability, and no finished ones are set
+// aside.
 
 /// The authors' beam search over several prefixes at once.
 struct ClipCapBeamSearch {
     let beamCount: Int
     /// The authors' `entry_length`.
     let maximumTokens: Int
-    /// The token that ends a caption, and belongs to it.
+    /// The token that ends a caption and belongs to it.
     let stopToken: Int
 
     struct Beam {
@@ -18,13 +19,13 @@ struct ClipCapBeamSearch {
         var score: Double
     }
 
-    /// What one image's beams are while it is searched.
+    /// The beams of one image during the search.
     private struct Search {
         let image: Int
         var tokens: [[Int]]
         /// Sums of log-probabilities.
         var scores: [Float]
-        /// Tokens up to and with the stop token.
+        /// Tokens up to and including the stop token.
         var lengths: [Int]
         var isStopped: [Bool]
 
@@ -69,7 +70,7 @@ struct ClipCapBeamSearch {
         }
     }
 
-    /// Hands in the images whose beams have all ended, and closes up the cache.
+    /// Removes the images whose beams have all ended, and closes the gaps in the cache.
     private func retire(
         _ searches: inout [Search], _ cache: KeyValueCache, _ width: Int, _ results: inout [[Beam]]
     ) {
@@ -88,7 +89,7 @@ struct ClipCapBeamSearch {
         let last = searches.flatMap { $0.tokens.map { $0[$0.count - 1] } }
         let next = logProbabilities(model, model.embed(Tensor(last, shape: [last.count, 1]).to(device)), cache)
         let vocabulary = next.size(1)
-        // An ended beam goes on with token 0 for nothing; what follows its end is cut off.
+        // An ended beam continues with token 0 at no cost; the tokens after its end are cut off.
         let stopped = Tensor(searches.flatMap(\.isStopped)).to(device).unsqueezed(1)  // [B·K, 1]
         let onlyZero = Tensor.full([1, vocabulary], -.infinity, device: device)
         onlyZero.slice(1, 0..<1).fillInPlace(0)
@@ -117,7 +118,7 @@ struct ClipCapBeamSearch {
         cache.select(rows: rows)
     }
 
-    /// Of the token after the last position: `[B, V]` float32.
+    /// Log-probabilities of the token after the last position: `[B, V]` float32.
     private func logProbabilities(_ model: some CausalLanguageModel, _ embeddings: Tensor, _ cache: KeyValueCache)
         -> Tensor
     {

@@ -16,17 +16,17 @@ public struct ClipCapConfiguration: CaptionerArchitecture {
     public var mapper = Mapper.mlp
     /// P: positions of the language model that the prefix takes.
     public var prefixLength = 10
-    /// Positions that the image embedding becomes before the transformer; the MLP has none.
+    /// Positions into which the image embedding is turned before the transformer; the MLP has none.
     public var clipLength = 10
-    /// Of the transformer.
+    /// Layers of the transformer.
     public var layerCount = 8
-    /// Of the transformer.
+    /// Heads of the transformer.
     public var headCount = 8
     /// d: length of an image embedding.
     public var featureSize = 512
     /// C: width of the language model.
     public var embeddingSize = 768
-    /// V: of the language model that it was trained with.
+    /// V: vocabulary of the language model with which it was trained.
     public var vocabularySize = 50257
     /// Whether embeddings are scaled to length one before the mapper.
     public var normalizesFeatures = true
@@ -62,7 +62,7 @@ public struct ClipCapConfiguration: CaptionerArchitecture {
         case ending
     }
 
-    /// Width between the layers of the MLP, the authors' `C·P / 2`.
+    /// Width between the layers of the MLP; the authors' `C·P / 2`.
     public var hiddenSize: Int { embeddingSize * prefixLength / 2 }
 
     /// - Throws: `SettingError`.
@@ -82,17 +82,18 @@ public struct ClipCapConfiguration: CaptionerArchitecture {
     }
 }
 
-/// What a recipe says of a ClipCap captioner.
+/// What a recipe says about a ClipCap captioner.
 public struct ClipCapSettings: CaptionerSettings {
     public var mapper = ClipCapConfiguration.Mapper.mlp
     public var prefixLength = 10
-    /// Of the transformer.
+    /// For the transformer.
     public var clipLength = 10
-    /// Of the transformer.
+    /// For the transformer.
     public var layers = 8
-    /// Of the transformer.
+    /// For the transformer.
     public var heads = 8
-    /// Alignment compares directions (cosines), so lengths may differ between the encoders; the authors' MLP does not (ours).
+    /// Whether embeddings are scaled to length one. Alignment compares directions (cosines), so lengths may differ
+    /// between the encoders; the authors' MLP does not normalise (ours).
     public var normalizeFeatures = true
 
     public init() {}

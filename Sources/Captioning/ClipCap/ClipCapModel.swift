@@ -2,18 +2,18 @@ import LanguageModels
 import Torch
 import TorchNN
 
-// ClipCap: a caption is what a language model says after a prefix made of an image's embedding.
+// ClipCap: a caption is what a language model generates after a prefix that is made from an image's embedding.
 
 /// Mapper and language model together.
 public final class ClipCapModel: PrefixCaptionModel {
     public let mapper: PrefixMapper
     public let languageModel: any CausalLanguageModel
 
-    /// The key under which the authors' state dicts hold the mapper; ours too.
+    /// The key under which the authors' state dicts, and our files, hold the mapper.
     public static let mapperKey = "clip_project"
 
     /// - Parameters:
-    ///   - mapper: of the language model's width.
+    ///   - mapper: for the language model's width.
     ///   - languageModel: on the mapper's device.
     public init(mapper: PrefixMapper, languageModel: any CausalLanguageModel) {
         self.mapper = mapper

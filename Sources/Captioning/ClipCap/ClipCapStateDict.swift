@@ -7,23 +7,23 @@ import TorchNN
 import Training
 
 // The authors publish `torch.save(model.state_dict())`: the mapper below `clip_project.`, the fine-tuned GPT-2 below
-// `gpt.`. Sizes follow from shapes; what shapes do not tell (heads, normalisation, the end of captions) must be said.
+// `gpt.`. Sizes follow from shapes; what shapes do not tell (heads, normalisation, the end of captions) must be given.
 
-/// A ClipCap state dict of the authors' making.
+/// A ClipCap state dict in the authors' format.
 public struct ClipCapStateDict {
     public let path: String
-    /// Below `clip_project.`.
+    /// The mapper, below `clip_project.`.
     let mapper: Weights
-    /// Below `gpt.`, in transformers' keys; nil when the file holds the mapper alone.
+    /// The language model, below `gpt.`, in transformers' keys; nil if the file holds only the mapper.
     let languageModel: Weights?
-    /// What the shapes tell; `normalizesFeatures` is the caller's word.
+    /// What the shapes tell; `normalizesFeatures` comes from the caller.
     public let configuration: ClipCapConfiguration
 
     /// The authors' code has 8 heads whatever the width.
     public static let headCount = 8
 
     /// - Parameters:
-    ///   - normalizesFeatures: whether the mapper was trained on embeddings of length one; nil when nobody said.
+    ///   - normalizesFeatures: whether the mapper was trained on embeddings of length one; nil if it is not known.
     ///   - model: the language model, whose width splits the MLP's output into positions.
     /// - Throws: `TorchError` for another kind of file, `CaptioningError.unknownStateDict` for other contents,
     ///   `.normalizationUnknown`, `WeightsError`.
@@ -88,13 +88,14 @@ public struct ClipCapStateDict {
         return configuration
     }
 
-    /// The captioner: mapper and, where the file has it, language model from the file, the rest from `folder`.
+    /// The captioner: mapper and, if the file has it, language model from the file, the rest from `folder`.
     /// - Throws: `CaptioningError`, `LanguageModelError`, `StateMismatch`.
     public func model(languageModel folder: String, dtype: DType?, device: Device) throws -> ClipCapModel {
         let language = try LanguageModelFolder(folder)
         try configuration.check(language.configuration, folder: folder, source: "'\(path)'")
         let mapper = PrefixMapper.make(configuration)
         try mapper.load(self.mapper, dtype: dtype, device: device)
+        try mapper.requireFinite(source: self.mapper.source)
         mapper.setRequiresGrad(false)
         let decoder =
             try languageModel.map { try language.model($0, dtype: dtype, device: device) }
@@ -104,7 +105,7 @@ public struct ClipCapStateDict {
 }
 
 extension Captioner {
-    /// The authors' checkpoint with the CLIP model it was trained on.
+    /// The authors' checkpoint with the CLIP model with which it was trained.
     /// - Parameters:
     ///   - normalizesFeatures: nil is an error that says how to find out.
     ///   - languageModel: its folder, for configuration and tokenizer, and for weights that the file lacks.

@@ -2,7 +2,7 @@ import Torch
 import TorchNN
 
 // The two mappers of ClipCap: Mokady, Hertz & Bermano, "ClipCap: CLIP Prefix for Image Captioning" (2021).
-// Reference: rmokady/CLIP_prefix_caption, train.py (`MLP`, `TransformerMapper`), whose checkpoint keys stand here.
+// Reference: rmokady/CLIP_prefix_caption, train.py (`MLP`, `TransformerMapper`), whose checkpoint keys are used.
 //
 // Shapes: B images, d image embedding, P prefix length, L clip length, C width of the language model.
 
@@ -15,7 +15,7 @@ open class PrefixMapper: Module {
         super.init()
     }
 
-    /// The mapper that a configuration names, with weights that are not set.
+    /// The mapper that a configuration names, without weights.
     public static func make(_ configuration: ClipCapConfiguration) -> PrefixMapper {
         switch configuration.mapper {
         case .mlp: MLPMapper(configuration)
@@ -23,7 +23,8 @@ open class PrefixMapper: Module {
         }
     }
 
-    /// Image embeddings `[B, d]` as the encoder gives them (normalised here when the configuration says so) to `[B, P, C]`.
+    /// Image embeddings `[B, d]` from the encoder to `[B, P, C]`; they are normalised here if the configuration says
+    /// so.
     public final func callAsFunction(_ features: Tensor) -> Tensor {
         map(configuration.normalizesFeatures ? features.normalized() : features)
     }
@@ -31,7 +32,7 @@ open class PrefixMapper: Module {
     /// `[B, d]` to `[B, P, C]`.
     func map(_ features: Tensor) -> Tensor { preconditionFailure("a mapper of its own kind maps") }
 
-    /// Fresh weights as PyTorch's constructors draw them (the same distributions).
+    /// Fresh weights from the distributions of PyTorch's constructors.
     public final func initialize(generator: Generator) {
         withoutGradients {
             for (_, module) in namedModules() {
@@ -59,7 +60,8 @@ public final class MLPMapper: PrefixMapper {
     }
 }
 
-/// The embedding becomes L positions, P learned ones join them; what the transformer makes of the latter is the prefix.
+/// The embedding becomes L positions, and P learned ones join them; the transformer's output at the latter is the
+/// prefix.
 public final class TransformerMapper: PrefixMapper {
     @Child("linear") public var linear: Linear  // d → L·C
     @Parameter("prefix_const") public var prefixConstants: Tensor  // [P, C]
@@ -76,7 +78,7 @@ public final class TransformerMapper: PrefixMapper {
     override func map(_ features: Tensor) -> Tensor {
         let (length, width) = (configuration.clipLength, configuration.embeddingSize)
         let image = linear(features).reshaped(-1, length, width)  // [B, L, C]
-        // Under autocast the projection is bfloat16, the constants are not.
+        // Under autocast the projection is bfloat16, but the constants are not.
         let constants = prefixConstants.to(image.dtype).unsqueezed(0)
             .expanded(image.size(0), configuration.prefixLength, width)  // [B, P, C]
         let x = transformer(Tensor.cat([image, constants], dim: 1))  // [B, L + P, C]
@@ -118,7 +120,7 @@ public final class MapperLayer: Module {
     }
 }
 
-/// Queries and the joined keys and values have no bias, the output has one.
+/// Queries and the joined keys and values have no bias; the output has one.
 public final class MapperAttention: Module {
     @Child("to_queries") public var queries: Linear
     @Child("to_keys_values") public var keysAndValues: Linear  // C → 2·C, keys first

@@ -10,20 +10,20 @@ import Alignment
 /// | `gmail` | generated | f_r | f_g |
 /// | `gmailPlusReal` | both | f_r | f_g |
 ///
-/// With an alignment run the features of f_r pass its projection for real images, those of f_g the one for generated
-/// images. The one encoder of `mixed` is f_r, or the encoder that the run tuned.
+/// With an alignment run, features of f_r pass through its projection for real images, and those of f_g through the one
+/// for generated images. The single encoder of `mixed` is f_r, or the encoder that the run tuned.
 public enum CaptionSource: String, Sendable, Codable, CaseIterable {
     case real
-    /// No alignment: the collapse that the paper warns of.
+    /// No alignment: the collapse of which the paper warns.
     case generated
-    /// Task2Sim-like.
+    /// Similar to Task2Sim.
     case mixed
-    /// Alg. 1 as Table 9 has it.
+    /// Alg. 1 as in Table 9.
     case gmail
     /// Alg. 1, line 12.
     case gmailPlusReal
 
-    /// The kinds of image that captions are learned from; one sample of each per pair.
+    /// The kinds of image from which captions are learned; one sample of each per pair.
     public var trainedModalities: [Modality] {
         switch self {
         case .real: [.real]

@@ -25,7 +25,7 @@ extension CaptionerRecipe: Recipe {
         ]
     }
 
-    /// Recipes are equal when they say the same.
+    /// Recipes are equal if their text is.
     public static func == (a: CaptionerRecipe, b: CaptionerRecipe) -> Bool { a.yaml == b.yaml }
 
     public func foreignKind(of key: String) -> String? {

@@ -1,5 +1,5 @@
-// Everything that decides what a run of `gmail train captioner` computes, as one value. Numbers are ClipCap's where its
-// authors' code gives them (CLIP_prefix_caption, train.py); what GMAIL leaves open is marked "ours".
+// Everything that decides what a run of `gmail train captioner` computes, as one value. Numbers are ClipCap's where the
+// authors' code has them (CLIP_prefix_caption, train.py); what GMAIL leaves open is marked "ours".
 
 import Training
 
@@ -26,23 +26,24 @@ public struct CaptionerRecipe: Sendable {
     }
 
     public struct CaptionSettings: Sendable, Equatable {
-        /// What a caption ends with; the authors append nothing.
+        /// The end of a caption; the authors append nothing.
         public var ending = CaptionEnding.endOfText
-        /// White space around captions is taken away; the authors keep it.
+        /// White space around captions is removed; the authors keep it.
         public var trim = true
-        /// Padding is id 0 and the loss ignores that id, "!" with it, as the authors' does; otherwise only padding is ignored.
+        /// Padding is id 0, and the loss ignores that id, and with it "!", as the authors' does; otherwise only padding
+        /// is ignored.
         public var ignoreTokenZero = false
-        /// Tokens of a caption, the end token not counted; nil is the authors' rule: mean + 10 standard deviations of the
-        /// training captions, at most the longest.
+        /// The most tokens of a caption without the end token; nil means the authors' rule: mean + 10 standard
+        /// deviations of the training captions, at most the longest.
         public var maximumTokens: Int?
 
         public init() {}
     }
 
-    /// Which family of captioners, with its own settings.
+    /// The family of captioners, with its own settings.
     public struct CaptionerKind: Sendable {
         public var kind = ClipCapConfiguration.family
-        /// By the name of their type.
+        /// Keyed by the name of their type.
         fileprivate var settings: [String: any CaptionerSettings] = [:]
 
         public init() {}
@@ -51,7 +52,8 @@ public struct CaptionerRecipe: Sendable {
     public struct LanguageModelSettings: Sendable, Equatable {
         /// Only the mapper is trained (the authors' `--only_prefix`).
         public var frozen = false
-        /// Dropout of the language model while it is trained, as its configuration says; a frozen one never drops out.
+        /// Dropout of the language model while it is trained, according to its configuration; a frozen one never drops
+        /// out.
         public var dropout = true
 
         public init() {}
@@ -69,11 +71,11 @@ public struct CaptionerRecipe: Sendable {
     /// How captions are generated unless a command says otherwise.
     public struct GenerationSettings: Sendable, Equatable {
         public var method = CaptionDecoding.Method.beam
-        /// Of either beam search.
+        /// For either beam search.
         public var beams = 5
         /// The authors' `entry_length`.
         public var maximumTokens = 67
-        /// Of beam search as transformers defines it: scores are divided by length to this power.
+        /// For beam search as in transformers: scores are divided by length to this power.
         public var lengthPenalty = 1.0
 
         public init() {}
@@ -81,7 +83,7 @@ public struct CaptionerRecipe: Sendable {
 }
 
 extension CaptionerRecipe {
-    /// The settings of a family; the defaults where the recipe says nothing.
+    /// The settings of a family, with defaults where the recipe says nothing.
     public func settings<Settings: CaptionerSettings>(_ type: Settings.Type) -> Settings {
         captioner.settings[String(reflecting: type)] as? Settings ?? Settings()
     }
@@ -93,7 +95,7 @@ extension CaptionerRecipe {
         captioner.settings[String(reflecting: Settings.self)] = settings
     }
 
-    /// The family that the recipe names; one is found in every recipe that was validated.
+    /// The family that the recipe names; every validated recipe has one.
     /// - Throws: `SettingError`.
     func family() throws(SettingError) -> CaptionerFamily {
         guard let family = CaptionerFamily.named(captioner.kind) else {

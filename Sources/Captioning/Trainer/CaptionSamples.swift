@@ -4,7 +4,7 @@ import Foundation
 import Tokenizers
 import Training
 
-/// One caption with one image of it.
+/// One caption with one of its images.
 struct CaptionSample {
     let id: String
     let caption: String
@@ -12,7 +12,7 @@ struct CaptionSample {
     let image: RoutedImage
 }
 
-/// The samples that a pairs manifest gives under a data source: one per pair and trained modality.
+/// The samples of a pairs manifest under a data source: one per pair and trained modality.
 struct CaptionSamples {
     let manifest: PairsManifest
     let modalities: [Modality]

@@ -1,14 +1,14 @@
 import Tokenizers
 
-/// Captions to token ids as a recipe wants them.
+/// Turns captions into token ids according to a recipe.
 struct CaptionTokenizer {
     private let tokenizer: any TextTokenizer
     private let settings: CaptionerRecipe.CaptionSettings
-    /// Tokens of a caption, the end token not counted; longer ones are cut and have no end.
+    /// The most tokens of a caption without the end token; longer captions are cut and have no end.
     let limit: Int
     let statistics: CaptionLengths
 
-    /// Reads all training captions once, to know how long they are.
+    /// Reads all training captions once to measure them.
     /// - Parameter room: positions that the language model has for a caption with its end token, at least 1.
     init(
         _ tokenizer: any TextTokenizer, _ settings: CaptionerRecipe.CaptionSettings, room: Int, count: Int,
@@ -27,7 +27,7 @@ struct CaptionTokenizer {
         statistics = lengths
     }
 
-    /// Training captions that are cut.
+    /// Number of training captions that are cut.
     func cutCount() -> Int { statistics.count(above: limit) }
 
     private static func text(_ caption: String, _ settings: CaptionerRecipe.CaptionSettings) -> String {
@@ -48,7 +48,7 @@ struct CaptionTokenizer {
     }
 }
 
-/// How long captions are, in tokens without an end token.
+/// Lengths of captions, in tokens without an end token.
 struct CaptionLengths: Equatable {
     let mean: Double
     let longest: Int

@@ -10,8 +10,8 @@ import Training
 
 /// A captioner with its loss and optimizer, advanced one batch of embeddings and captions at a time.
 ///
-/// Knows nothing of files of images, loaders and logs. A frozen language model gets no gradient for its weights, only what
-/// flows through it into the prefix.
+/// It knows nothing of image files, loaders and logs. A frozen language model gets no gradients of its weights;
+/// gradients only flow through it into the prefix.
 public final class CaptionerTask {
     public let model: any CaptionModel
     public let optimizer: AdamW
@@ -27,7 +27,7 @@ public final class CaptionerTask {
         public let ids: [String]
         /// `[B, d]`, or `[B, T, D]` for the states of a layer; row i is the image of caption i.
         public let features: Tensor
-        /// Captions of a range of rows, so that parts of a batch are padded to their own longest.
+        /// Captions of a range of rows, so that each part of a batch is padded to its own longest caption.
         public let tokens: (Range<Int>) -> CaptionTokens
 
         public init(ids: [String], features: Tensor, tokens: @escaping (Range<Int>) -> CaptionTokens) {
@@ -38,8 +38,8 @@ public final class CaptionerTask {
     }
 
     /// - Parameters:
-    ///   - model: weights set; a language model that is trained needs memory of its own (`WeightMemory.owned`).
-    ///   - totalSteps: of the run, for the schedule.
+    ///   - model: with weights; a language model that is trained needs memory of its own (`WeightMemory.owned`).
+    ///   - totalSteps: length of the run, for the schedule.
     /// - Throws: `OptimizerError`.
     public init(model: any CaptionModel, recipe: CaptionerRecipe, dtype: DType, totalSteps: Int) throws {
         self.model = model
@@ -68,7 +68,8 @@ public final class CaptionerTask {
     }
 
     /// Forward, loss, backward, clip, AdamW.
-    /// - Throws: ``TrainingError/nonFiniteLoss(step:value:samples:)`` before the optimizer step; no weight is changed then.
+    /// - Throws: ``TrainingError/nonFiniteLoss(step:value:samples:)`` before the optimizer step; then no weight has
+    ///   changed.
     public func step(_ batch: Batch, step: Int) throws -> StepReport {
         setTraining(true)
         defer { setTraining(false) }
@@ -113,7 +114,7 @@ public final class CaptionerTask {
         return sum
     }
 
-    /// Mean loss over the tokens of batches, nothing dropped, no gradient.
+    /// Mean loss over the tokens of batches, without dropout and gradients.
     public func meanLoss(_ batches: some Sequence<Batch>) -> Double {
         var (sum, count) = (0.0, 0)
         for batch in batches {
@@ -148,7 +149,7 @@ extension CaptionerTask {
         public static let optimizer = "optimizer.safetensors"
     }
 
-    /// Writes the state into `folder`; each file atomic, the set is the caller's to publish.
+    /// Writes the state into `folder`. Each file is atomic; the caller publishes the set.
     public func save(to folder: String) throws {
         try CaptionerFile.write(model.architecture, to: folder)
         for part in model.parts {

@@ -12,16 +12,16 @@ import Torch
 import TorchNN
 import Training
 
-/// Trains a captioner on a pairs manifest as a recipe says: what `gmail train captioner` runs.
+/// Trains a captioner on a pairs manifest according to a recipe, as `gmail train captioner` does.
 ///
-/// Owns the data's side (which images are read, by which encoder, which features are cached) and hands embeddings and
-/// captions to `CaptionerTask`, which owns the model's side. `Training.TrainingLoop` drives it.
+/// It owns the data side (which images are read, by which encoder, which features are cached) and passes embeddings and
+/// captions to `CaptionerTask`, which owns the model side. `Training.TrainingLoop` drives it.
 public final class CaptionerTrainer {
     public let recipe: CaptionerRecipe
     public let task: CaptionerTask
     public let manifest: PairsManifest
     public let validation: PairsManifest?
-    /// Samples that the run draws from: one per pair and trained kind of image.
+    /// The samples from which the run draws: one per pair and trained kind of image.
     public var sampleCount: Int { samples.count }
 
     private let inputs: Inputs
@@ -33,10 +33,10 @@ public final class CaptionerTrainer {
     private let language: LanguageModelFolder
     private let fingerprint: ModelFingerprint
     private let note: (String) -> Void
-    /// Samples of the run whose image cannot be read; known after `prepare()`.
+    /// Samples of the run with an unreadable image; known after `prepare()`.
     private var unreadable: [Int: SkippedSample] = [:]
 
-    /// Where models and data stand.
+    /// The paths of models and data.
     public struct Inputs {
         public var model: String
         /// An alignment run's folder.
@@ -45,12 +45,12 @@ public final class CaptionerTrainer {
         public var languageModel: String
         public var pairs: String
         public var validation: String?
-        /// Features of the frozen encoders; shared by runs.
+        /// Cache for features of the frozen encoders; runs may share it.
         public var cache: String
         public var hashes: FileHashes
         public var device: Device
 
-        /// - Parameter adapter: an adapter that was made elsewhere, in place of an alignment run.
+        /// - Parameter adapter: an adapter made elsewhere, instead of an alignment run.
         public init(
             model: String, alignment: String?, adapter: String? = nil, languageModel: String, pairs: String,
             validation: String?, cache: String, hashes: FileHashes = FileHashes(), device: Device
@@ -69,7 +69,7 @@ public final class CaptionerTrainer {
 
     /// Reads models and manifests and sets up mapper, loss and optimizer.
     /// - Parameter note: gets lines for the user.
-    /// - Throws: errors of the models' files, the manifests and the recipe; what does not fit is found before anything
+    /// - Throws: errors of the models' files, the manifests and the recipe. What does not fit is found before anything
     ///   slow begins.
     public init(_ recipe: CaptionerRecipe, _ inputs: Inputs, note: @escaping (String) -> Void = { _ in }) throws {
         self.recipe = recipe
@@ -116,7 +116,7 @@ public final class CaptionerTrainer {
             reader: reader, model: fingerprint,
             routes: Set(
                 try Modality.allCases.compactMap { modality in
-                    // Generated images of the validation set need an encoder only where the source has one.
+                    // Generated images of the validation set need an encoder only if the source has one.
                     modality == .generated && source == .real && !isAligned
                         ? nil : try source.route(of: modality, isAligned: isAligned)
                 }), input: input, folder: inputs.cache)
@@ -141,7 +141,7 @@ public final class CaptionerTrainer {
                 + "\(lengths.longest); \(tokenizer.cutCount()) are cut to \(tokenizer.limit)")
     }
 
-    /// What the run folder's manifest records; what captioning needs is looked up there.
+    /// What the run folder's manifest records; captioning finds there what it needs.
     public func runManifest(versions: [String: String]) throws -> RunManifest {
         var sources = [
             RunManifest.Source(role: "pairs", path: manifest.path, sha256: manifest.contentHash, count: manifest.count),
@@ -182,7 +182,7 @@ public final class CaptionerTrainer {
     public func prepare(stop: StopSignal = StopSignal()) throws {
         var indices = Set<Int>()
         var sampler = try sampler(SamplerPosition())
-        // An epoch leaves out its incomplete batch, so a sample may first be met in a later one.
+        // An epoch leaves out its incomplete batch, so a sample may appear first in a later one.
         for _ in 0..<recipe.training.totalSteps(sampleCount: samples.count) {
             guard indices.count < samples.count, let batch = sampler.next() else { break }
             indices.formUnion(batch.indices)
@@ -224,7 +224,8 @@ public final class CaptionerTrainer {
             position: position)
     }
 
-    /// The run's batches from a position on. The features say what cannot be read, whatever was skipped before a resume.
+    /// The run's batches from a position on. The features tell which images cannot be read, whatever was skipped before
+    /// a resume.
     public func batches(from position: SamplerPosition, skipped: [SkippedSample] = []) throws -> CaptionBatches {
         CaptionBatches(
             sampler: try sampler(position), skipped: skippedSamples, isReadable: { self.unreadable[$0] == nil },
@@ -240,8 +241,8 @@ public final class CaptionerTrainer {
             tokens: { tokenizer(Array(captions[$0])) })
     }
 
-    /// The sets that validation loss is measured on: real images as they are captioned later, and generated ones where
-    /// the captioner is trained on them.
+    /// The sets on which validation loss is measured: real images, read as they are captioned later, and generated ones
+    /// if the captioner is trained on them.
     private func validationSets() throws -> [(name: String, samples: CaptionSamples)] {
         guard let validation else { return [] }
         let isAligned = reader.aligned != nil
@@ -249,7 +250,7 @@ public final class CaptionerTrainer {
         let hasReal = try (0..<validation.count).allSatisfy { try validation.pair(at: $0).real != nil }
         let trainsGenerated = source.trainedModalities.contains(.generated)
         guard hasReal || trainsGenerated else {
-            // Says which pair lacks its real image.
+            // The error says which pair lacks its real image.
             let real = try CaptionSamples(validation, source, modalities: [.real], isAligned: isAligned)
             for index in 0..<real.count { _ = try real[index] }
             return []
@@ -274,8 +275,8 @@ extension CaptionerTrainer: RunnableTrainer {
         try task.step(self.batch(samples, batch.indices), step: step)
     }
 
-    /// Loss on the validation pairs: `loss` on their real images, `loss_generated` on the generated ones when the captioner
-    /// is trained on such; nothing without them.
+    /// Loss on the validation pairs: `loss` on their real images, and `loss_generated` on the generated ones if the
+    /// captioner is trained on such; empty without validation pairs.
     public func validate() throws -> [Metric] {
         try validationSets().map { name, set in
             let readable = try (0..<set.count).filter { features.contains(try set[$0].image) }
@@ -306,7 +307,7 @@ extension CaptionerTrainer: RunnableTrainer {
     public func restoreGenerators(_ states: [String: [UInt8]]) throws { task.restoreGenerators(states) }
 }
 
-/// Which samples a step trains on.
+/// Which samples a step uses.
 public struct CaptionBatch: TrainingBatch {
     public let indices: [Int]
     public let ids: [String]
@@ -320,7 +321,7 @@ public final class CaptionBatches: BatchSource {
     private let isReadable: (Int) -> Bool
     private let id: (Int) throws -> String
     public let skipped: [SkippedSample]
-    /// Features are there before the first step.
+    /// Features are computed before the first step.
     public var waited: Duration { .zero }
 
     init(

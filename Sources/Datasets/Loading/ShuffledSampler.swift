@@ -63,8 +63,6 @@ public struct ShuffledSampler: Sequence, IteratorProtocol, Sendable {
         self.position = position
     }
 
-    public var batchesPerEpoch: Int { dropLast ? count / batchSize : (count + batchSize - 1) / batchSize }
-
     public mutating func next() -> SampledBatch? {
         let left = count - position.cursor
         if left == 0 || dropLast && left < batchSize { position = SamplerPosition(epoch: position.epoch + 1) }

@@ -99,16 +99,16 @@ public struct PairsCheck: Sendable {
             characters.append(pair.caption.unicodeScalars.count)
             if pair.generator == nil { pairsWithoutGenerator += 1 }
             let line = manifest.line(of: index)
-            files.add(manifest.resolve(pair.generated), kind: .generated, line: line)
+            files.add(manifest.resolve(pair.generated), isReal: false, line: line)
             if let real = pair.real {
-                files.add(manifest.resolve(real), kind: .real, line: line)
+                files.add(manifest.resolve(real), isReal: true, line: line)
             } else {
                 pairsWithoutReal += 1
             }
         }
         captionWords = Distribution(words)
         captionCharacters = Distribution(characters)
-        realImages = files.entries.count { $0.kind == .real }
+        realImages = files.entries.count(where: \.isReal)
         generatedImages = files.entries.count - realImages
 
         let looked = Self.look(at: files.entries, depth: depth, progress: progress)
@@ -142,15 +142,15 @@ public struct PairsCheck: Sendable {
     private struct FileList {
         struct Entry: Sendable {
             let path: String
-            let kind: ImageBatchLoader.PairStream
+            let isReal: Bool
             /// The first line that names it.
             let line: Int
         }
         var entries: [Entry] = []
-        private var seen: Set<String> = []
+        private var seen: Set<ExactString> = []
 
-        mutating func add(_ path: String, kind: ImageBatchLoader.PairStream, line: Int) {
-            if seen.insert(path).inserted { entries.append(Entry(path: path, kind: kind, line: line)) }
+        mutating func add(_ path: String, isReal: Bool, line: Int) {
+            if seen.insert(ExactString(path)).inserted { entries.append(Entry(path: path, isReal: isReal, line: line)) }
         }
     }
 

@@ -2,8 +2,8 @@ import Files
 import ModelFolders
 import StrictJSON
 
-/// The files of a model in diffusers' layout: `model_index.json`, which names a pipeline and its parts, and a folder for
-/// each part. Every family of generators opens its files through this.
+/// The files of a model in diffusers' layout: `model_index.json`, which names a pipeline and its parts, and a folder
+/// for each part. Every family of generators opens its files through this.
 public struct DiffusersFolder: Sendable {
     /// Where a part's class comes from, which decides the names of its weight files.
     private enum Library: String {
@@ -15,14 +15,14 @@ public struct DiffusersFolder: Sendable {
     public let folder: ModelFolder
     /// `_class_name` of the index, such as `StableDiffusionPipeline`.
     public let pipeline: String
-    /// Of the weight files, as `fp16` in `diffusion_pytorch_model.fp16.safetensors`; nil takes the files without one, or
-    /// the only variant there is.
+    /// The variant of the weight files, such as `fp16` in `diffusion_pytorch_model.fp16.safetensors`; nil takes the
+    /// files without one, or the only variant there is.
     public let variant: String?
     private let index: JSONFile
 
     public var path: String { folder.path }
 
-    /// - Throws: `ModelFolderError` where there is no index; what is wrong with it.
+    /// - Throws: `ModelFolderError` if there is no index, and what is wrong with the index.
     public init(_ path: String, variant: String? = nil) throws { try self.init(ModelFolder(path), variant: variant) }
 
     public init(_ folder: ModelFolder, variant: String? = nil) throws {
@@ -39,16 +39,17 @@ public struct DiffusersFolder: Sendable {
         if let variant { try check(variant) }
     }
 
-    /// Parts that the index names, in its order. `["stable_diffusion", null]` and the like stand for parts left out.
+    /// Parts that the index names, in its order. Entries such as `["stable_diffusion", null]` stand for parts that are
+    /// left out.
     var parts: [String] { index.keys.filter { className(of: $0) != nil } }
 
-    /// The class of a part; nil when the model has none.
+    /// The class of a part; nil if the model has no such part.
     func className(of part: String) -> String? {
         guard let pair = index.value[part]?.array, pair.count == 2 else { return nil }
         return pair[1].string
     }
 
-    /// Refuses a part of another class than those that are built here.
+    /// Refuses a part of a class other than those that are built here.
     /// - Throws: `JSONFileError`.
     func require(_ part: String, _ classes: String...) throws {
         if let name = className(of: part), classes.contains(name) { return }
@@ -63,7 +64,7 @@ public struct DiffusersFolder: Sendable {
     func configurationFile(of part: String) -> String { file(part, "config.json") }
 
     /// The weight files of a part.
-    /// - Throws: `ModelFolderError`: none, or several variants to choose from.
+    /// - Throws: `ModelFolderError` if there are none, or several variants to choose from.
     func weights(of part: String) throws -> WeightFiles {
         try weights(of: part, variant: try hasVariant(part) ? variant : nil)
     }
@@ -80,8 +81,8 @@ public struct DiffusersFolder: Sendable {
 
     static let weightStem = "diffusion_pytorch_model"
 
-    /// Whether a part has weights of the variant that was asked for. As in diffusers, the others give their plain files:
-    /// not every part is published in half precision.
+    /// Whether a part has weights of the requested variant. As in diffusers, a part without them uses its plain files,
+    /// because not every part is published in half precision.
     private func hasVariant(_ part: String) throws -> Bool {
         guard let variant else { return false }
         return try folder.folder(part).names().contains { Self.isWeights($0, of: variant) }
@@ -93,7 +94,7 @@ public struct DiffusersFolder: Sendable {
             && name.split(separator: ".").dropFirst().contains { $0 == variant || $0.hasPrefix("\(variant)-") }
     }
 
-    /// A variant that no part has is a mistake.
+    /// A variant that no part has is an error.
     private func check(_ variant: String) throws {
         for part in parts where folder.has(part) {
             if try folder.folder(part).names().contains(where: { Self.isWeights($0, of: variant) }) { return }
@@ -101,13 +102,13 @@ public struct DiffusersFolder: Sendable {
         throw ModelFolderError.missing(path: path, expected: "weights of the variant '\(variant)' in one of its parts")
     }
 
-    /// The identity of the model: of the index, and of the files of the parts that are run.
+    /// The identity of the model: the index, and the files of the parts that are run.
     /// - Parameters:
     ///   - weighted: parts with weights and a `config.json`.
     ///   - tokenizers: parts that turn prompts into ids.
     ///   - others: further files.
     /// - Throws: `FileError`, `ModelFolderError`.
-    func fingerprint(
+    public func fingerprint(
         weighted: [String], tokenizers: [String], others: [String], hashes: FileHashes
     ) throws -> ModelFingerprint {
         try ModelFingerprint(

@@ -1,12 +1,12 @@
 import Images
 import ModelFolders
 
-/// Everything about a generator that decides what its images are: the record of a run, written beside its images and
-/// compared when the run is continued.
+/// Everything about a generator that decides its images: the record of a run, written beside the images and compared
+/// when the run is continued.
 public struct GeneratorDescription: Sendable, Hashable, Encodable {
     /// The name of the model's folder.
     public var model: String
-    /// Of every file of the model that decides its images.
+    /// Covers every file of the model that decides its images.
     public var fingerprint: ModelFingerprint
     public var scheduler: String
     /// Denoising steps.
@@ -15,7 +15,7 @@ public struct GeneratorDescription: Sendable, Hashable, Encodable {
     public var guidance: Double
     public var negativePrompt: String
     public var imageSize: ImageSize
-    /// Of weights and computation, such as `float32`.
+    /// The dtype of weights and computation, such as `float32`.
     public var dtype: String
 
     public init(
@@ -52,7 +52,7 @@ public struct GeneratorDescription: Sendable, Hashable, Encodable {
         try container.encode(dtype, forKey: .dtype)
     }
 
-    /// Files as an object, so that a comparison can say which one changed.
+    /// The files as an object, so that a comparison can name the one that changed.
     private struct FileHashes: Encodable {
         let files: [ModelFingerprint.File]
 

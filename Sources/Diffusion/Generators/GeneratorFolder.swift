@@ -3,7 +3,7 @@ import ModelFolders
 import StrictJSON
 import Torch
 
-/// What a user asks of a generator; what is nil the model decides.
+/// What a user asks of a generator; the model decides what is nil.
 public struct GeneratorOptions: Sendable, Hashable {
     /// Denoising steps.
     public var steps: Int?
@@ -16,25 +16,26 @@ public struct GeneratorOptions: Sendable, Hashable {
     public var height: Int?
     /// A sampling method of the family's list.
     public var scheduler: String?
-    /// Of the weight files, as `fp16`.
+    /// The variant of the weight files, such as `fp16`.
     public var variant: String?
     public var dtype = DType.float32
     public var device = Device.cpu
-    /// Whether weights are laid out for speed where that is possible; it costs memory, and images differ in the last digits.
+    /// Whether weights are laid out for speed where that is possible; it costs memory, and images differ in the last
+    /// digits.
     public var isPrepared = true
 
     public init() {}
 }
 
-/// A family of image generators: what recognises its folders, and what opens them.
+/// A family of image generators: how its folders are recognised and opened.
 ///
-/// A new family is a folder of its own in this target and one line in ``GeneratorFolder/families``: it brings an
-/// ``ImageGenerator`` that settles the options (default steps, guidance and size from the model, the multiple that sizes
-/// must have, the token limit, the dtype of a second try). The command and the runs know nothing else.
+/// A new family is a folder of its own in this target and an entry in ``GeneratorFolder/families``. It brings an
+/// ``ImageGenerator`` that settles the options: default steps, guidance and size from the model, the multiple that
+/// sizes must have, the token limit, the dtype of a second try. The command and the runs know nothing else.
 public struct GeneratorFamily: ModelFamily {
-    /// A generator of a folder, which is one of the family.
-    /// - Throws: what is wrong with the folder, and ``DiffusionError`` for options that the family cannot follow. Options
-    ///   are checked before weights are read.
+    /// Makes a generator from a folder that belongs to the family.
+    /// - Throws: what is wrong with the folder, and ``DiffusionError`` for options that the family does not support.
+    ///   Options are checked before weights are read.
     public typealias Opening = @Sendable (DiffusersFolder, GeneratorOptions, FileHashes) throws -> any ImageGenerator
 
     public let name: String
@@ -68,10 +69,10 @@ public enum GeneratorFolder {
 
     /// A generator, ready to draw.
     /// - Parameters:
-    ///   - path: of a folder in diffusers' layout.
-    ///   - hashes: remembers those of files.
+    ///   - path: a folder in diffusers' layout.
+    ///   - hashes: the memory of file hashes.
     /// - Throws: `ModelFolderError` for another kind of folder; what is wrong with its files; ``DiffusionError`` for
-    ///   options that cannot be followed.
+    ///   options that are not possible.
     public static func open(
         _ path: String, options: GeneratorOptions = GeneratorOptions(), hashes: FileHashes = FileHashes()
     ) throws -> any ImageGenerator {

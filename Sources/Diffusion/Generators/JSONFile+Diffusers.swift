@@ -1,10 +1,10 @@
 import StrictJSON
 
-// Configuration files of diffusers are strict in both directions: a value of the wrong kind is an error, and so is a
-// setting that nobody here knows, because ignoring it could change a picture.
+// Configuration files of diffusers are read strictly: a value of the wrong kind is an error, and so is an unknown
+// setting, because ignoring it could change a picture.
 
 extension JSONFile {
-    /// One number for all blocks, or one for each; nil when absent.
+    /// One number for all blocks, or one for each block; nil if absent.
     func integers(_ key: String, in range: ClosedRange<Int>, count: Int) throws(JSONFileError) -> [Int]? {
         let expected =
             "a whole number from \(range.lowerBound) to \(range.upperBound), or an array of \(count) of them"
@@ -33,12 +33,12 @@ extension JSONFile {
         }
     }
 
-    /// Checks that the file is of the class that is built here; absent counts as that.
+    /// Checks that the file is of the class that is built here; an absent class counts as that one.
     func requireClass(_ name: String) throws(JSONFileError) {
         try requireOnly("_class_name", .string(name), expected: "\"\(name)\"")
     }
 
-    /// Checks a setting of which one value alone is built here; absent and `null` count as that value.
+    /// Checks a setting for which only one value is built here; an absent key and `null` count as that value.
     func requireOnly(_ key: String, _ only: JSONValue) throws(JSONFileError) {
         try requireOnly(key, only, expected: "\(only.words), the one value that is supported")
     }
@@ -51,7 +51,8 @@ extension JSONFile {
         }
     }
 
-    /// Refuses settings that are not among `known`. Those that start with `_` are notes of whoever wrote the file.
+    /// Refuses settings that are not among `known`. Keys that start with `_` are notes of the program that wrote the
+    /// file.
     func refuseOthers(than known: Set<String>) throws(JSONFileError) {
         for key in keys where !known.contains(key) && !key.hasPrefix("_") && has(key) {
             throw JSONFileError.unsupported(

@@ -3,7 +3,8 @@ import Torch
 
 /// DPM-Solver++ (Lu et al. 2022b, algorithm 2): exponential integrator of the predicted original, first or second order.
 ///
-/// Of the reference's algorithm types only `dpmsolver++` is offered, with `solver_order` 1 and 2: what 2M means.
+/// Of the reference's algorithm types, only `dpmsolver++` is offered, with `solver_order` 1 and 2; the latter is called
+/// 2M.
 public struct DPMSolverMultistepScheduler: NoiseScheduler {
     public static let kind = SchedulerKind.dpmSolver
 
@@ -40,9 +41,10 @@ public struct DPMSolverMultistepScheduler: NoiseScheduler {
         return Walk(configuration, timesteps, sigmas.map { Double(Float($0)) })
     }
 
-    /// Descending timesteps. Unlike the other schedulers' they leave out the end: `steps` of `steps + 1` points.
+    /// Descending timesteps. Unlike those of the other schedulers, they leave out the end: `steps` of `steps + 1`
+    /// points.
     private func spaced(_ steps: Int, _ table: SigmaTable) throws -> [Int] {
-        // Training steps noisier than the clipping allows; -σ's logarithm is the λ of the paper.
+        // Training steps noisier than the clipping allows; the λ of the paper is minus the logarithm of σ.
         let clipped = table.logarithms.reversed().prefix { Double(-$0) < configuration.lambdaMinClipped }.count
         let last = configuration.trainSteps - clipped
         let timesteps: [Int]
@@ -64,13 +66,13 @@ public struct DPMSolverMultistepScheduler: NoiseScheduler {
         let timesteps: [Double]
         let initialNoiseScale = 1.0
         private let configuration: SchedulerConfiguration
-        /// One more than timesteps.
+        /// One more than there are timesteps.
         private let levels: [Level]
         private var callCount = 0
-        /// The original that the step before predicted.
+        /// The original that the previous step predicted.
         private var previous: Tensor?
 
-        /// A noise level as the solver sees it.
+        /// A noise level in the solver's terms.
         private struct Level {
             let alpha: Double
             let sigma: Double

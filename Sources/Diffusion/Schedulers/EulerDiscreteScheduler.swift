@@ -19,7 +19,7 @@ public struct EulerDiscreteScheduler: NoiseScheduler {
         let table = SigmaTable(noise, configuration)
         var timesteps: [Double]
         if configuration.spacing == .linspace {
-            // Not rounded to whole steps, but to float32.
+            // Not rounded to whole steps, only to float32.
             timesteps = evenlySpaced(0, Double(configuration.trainSteps - 1), steps).reversed()
                 .map { Double(Float($0)) }
         } else {
@@ -47,7 +47,7 @@ public struct EulerDiscreteScheduler: NoiseScheduler {
         let timesteps: [Double]
         let initialNoiseScale: Double
         private let prediction: PredictionType
-        /// One more than timesteps.
+        /// One more than there are timesteps.
         private let sigmas: [Double]
 
         init(_ configuration: SchedulerConfiguration, _ timesteps: [Double], _ sigmas: [Double]) {

@@ -1,6 +1,6 @@
 import Torch
 
-// Training's side of the forward process. Timesteps are int64 `[B]`, 0..<trainSteps; samples `[B, ...]`.
+// The forward process in training. Timesteps are int64 `[B]`, 0..<trainSteps; samples `[B, ...]`.
 // Reference: `DDPMScheduler.add_noise` and `.get_velocity` of diffusers.
 
 extension NoiseSchedule {
@@ -10,7 +10,7 @@ extension NoiseSchedule {
         return signal * original + sigma * noise
     }
 
-    /// What a model of this prediction type should answer for the sample that ``addNoise(to:noise:timesteps:)`` gives.
+    /// What a model of this prediction type should predict for the sample from ``addNoise(to:noise:timesteps:)``.
     public func target(
         _ prediction: PredictionType, original: Tensor, noise: Tensor, timesteps: Tensor
     ) -> Tensor {

@@ -3,11 +3,11 @@ import StrictJSON
 
 /// The forward process: `x_t = √ᾱ_t · x_0 + √(1 - ᾱ_t) · noise` at training steps `t` = 0, 1, … (Ho et al. 2020, eq. 4).
 ///
-/// The tables are float32 and rounded where diffusers rounds, so that timesteps and noise levels agree to the last digits.
+/// The tables are float32 and rounded where diffusers rounds, so timesteps and noise levels agree to the last digits.
 public struct NoiseSchedule: Sendable, Hashable {
     /// Variance added by each training step.
     public let betas: [Float]
-    /// ᾱ: the share of the original's variance that is left after each step, falling from nearly 1.
+    /// ᾱ: the share of the original's variance that remains after each step, falling from nearly 1.
     public let alphasCumulative: [Float]
 
     public var trainSteps: Int { betas.count }
@@ -65,7 +65,7 @@ public struct NoiseSchedule: Sendable, Hashable {
         }
     }
 
-    /// Betas whose last step leaves nothing of the original (Lin et al. 2023, algorithm 1).
+    /// Betas with which the last step leaves nothing of the original (Lin et al. 2023, algorithm 1).
     private static func rescaledToZeroSNR(_ betas: [Float]) -> [Float] {
         var roots = cumulativeProducts(betas.map { 1 - $0 }).map { $0.squareRoot() }
         guard let first = roots.first, let last = roots.last, first > last else { return betas }
@@ -75,14 +75,14 @@ public struct NoiseSchedule: Sendable, Hashable {
         return products.indices.map { 1 - (($0 == 0) ? products[0] : products[$0] / products[$0 - 1]) }
     }
 
-    /// `√((1 - ᾱ) / ᾱ)` of every training step: the noise level where the sample is kept unscaled.
-    /// - Parameter lastIsFinite: takes ᾱ = 2⁻²⁴ for the last step, which a schedule rescaled to zero SNR leaves at 0.
+    /// `√((1 - ᾱ) / ᾱ)` of every training step: the noise level for methods that keep the sample unscaled.
+    /// - Parameter lastIsFinite: use ᾱ = 2⁻²⁴ for the last step, which is 0 in a schedule rescaled to zero SNR.
     func sigmas(lastIsFinite: Bool) -> [Float] {
         var alphas = alphasCumulative
         if lastIsFinite { alphas[alphas.count - 1] = 0x1p-24 }
         return alphas.map { ((1 - $0) / $0).squareRoot() }
     }
 
-    /// Of training step `t`, in double; `final` before step 0.
+    /// ᾱ of training step `t`, in double; `final` before step 0.
     func alpha(at t: Int, final: Double) -> Double { t >= 0 ? Double(alphasCumulative[t]) : final }
 }

@@ -1,7 +1,7 @@
 import Torch
 
 /// Pseudo numerical methods for diffusion models (Liu et al. 2022): a linear multistep method of order four, started by
-/// Runge-Kutta steps (algorithm 2) or, as Stable Diffusion has it, by one repeated step (`skip_prk_steps`).
+/// Runge-Kutta steps (algorithm 2) or, in Stable Diffusion, by one repeated step (`skip_prk_steps`).
 public struct PNDMScheduler: NoiseScheduler {
     public static let kind = SchedulerKind.pndm
 
@@ -30,7 +30,8 @@ public struct PNDMScheduler: NoiseScheduler {
             // The second step is done twice: first from a first-order guess, then from the mean of both slopes.
             multistep = Array(ascending.dropLast() + ascending.dropLast().suffix(1) + ascending.suffix(1)).reversed()
         } else {
-            // Every Runge-Kutta step looks at its start, twice at its middle, and at its end, the start of the next.
+            // Every Runge-Kutta step evaluates its start, twice its middle, and its end, which is the start of the
+            // next.
             let halves = ascending.suffix(4).flatMap { [$0, $0 + stride / 2] }.dropLast()
             rungeKutta = halves.flatMap { [$0, $0] }.dropFirst().dropLast().reversed()
             multistep = ascending.dropLast(3).reversed()
@@ -91,7 +92,7 @@ public struct PNDMScheduler: NoiseScheduler {
 
         private func multistep(_ output: Tensor, _ index: Int, _ x: Tensor) -> Tensor {
             let t = training[index]
-            // The repeated step: back to where it began, along the mean of the slopes at both ends.
+            // The repeated step goes back to its beginning and follows the mean of the slopes at both ends.
             if rungeKuttaCount == 0, index == 1, let begin = start, let first = slopes.last {
                 start = nil
                 return transfer(begin, (output + first) / 2, from: t + stride, to: t)

@@ -1,4 +1,4 @@
-// Schedulers as diffusers (0.42) defines them, split in two: a `Scheduler` is the configuration and its tables, shared and
+// Schedulers as in diffusers (0.42), split in two: a `Scheduler` is the configuration and its tables, shared and
 // unchanging; a `Trajectory` is one walk from noise to image and holds what the multistep solvers remember.
 //
 //     let scheduler = try Schedulers.load(folder: "model/scheduler")
@@ -21,7 +21,7 @@ public enum PredictionType: String, Sendable, Hashable, CaseIterable {
     case sample
 }
 
-/// The schedulers there are; raw values are the words of `gmail generate --scheduler`.
+/// The schedulers that exist; raw values are the words of `gmail generate --scheduler`.
 public enum SchedulerKind: String, Sendable, Hashable, CaseIterable {
     case ddim
     case pndm
@@ -39,10 +39,10 @@ public enum SchedulerKind: String, Sendable, Hashable, CaseIterable {
     }
 }
 
-/// A sampling method. What it walks along is its own: a noise schedule with training steps for diffusion models, a straight
-/// line for flow matching.
+/// A sampling method. Each decides along what it walks: a noise schedule with training steps for diffusion models, a
+/// straight line for flow matching.
 public protocol Scheduler: Sendable {
-    /// What the record of a run calls it, such as `ddim`.
+    /// The name in the record of a run, such as `ddim`.
     var name: String { get }
 
     /// A new walk from noise to sample.
@@ -51,7 +51,8 @@ public protocol Scheduler: Sendable {
     func trajectory(steps: Int) throws -> any Trajectory
 }
 
-/// A sampling method of a model that was trained to undo noise: it knows how much of it there is at each training step.
+/// A sampling method for a model that was trained to remove noise: it knows how much noise there is at each training
+/// step.
 public protocol NoiseScheduler: Scheduler {
     static var kind: SchedulerKind { get }
 
@@ -60,7 +61,7 @@ public protocol NoiseScheduler: Scheduler {
     /// The forward process: how much noise there is at each training step.
     var noise: NoiseSchedule { get }
 
-    /// - Throws: `JSONFileError` for a noise schedule that is none.
+    /// - Throws: `JSONFileError` for an impossible noise schedule.
     init(_ configuration: SchedulerConfiguration) throws
 }
 
@@ -70,22 +71,22 @@ extension NoiseScheduler {
 
 /// One walk from noise to sample; used once, in order, by one thread.
 public protocol Trajectory: AnyObject {
-    /// What the model is told at each call, the noisiest first; fractional for some methods.
+    /// The timestep that the model gets at each call, the noisiest first; fractional for some methods.
     var timesteps: [Double] { get }
 
-    /// Standard normal noise times this is the first sample.
+    /// The factor that turns standard normal noise into the first sample.
     var initialNoiseScale: Double { get }
 
-    /// What the model reads in place of `sample` at call `index`.
+    /// What the model gets in place of `sample` at call `index`.
     func scaleInput(_ sample: Tensor, at index: Int) -> Tensor
 
     /// The next sample.
     /// - Parameters:
     ///   - modelOutput: of the sample's shape, any floating dtype, after guidance.
-    ///   - index: of the model call, 0, 1, 2, … without gaps.
+    ///   - index: the number of the model call: 0, 1, 2, … without gaps.
     ///   - sample: the current one, not scaled.
-    /// - Returns: computed in float32 and given in the dtype of `sample`, which therefore should be float32 even where the
-    ///   model is not.
+    /// - Returns: computed in float32 and converted to the dtype of `sample`, which should therefore be float32 even
+    ///   where the model is not.
     func step(modelOutput: Tensor, at index: Int, sample: Tensor) -> Tensor
 }
 
@@ -95,12 +96,12 @@ extension Trajectory {
 
 /// Makes schedulers from files.
 public enum Schedulers {
-    /// The scheduler of a `scheduler_config.json`, as it stands there: what `StableDiffusionPipeline` corrects in old files
-    /// is ``StableDiffusionConfiguration``'s.
+    /// The scheduler of a `scheduler_config.json`, exactly as it stands there. ``StableDiffusionConfiguration`` makes
+    /// the corrections that `StableDiffusionPipeline` makes in old files.
     /// - Parameters:
     ///   - folder: holds the file.
-    ///   - kind: another method on the same noise schedule, as diffusers' `from_config`: what the file states is kept, what
-    ///     it leaves out gets the other method's default. nil takes the file's own.
+    ///   - kind: another method on the same noise schedule, as in diffusers' `from_config`: settings in the file are
+    ///     kept, and those that it leaves out get the other method's defaults. nil takes the file's own method.
     /// - Throws: ``SchedulerError``, `JSONFileError`, `FileError`.
     public static func load(folder: String, as kind: SchedulerKind? = nil) throws -> any NoiseScheduler {
         try make(SchedulerConfiguration(file: "\(folder)/scheduler_config.json", as: kind))

@@ -2,8 +2,8 @@ import Files
 import StrictJSON
 
 extension SchedulerConfiguration {
-    /// Every key that one of the four classes knows. Files carry those of other classes along (Stable Diffusion 2's DDIM
-    /// file has `skip_prk_steps`); each class reads its own.
+    /// Every key that one of the four classes knows. Files also contain keys of other classes (Stable Diffusion 2's
+    /// DDIM file has `skip_prk_steps`); each class reads its own.
     private static let known: Set<String> = [
         "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "prediction_type",
         "timestep_spacing", "steps_offset", "rescale_betas_zero_snr", "set_alpha_to_one", "clip_sample",
@@ -14,8 +14,9 @@ extension SchedulerConfiguration {
         "use_dynamic_shifting", "time_shift_type",
     ]
 
-    /// Classes of diffusers that walk the same noise schedules (`KarrasDiffusionSchedulers`, and those that take its files).
-    /// A file of one of them can be followed by another method; a file of any other class belongs to another kind of model.
+    /// Classes of diffusers that walk along the same noise schedules (`KarrasDiffusionSchedulers`, and those that read
+    /// its files). The file of one of them can be used with another method; a file of any other class belongs to
+    /// another kind of model.
     private static let compatible: Set<String> = [
         "DDPMScheduler", "LMSDiscreteScheduler", "HeunDiscreteScheduler", "EulerAncestralDiscreteScheduler",
         "DPMSolverSinglestepScheduler", "KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler",
@@ -26,7 +27,7 @@ extension SchedulerConfiguration {
 
     /// Reads a scheduler's file.
     /// - Parameters:
-    ///   - className: the class that the model's index names, which decides; nil takes the file's own word.
+    ///   - className: the class that the model's index names, which decides; nil takes the class in the file.
     ///   - kind: another method; see ``Schedulers/load(folder:as:)``.
     /// - Throws: `FileError`, `JSONFileError`, ``SchedulerError``: unknown key, a value that is wrong or not supported.
     public init(file path: String, className: String? = nil, as kind: SchedulerKind? = nil) throws {
@@ -43,10 +44,11 @@ extension SchedulerConfiguration {
                     ? "\(names), or any of \(SchedulerKind.allCases.map(\.rawValue).joined(separator: ", ")) in its place"
                     : names, got: name.map { "\"\($0)\"" } ?? "absent")
         }
-        // A file of a class that is not ours may hold anything; what the chosen class knows is read from it.
+        // A file of a class that is not built here may hold anything; the chosen class reads the keys that it knows.
         if written == nil || SchedulerKind.allCases.contains(where: { $0.className == written }) {
             for key in file.keys where !key.hasPrefix("_") && !Self.known.contains(key) {
-                throw SchedulerError.unknownKey(file: path, key: key, nearest: Self.nearest(to: key))
+                throw SchedulerError.unknownKey(
+                    file: path, key: key, nearest: NearestName.find(key, in: Self.known.sorted()))
             }
         }
         self.init(chosen, source: path)
@@ -87,7 +89,8 @@ extension SchedulerConfiguration {
         stepsOffset = try file.integer("steps_offset", in: 0...trainSteps - 1) ?? stepsOffset
         if kind == .ddim || kind == .pndm { setsAlphaToOne = try file.bool("set_alpha_to_one") ?? setsAlphaToOne }
         if kind == .pndm { skipsRungeKutta = try file.bool("skip_prk_steps") ?? skipsRungeKutta }
-        // Read for every class, though only DDIM clips: what is wrong in the file is said whichever method is used.
+        // These are read for every class, although only DDIM clips, so that an error in the file is reported whichever
+        // method is used.
         let range = try file.positive("clip_sample_range") ?? 1
         clipRange = try file.bool("clip_sample") ?? (clipRange != nil) ? range : nil
         if kind == .ddim || kind == .dpmSolver { try refuse(file, "thresholding") }
@@ -103,7 +106,7 @@ extension SchedulerConfiguration {
         }
         try refuse(file, "use_beta_sigmas")
         finalSigma = try file.choice("final_sigmas_type") ?? finalSigma
-        // diffusers keeps these two of an Euler file for DPM-Solver++ too.
+        // diffusers keeps these two settings of an Euler file for DPM-Solver++ too.
         sigmaMin = try file.positive("sigma_min")
         sigmaMax = try file.positive("sigma_max")
         guard kind == .euler else { return }
@@ -114,7 +117,7 @@ extension SchedulerConfiguration {
     private mutating func readSolver(_ file: JSONFile) throws {
         solverOrder = try file.integer("solver_order") ?? solverOrder
         guard (1...2).contains(solverOrder) else { throw unsupported("solver_order", "1, 2", "\(solverOrder)") }
-        // Words of kindred methods' files (DEIS, UniPC), which the reference takes for its own.
+        // Words in the files of related methods (DEIS, UniPC), which the reference treats as its own.
         let type = try file.string("solver_type") ?? solverType.rawValue
         guard let known = ["logrho", "bh1", "bh2"].contains(type) ? .midpoint : SolverType(rawValue: type) else {
             throw unsupported("solver_type", SolverType.allCases.map(\.rawValue).joined(separator: ", "), "\"\(type)\"")
@@ -132,7 +135,7 @@ extension SchedulerConfiguration {
                 }
             } ?? lambdaMinClipped
         for key in ["use_lu_lambdas", "use_flow_sigmas", "use_dynamic_shifting"] { try refuse(file, key) }
-        // Models that predict their variance too have twice the channels; the other words change nothing here.
+        // Models that also predict their variance have twice the channels; the other words change nothing here.
         if let type = try file.string("variance_type"), type.hasPrefix("learned") {
             throw unsupported("variance_type", "null", "\"\(type)\"")
         }
@@ -151,7 +154,7 @@ extension SchedulerConfiguration {
         throw unsupported(key, supported, "\"\(value)\"")
     }
 
-    /// Python writes infinities as bare words, which no JSON has; they become strings, which `readSolver` reads.
+    /// Python writes infinities as bare words, which JSON does not have; they become strings, which `readSolver` reads.
     private static func quotingInfinity(_ bytes: [UInt8]) -> [UInt8] {
         let word = Array("Infinity".utf8)
         var out: [UInt8] = []
@@ -176,26 +179,5 @@ extension SchedulerConfiguration {
             index += 1
         }
         return out
-    }
-
-    /// The known key that differs in the fewest letters, when that are few.
-    private static func nearest(to key: String) -> String? {
-        let best = known.sorted().map { ($0, distance(Array($0.utf8), Array(key.utf8))) }.min { $0.1 < $1.1 }
-        return best.flatMap { $0.1 <= 3 ? $0.0 : nil }
-    }
-
-    /// Levenshtein's.
-    private static func distance(_ a: [UInt8], _ b: [UInt8]) -> Int {
-        var row = Array(0...b.count)
-        for (i, x) in a.enumerated() {
-            var diagonal = row[0]
-            row[0] = i + 1
-            for (j, y) in b.enumerated() {
-                let substituted = diagonal + (x == y ? 0 : 1)
-                diagonal = row[j + 1]
-                row[j + 1] = min(substituted, row[j] + 1, diagonal + 1)
-            }
-        }
-        return row[b.count]
     }
 }

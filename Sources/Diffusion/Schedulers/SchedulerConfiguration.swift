@@ -1,4 +1,4 @@
-/// What `scheduler_config.json` says, with the defaults of the scheduler class for what it leaves out.
+/// The content of `scheduler_config.json`, with the scheduler class's defaults for keys that it leaves out.
 ///
 /// Reference: the `__init__` of each scheduler in diffusers 0.42. Comments give the key of the file.
 public struct SchedulerConfiguration: Sendable, Hashable {
@@ -9,7 +9,7 @@ public struct SchedulerConfiguration: Sendable, Hashable {
         case squaredCosine = "squaredcos_cap_v2"
     }
 
-    /// Where the inference steps lie among the training steps (Lin et al. 2023, table 2).
+    /// How the inference steps are chosen among the training steps (Lin et al. 2023, table 2).
     public enum Spacing: String, Sendable, Hashable, CaseIterable {
         case leading, trailing, linspace
     }
@@ -35,7 +35,7 @@ public struct SchedulerConfiguration: Sendable, Hashable {
 
     /// _class_name
     public let kind: SchedulerKind
-    /// How messages name where the values come from.
+    /// The name in messages of where the values come from.
     public let source: String
 
     // The noise schedule

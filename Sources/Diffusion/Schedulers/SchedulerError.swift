@@ -1,6 +1,6 @@
 import Foundation
 
-/// A scheduler configuration that cannot be followed exactly, or a number of steps it cannot serve.
+/// A scheduler configuration that cannot be reproduced exactly, or a number of steps that it does not support.
 public enum SchedulerError: Error, Equatable, Sendable {
     case unknownKey(file: String, key: String, nearest: String?)
     /// A value that the reference supports and this program does not.

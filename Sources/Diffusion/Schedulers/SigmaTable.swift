@@ -11,7 +11,7 @@ struct SigmaTable {
         logarithms = sigmas.map { log($0) }
     }
 
-    /// The level at a training step that may lie between two, as `numpy.interp`.
+    /// The level at a training step that may lie between two, as in `numpy.interp`.
     func sigma(at timestep: Double) -> Double {
         let low = min(max(Int(timestep.rounded(.down)), 0), sigmas.count - 1)
         guard low + 1 < sigmas.count, timestep > Double(low) else { return Double(sigmas[low]) }
@@ -19,7 +19,7 @@ struct SigmaTable {
         return (b - a) * (timestep - Double(low)) + a
     }
 
-    /// The training step, as a fraction, whose level is `sigma`: linear in the logarithm.
+    /// The fractional training step whose level is `sigma`: linear in the logarithm.
     func timestep(of sigma: Double) -> Double {
         let value = log(max(sigma, 1e-10))
         let below = logarithms.lastIndex { value >= Double($0) } ?? 0

@@ -1,13 +1,13 @@
-// Which training steps the inference steps stand for, as diffusers computes them with NumPy: the same doubles, rounded
-// half to even.
+// The training steps for which the inference steps stand, as diffusers computes them with NumPy: the same doubles,
+// rounded half to even.
 
 extension SchedulerConfiguration.Spacing {
     /// `count` timesteps, ascending.
     /// - Parameters:
-    ///   - trainSteps: of the model.
+    ///   - trainSteps: the number of training steps of the model.
     ///   - offset: added under leading spacing.
-    /// - Note: for some counts under trailing spacing (61, 103, …) NumPy's `arange` overshoots and diffusers makes one step
-    ///   more, at training step -1; here there are always `count`.
+    /// - Note: for some counts with trailing spacing (61, 103, …) NumPy's `arange` overshoots, and diffusers makes an
+    ///   additional step at training step -1; here there are always `count`.
     func timesteps(_ count: Int, of trainSteps: Int, offset: Int) -> [Int] {
         switch self {
         case .linspace:
@@ -39,7 +39,7 @@ func descending(from first: Double, by step: Double, _ count: Int) -> [Double] {
 func halfEven(_ value: Double) -> Int { Int(value.rounded(.toNearestOrEven)) }
 
 extension NoiseScheduler {
-    /// Refuses numbers of steps that have no timesteps.
+    /// Refuses numbers of steps for which there are no timesteps.
     func check(steps: Int) throws {
         let most = configuration.trainSteps
         guard (1...most).contains(steps) else {
@@ -48,7 +48,7 @@ extension NoiseScheduler {
         }
     }
 
-    /// Refuses timesteps beyond the tables, which a steps_offset with very many steps gives.
+    /// Refuses timesteps beyond the tables, which a steps_offset with very many steps produces.
     func check(timesteps: [Int], steps: Int) throws {
         if let beyond = timesteps.first(where: { !(0..<configuration.trainSteps).contains($0) }) {
             throw SchedulerError.badStepCount(

@@ -12,25 +12,25 @@ public struct AutoencoderConfiguration: Sendable, Hashable {
     /// Residual blocks at each resolution of the encoder; the decoder has one more.
     public var layersPerBlock = 2  // layers_per_block
     public var normGroups = 32  // norm_num_groups
-    /// Side of the pictures that the model was made for.
+    /// Side of the pictures for which the model was made.
     public var sampleSize = 512  // sample_size
-    /// Latents are multiplied by it before the UNet sees them, and divided by it before they are decoded.
+    /// Latents are multiplied by it before the UNet and divided by it before they are decoded.
     public var scalingFactor = 0.18215  // scaling_factor
     /// Whether the middle blocks attend over all positions.
     public var hasAttention = true  // mid_block_add_attention
     /// Whether a 1x1 convolution follows the encoder and one comes before the decoder.
     public var hasQuantConvolutions = true  // use_quant_conv, use_post_quant_conv
-    /// Whether half precision overflows in this model, so that it must run wider.
+    /// Whether half precision overflows in this model, so that it must run in a wider dtype.
     public var forcesUpcast = true  // force_upcast
 
     public init() {}
 
-    /// Pixels along one side of what a latent stands for: 8 in Stable Diffusion.
+    /// How many pixels along one side a latent stands for: 8 in Stable Diffusion.
     public var downsampling: Int { 1 << (blockChannels.count - 1) }
 }
 
 extension AutoencoderConfiguration {
-    /// Reads `config.json` of diffusers; what is not built here is refused by name.
+    /// Reads `config.json` of diffusers; settings that are not built here are refused by name.
     /// - Throws: `JSONFileError`, `FileError`.
     public init(file path: String) throws {
         let file = try JSONFile(path)
@@ -76,7 +76,7 @@ extension AutoencoderConfiguration {
         "force_upcast", "down_block_types", "up_block_types", "act_fn", "shift_factor", "latents_mean", "latents_std",
     ]
 
-    /// The `config.json` of this architecture, for models written by us.
+    /// The `config.json` of this architecture, for models that are written here.
     public var diffusersJSON: String {
         func names(_ block: String) -> String {
             "[" + blockChannels.map { _ in "\"\(block)\"" }.joined(separator: ", ") + "]"

@@ -52,7 +52,7 @@ public final class AutoencoderMiddle: Module {
     }
 }
 
-/// Residual blocks of one resolution, and the way to the next: `DownEncoderBlock2D` or `UpDecoderBlock2D`.
+/// Residual blocks of one resolution, and the change to the next: `DownEncoderBlock2D` or `UpDecoderBlock2D`.
 public final class AutoencoderStage: Module {
     @Children("resnets") var residuals: [ResidualBlock]
     @Children("downsamplers") var downsamplers: [Downsampler]
@@ -145,7 +145,7 @@ public final class AutoencoderKL: Module {
 
     public let configuration: AutoencoderConfiguration
 
-    /// A model whose weights are not set yet; `load` or `initialize` fills them.
+    /// A model without weights; `load` or `initialize` fills them.
     public init(_ configuration: AutoencoderConfiguration) {
         self.configuration = configuration
         super.init()
@@ -168,23 +168,23 @@ public final class AutoencoderKL: Module {
         return (moments.slice(1, 0..<channels), moments.slice(1, channels..<2 * channels).clamped(-30, 20))
     }
 
-    /// A draw from the distribution that `encode` gives: `mean + exp(logVariance / 2) · noise`.
-    /// - Parameter generator: draws on its own device; the noise then moves to the latents'.
+    /// A draw from the distribution that `encode` returns: `mean + exp(logVariance / 2) · noise`.
+    /// - Parameter generator: draws on its own device; the noise then moves to the device of the latents.
     public func sample(mean: Tensor, logVariance: Tensor, generator: Generator) -> Tensor {
         let noise = Tensor.randn(mean.shape, generator: generator).to(mean.device).to(mean.dtype)
         return mean + (logVariance * 0.5).exp() * noise
     }
 
-    /// Pictures of latents as `encode` gives them (not scaled): `[B, Z, h, w]` gives `[B, 3, H, W]`, about -1...1.
+    /// Pictures from latents as `encode` returns them (not scaled): `[B, Z, h, w]` gives `[B, 3, H, W]`, about -1...1.
     public func decode(_ latents: Tensor) -> Tensor {
         let hidden = latents.to(Functional.activationDType(of: decoder.input.weight)).channelsLast()
         return decoder(postQuant?(hidden) ?? hidden).contiguous().narrowed(to: decoder.input.weight)
     }
 
-    /// Lays the weights out for inference in float32 on the CPU, as `UNet2DConditionModel.prepareForInference` does.
+    /// Lays out the weights for inference in float32 on the CPU, as `UNet2DConditionModel.prepareForInference` does.
     /// - Parameters:
-    ///   - pictureSize: side of the pictures; nil is the configuration's.
-    ///   - encodes: whether the encoder's are laid out too.
+    ///   - pictureSize: side of the pictures; nil means the configuration's.
+    ///   - encodes: whether to lay out the encoder's weights too.
     public func prepareForInference(pictureSize: Int? = nil, encodes: Bool = true) {
         let full = pictureSize ?? configuration.sampleSize
         let last = configuration.blockChannels.count - 1
@@ -205,6 +205,6 @@ public final class AutoencoderKL: Module {
         prepare(encoder.middle.residuals, full >> last)
     }
 
-    /// Fresh weights as PyTorch and diffusers draw them (the same distributions, other numbers).
+    /// Fresh weights from the distributions of PyTorch and diffusers, with other numbers.
     public func initialize(generator: Generator) { initializeAsPyTorch(generator: generator) }
 }

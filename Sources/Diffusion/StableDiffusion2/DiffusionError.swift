@@ -1,16 +1,16 @@
 import Foundation
 
-/// A request that a generator cannot follow, or parts of a model that do not belong together.
+/// A request that a generator cannot meet, or parts of a model that do not belong together.
 public enum DiffusionError: Error, Equatable, Sendable, CustomStringConvertible, LocalizedError {
     /// Parts of one model that do not fit each other.
     case mismatch(model: String, what: String, expected: String, got: String)
     /// A picture size that the model cannot make.
     case imageSize(width: Int, height: Int, multiple: Int, largest: Int)
-    /// An option that the model has no answer to.
+    /// An option that the model does not support.
     case badOption(name: String, expected: String, got: String)
-    /// Guidance away from nothing in particular.
+    /// Guidance without anything to guide away from.
     case missingNegative(guidance: Double)
-    /// More memory is needed than the machine has, or than the process may take.
+    /// More memory is needed than the machine has, or than the process may use.
     case outOfMemory(what: String, reason: String)
 
     public var description: String {

@@ -48,28 +48,28 @@ public final class SameConvolution: Module {
 
     public override func dropDerivedWeights() { prepared = nil }
 
-    /// Lays the weights out for pictures of about `side`, where that makes the convolution faster.
+    /// Lays out the weights for pictures of about `side`, where that makes the convolution faster.
     func prepare(side: Int) {
-        // With few channels the transforms cost what the products save.
+        // With few channels the transforms cost as much as the products save.
         guard side >= 8, min(weight.size(0), weight.size(1)) >= 64, WinogradConvolution.fits(weight: weight) else {
             return
         }
-        // Filters for tiles of 4x4 are four times the plain ones: where pictures are small and channels many, reading them
-        // would take longer than the products they save.
+        // Filters for tiles of 4x4 take four times the memory of the plain ones: where pictures are small and channels
+        // many, reading them would take longer than the products that they save.
         let bytes = 36 * weight.size(0) * weight.size(1) * 4
         prepared = WinogradConvolution(weight: weight, bias: bias, tile: side >= 32 || bytes < 16 << 20 ? 4 : 2)
     }
 
     /// - Parameter other: added to the result, of its shape.
     func callAsFunction(_ x: Tensor, adding other: Tensor? = nil) -> Tensor {
-        // What is trained changes under the prepared copy, and no gradient passes through it.
+        // Training would change weights under the prepared copy, and no gradient passes through it.
         if let prepared, !weight.requiresGrad, !x.requiresGrad { return prepared(x, adding: other) }
         let result = Functional.conv2d(x, weight: weight, bias: bias, padding: 1)
         return other.map { $0.adding(result) } ?? result
     }
 }
 
-/// What the UNet knows of a timestep: sines and cosines of it, through two linear layers. `[B]` gives `[B, E]`.
+/// The UNet's embedding of a timestep: sines and cosines, through two linear layers. `[B]` gives `[B, E]`.
 public final class TimeEmbedding: Module {
     @Child("linear_1") var first: Linear
     @Child("linear_2") var second: Linear
@@ -80,7 +80,7 @@ public final class TimeEmbedding: Module {
 
     init(width: Int, outputSize: Int, isCosineFirst: Bool, frequencyShift: Double) {
         let half = width / 2
-        // Float32 throughout, as diffusers: at timestep 999 a wider exponent gives other sines.
+        // Float32 throughout, as in diffusers: at timestep 999 exponents in double precision would give other sines.
         let steps = Tensor.arange(0, half).to(.float32) * -log(10000.0)
         frequencies = (steps / (Double(half) - frequencyShift)).exp()
         self.isCosineFirst = isCosineFirst
@@ -110,7 +110,7 @@ public final class ResidualBlock: Module {
     @Child("conv2") var convolution2: SameConvolution
     @OptionalChild("conv_shortcut") var shortcut: PixelLinear?  // where the channels change
 
-    /// - Parameter timeWidth: E; nil in the autoencoder, which knows no time.
+    /// - Parameter timeWidth: E; nil in the autoencoder, which has no time.
     init(_ inputs: Int, _ outputs: Int, timeWidth: Int?, groups: Int, eps: Double) {
         super.init()
         norm1 = GroupNorm(groups: groups, channels: inputs, eps: eps)
@@ -121,7 +121,7 @@ public final class ResidualBlock: Module {
         shortcut = inputs == outputs ? nil : PixelLinear(inputs, outputs)
     }
 
-    /// - Parameter time: `[B, E]` after SiLU, which all blocks share.
+    /// - Parameter time: `[B, E]` after SiLU; all blocks share it.
     func callAsFunction(_ x: Tensor, time activated: Tensor? = nil) -> Tensor {
         let hidden = convolution1(norm1.silu(x))  // [B, out, H, W]
         let shift = activated.flatMap { time?($0) }  // [B, out]
@@ -152,7 +152,7 @@ public final class Downsampler: Module {
 
     private let isAsymmetric: Bool
 
-    /// - Parameter isAsymmetric: pads below and to the right alone, as the autoencoder does.
+    /// - Parameter isAsymmetric: pads only below and to the right, as in the autoencoder.
     init(_ channels: Int, isAsymmetric: Bool) {
         self.isAsymmetric = isAsymmetric
         super.init()
@@ -164,7 +164,7 @@ public final class Downsampler: Module {
     }
 }
 
-/// Doubles the sides, or brings them to the given ones: nearest neighbours, then a convolution.
+/// Doubles the sides, or enlarges them to the given ones: nearest neighbours, then a convolution.
 public final class Upsampler: Module {
     @Child("conv") var convolution: SameConvolution
 
@@ -181,16 +181,17 @@ public final class Upsampler: Module {
 }
 
 extension Tensor {
-    /// Images `[B, C, H, W]` with the channels of a pixel side by side in memory: what oneDNN's convolutions read fastest,
-    /// and a view as the tokens `[B, H W, C]` of a transformer.
+    /// Images `[B, C, H, W]` with the channels of a pixel side by side in memory: oneDNN's convolutions read that
+    /// fastest, and as the tokens `[B, H W, C]` of a transformer it is a view.
     func channelsLast() -> Tensor { permuted(0, 2, 3, 1).contiguous().permuted(0, 3, 1, 2) }
 
-    /// A model's result in the dtype of its weights, where its layers computed in a wider one (`Functional.activationDType`).
+    /// A model's result in the dtype of its weights, if its layers computed in a wider one
+    /// (`Functional.activationDType`).
     func narrowed(to weight: Tensor) -> Tensor {
         Functional.activationDType(of: weight) == weight.dtype ? self : to(weight.dtype)
     }
 
-    /// `self + other`, in the memory of `other` when no gradient needs it.
+    /// `self + other`, in the memory of `other` if no gradient needs it.
     func adding(_ other: Tensor) -> Tensor {
         guard !other.requiresGrad, !requiresGrad, dtype == other.dtype else { return self + other }
         other.addInPlace(self)
@@ -199,7 +200,8 @@ extension Tensor {
 }
 
 extension Linear {
-    /// The layer over the many positions of an image, plus `other` where it is given. A layer that an adapter wraps runs as itself.
+    /// The layer over the many positions of an image, plus `other` if given. A layer that an adapter wraps runs as
+    /// itself.
     func rows(_ x: Tensor, adding other: Tensor? = nil) -> Tensor {
         guard type(of: self) == Linear.self || self is PositionwiseLinear else {
             return other.map { $0.adding(self(x)) } ?? self(x)
@@ -211,8 +213,9 @@ extension Linear {
 }
 
 extension Module {
-    /// Fresh weights as PyTorch draws them for linear layers and convolutions (Kaiming uniform with a = √5: uniform in
-    /// ±1/√fan-in for weights and biases); norms start as the identity. diffusers sets none of its own.
+    /// Fresh weights as PyTorch draws them for linear layers and convolutions (Kaiming uniform with a = √5, that is
+    /// uniform in ±1/√fan-in for weights and biases); norms start as the identity. diffusers has no initialisation of
+    /// its own.
     func initializeAsPyTorch(generator: Generator) {
         withoutGradients {
             for (_, module) in namedModules() {

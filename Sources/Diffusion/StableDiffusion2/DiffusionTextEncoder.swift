@@ -3,13 +3,13 @@ import StrictJSON
 import Torch
 import TorchNN
 
-// The text encoder of Stable Diffusion: a CLIP text tower whose states of every token go to the UNet.
+// The text encoder of Stable Diffusion: a CLIP text tower whose states of all tokens go to the UNet.
 // Reference: transformers `CLIPTextModel`; protocol: Stability-AI/stablediffusion `ldm/modules/encoders/modules.py`.
 
 /// Prompts to text states.
 ///
-/// Stable Diffusion 2 reads the *penultimate* layer of OpenCLIP's ViT-H, then the final norm. Its folders say so by leaving
-/// the last layer out (23 of 24), so that the last state here is the penultimate one of the tower it came from.
+/// Stable Diffusion 2 reads the *penultimate* layer of OpenCLIP's ViT-H, then the final norm. Its folders leave out the
+/// last layer (23 of 24), so that the last state here is the penultimate one of the original tower.
 public final class DiffusionTextEncoder: Module {
     @Child("text_model") public var tower: CLIPTextTower
 
@@ -41,8 +41,8 @@ public final class DiffusionTextEncoder: Module {
 }
 
 extension CLIPConfiguration.Text {
-    /// Reads the `config.json` of a `CLIPTextModel`; absent settings have transformers' defaults, and settings that are not
-    /// known are refused by name.
+    /// Reads the `config.json` of a `CLIPTextModel`; absent settings have transformers' defaults, and unknown settings
+    /// are refused by name.
     /// - Throws: `JSONFileError`, `FileError`.
     init(textEncoderFile path: String) throws {
         self.init()
@@ -65,7 +65,7 @@ extension CLIPConfiguration.Text {
         guard hiddenSize % headCount == 0 else {
             throw file.invalid("hidden_size", expected: "a multiple of num_attention_heads (\(headCount))")
         }
-        // With it the padding would be masked, which Stable Diffusion's pipeline does when the file asks for it.
+        // With it the padding would be masked, because Stable Diffusion's pipeline does so if the file asks for it.
         try file.requireOnly("use_attention_mask", .bool(false))
         _ = try file.value("pruned_heads", expected: "no pruned heads") { $0.members?.isEmpty == true ? true : nil }
         try file.refuseOthers(than: Self.read.union(Self.harmless))
@@ -77,8 +77,8 @@ extension CLIPConfiguration.Text {
         "use_attention_mask", "pruned_heads",
     ]
 
-    /// What transformers writes beside these, in one version or another: for training, for other kinds of models, for the
-    /// generation of text. None of it changes the states of a `CLIPTextModel`.
+    /// Keys that some version of transformers writes beside these: for training, for other kinds of models, for the
+    /// generation of text. None of them changes the states of a `CLIPTextModel`.
     private static let harmless: Set<String> = [
         "add_cross_attention", "architectures", "attention_dropout", "attn_implementation", "bad_words_ids",
         "begin_suppress_tokens", "chunk_size_feed_forward", "cross_attention_hidden_size", "decoder_start_token_id",

@@ -6,8 +6,8 @@ import TorchNN
 //
 // Shapes: B batch, C channels, P = H · W positions, T text tokens, K width of the text states, A heads, d = C / A.
 
-/// Text states as a UNet's attention reads them. They stay the same over a whole walk, and so do the keys and values made of
-/// them: without gradients each layer makes its own once.
+/// Text states as the attention of a UNet reads them. They stay the same over a whole walk, and so do the keys and
+/// values made of them: without gradients each layer computes its own once.
 public final class DiffusionTextContext {
     let states: Tensor  // [B, T, K]
     private let isKept: Bool
@@ -37,7 +37,7 @@ public final class DiffusionAttention: Module {
     @Child("to_out.0") public var output: Linear
 
     let headCount: Int
-    /// Whether scores are computed in float32 whatever the dtype; changes nothing in float32.
+    /// Whether scores are computed in float32 whatever the dtype; no effect in float32.
     var isUpcast: Bool
 
     init(channels: Int, contextWidth: Int, headCount: Int, isUpcast: Bool, bias: Bool = false) {
@@ -67,7 +67,7 @@ public final class DiffusionAttention: Module {
 
     private func attend(_ q: Tensor, _ k: Tensor, _ v: Tensor) -> Tensor {
         guard isUpcast, q.dtype != .float32 else { return Functional.attention(q, k, v, heads: headCount) }
-        // Scores of Stable Diffusion 2.1 exceed what float16 holds; autocast would narrow them again.
+        // Scores of Stable Diffusion 2.1 exceed the range of float16; autocast would narrow them again.
         let wide = autocast(nil, device: q.device) {
             Functional.attention(q.to(.float32), k.to(.float32), v.to(.float32), heads: headCount)
         }

@@ -10,7 +10,8 @@ import TorchNN
 
 /// A whole Stable Diffusion model in memory.
 ///
-/// Used by one thread at a time. Nothing is drawn from a global seed: a picture's noise comes from its own generator.
+/// It is used by one thread at a time. Nothing is drawn from a global seed: a picture's noise comes from its own
+/// generator.
 public final class StableDiffusion2 {
     public let tokenizer: CLIPTokenizer
     public let textEncoder: DiffusionTextEncoder
@@ -20,31 +21,31 @@ public final class StableDiffusion2 {
     public let dtype: DType
     public let device: Device
 
-    /// What is asked for, the same for every picture of a batch.
+    /// The settings, the same for every picture of a batch.
     public struct Settings: Sendable, Hashable {
         /// Denoising steps.
         public var steps = 50
         /// 1 or less: no guidance, and the negative prompt is not used.
         public var guidance = 7.5
         public var negativePrompt = ""
-        /// Pixels; nil is what the model was made for. Multiples of the autoencoder's downsampling (8).
+        /// Pixels, multiples of the autoencoder's downsampling (8); nil means the size for which the model was made.
         public var width: Int?
         public var height: Int?
 
         public init() {}
     }
 
-    /// What became of one picture.
+    /// The result for one picture.
     public enum Picture: Sendable, Hashable {
         case image(RGBImage)
         /// NaN or infinite: the dtype was too narrow for this model. Try a wider one.
         case notFinite
-        /// Every pixel is black, which is how an overflow looks that a later operation hid.
+        /// Every pixel is black, which is how an overflow appears when a later operation has hidden it.
         case black(RGBImage)
     }
 
-    /// A model of parts that are in memory already (the miniature trains its own).
-    /// - Throws: `DiffusionError.mismatch` when the parts do not fit each other.
+    /// A model of parts that are already in memory (the miniature trains its own).
+    /// - Throws: `DiffusionError.mismatch` if the parts do not fit each other.
     public init(
         tokenizer: CLIPTokenizer, textEncoder: DiffusionTextEncoder, unet: UNet2DConditionModel,
         autoencoder: AutoencoderKL, scheduler: any Scheduler, name: String = "the model"
@@ -80,11 +81,11 @@ public final class StableDiffusion2 {
 
     /// Loads a folder in diffusers' layout.
     /// - Parameters:
-    ///   - dtype: of the weights in memory and the computation. In float16 attention scores are computed in float32
-    ///     always (Stable Diffusion 2.1 overflows otherwise), and the autoencoder runs in float32 where its file says
+    ///   - dtype: of the weights in memory and the computation. In float16, attention scores are always computed in
+    ///     float32 (Stable Diffusion 2.1 overflows otherwise), and the autoencoder runs in float32 if its file says
     ///     that it overflows (`force_upcast`). nil keeps the files' dtype.
-    ///   - variant: of the weight files, `fp16` for example.
-    ///   - scheduler: another than the folder's, on the same noise schedule.
+    ///   - variant: variant of the weight files, for example `fp16`.
+    ///   - scheduler: a method other than the folder's, on the same noise schedule.
     /// - Throws: `ModelFolderError`, `JSONFileError`, `FileError`, `SchedulerError`, `TokenizerError`, `SafetensorsError`,
     ///   `StateMismatch`, ``DiffusionError``.
     public convenience init(
@@ -112,17 +113,20 @@ public final class StableDiffusion2 {
         if unet.input.weight.dtype == .float16 { unet.upcastsAttention = true }
         let isTooNarrow = unet.input.weight.dtype == .float16 && autoencoder.configuration.forcesUpcast
         try autoencoder.load(folder.weights(of: .autoencoder), dtype: isTooNarrow ? .float32 : dtype, device: device)
-        for module in [text, unet, autoencoder] as [Module] { module.setRequiresGrad(false) }
+        for (part, module) in [("text_encoder", text), ("unet", unet), ("vae", autoencoder)] as [(String, Module)] {
+            try module.requireFinite(source: "'\(folder.path)/\(part)'")
+            module.setRequiresGrad(false)
+        }
         try self.init(
             tokenizer: tokenizer, textEncoder: text, unet: unet, autoencoder: autoencoder, scheduler: schedule,
             name: folder.path)
     }
 
-    /// Lays the weights out for making pictures in float32 on the CPU; does nothing elsewhere.
+    /// Lays out the weights for making pictures in float32 on the CPU; does nothing elsewhere.
     ///
-    /// Worth it for more than a few calls of the denoiser. Results differ in the last digits; the copies take more memory
-    /// than the weights (4.4 GB for Stable Diffusion 2's denoiser).
-    /// - Parameter settings: whose size is prepared for; others work, more slowly.
+    /// It is useful for more than a few calls of the denoiser. Results differ in the last digits, and the copies take
+    /// more memory than the weights (4.4 GB for Stable Diffusion 2's denoiser).
+    /// - Parameter settings: give the size that is prepared for; other sizes work, but more slowly.
     /// - Throws: `DiffusionError.imageSize`.
     public func prepareForInference(_ settings: Settings = Settings()) throws {
         let (height, width) = try latentSize(settings)
@@ -131,11 +135,11 @@ public final class StableDiffusion2 {
             pictureSize: max(height, width) * autoencoder.configuration.downsampling, encodes: false)
     }
 
-    /// Tokens of a prompt that are read, start and end included: what the tokenizer's folder says (`model_max_length`), as
-    /// far as the text encoder has positions.
+    /// Tokens of a prompt that are read, start and end included: `model_max_length` of the tokenizer's folder, at most
+    /// the positions of the text encoder.
     public var tokenLimit: Int { min(tokenizer.contextLength ?? .max, textEncoder.configuration.contextLength) }
 
-    /// Text states of prompts: `[N, T, K]` with T the ``tokenLimit``. What is beyond it is cut off.
+    /// Text states of prompts: `[N, T, K]` with T the ``tokenLimit``. Tokens beyond it are cut off.
     public func encode(_ prompts: [String]) throws -> Tensor {
         let batch = try tokenizer.encode(prompts, contextLength: tokenLimit, truncation: .truncate)
         let ids = Tensor(batch.ids, shape: [batch.rowCount, batch.contextLength]).to(device)
@@ -161,10 +165,10 @@ public final class StableDiffusion2 {
     /// - Parameters:
     ///   - noise: standard normal `[N, Z, h, w]`.
     ///   - prompts: text states `[N, T, K]`.
-    ///   - negative: text states `[1, T, K]` or `[N, T, K]`; read, and needed, where `guidance` is above 1.
+    ///   - negative: text states `[1, T, K]` or `[N, T, K]`; needed and read only if `guidance` is above 1.
     ///   - progress: called after each call of the denoiser with its number, from 1, and how many there are; may throw to
     ///     stop.
-    /// - Returns: latents float32 `[N, Z, h, w]`, scaled as the denoiser sees them.
+    /// - Returns: latents float32 `[N, Z, h, w]`, in the denoiser's scale.
     /// - Throws: ``DiffusionError/missingNegative(guidance:)``, `SchedulerError`, and what `progress` throws.
     public func denoise(
         _ noise: Tensor, prompts: Tensor, negative: Tensor?, steps: Int, guidance: Double,
@@ -207,8 +211,8 @@ public final class StableDiffusion2 {
         }
     }
 
-    /// Makes a picture of each prompt from its noise.
-    /// - Parameter noise: as `noise(seeds:_:)` gives.
+    /// Makes a picture for each prompt from its noise.
+    /// - Parameter noise: as returned by `noise(seeds:_:)`.
     public func pictures(
         _ prompts: [String], noise: Tensor, _ settings: Settings, progress: (Int, Int) throws -> Void = { _, _ in }
     ) throws -> [Picture] {
@@ -217,7 +221,7 @@ public final class StableDiffusion2 {
         let latents = try denoise(
             noise, prompts: states, negative: negative, steps: settings.steps, guidance: settings.guidance,
             progress: progress)
-        // One by one: decoding needs far more memory than denoising.
+        // One by one, because decoding needs far more memory than denoising.
         return try (0..<prompts.count).map { try Self.picture(decode(latents[$0..<$0 + 1])) }
     }
 

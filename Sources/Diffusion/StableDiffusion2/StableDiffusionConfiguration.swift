@@ -3,27 +3,28 @@ import Files
 import ModelFolders
 import StrictJSON
 
-/// What the configuration files of a Stable Diffusion folder say, put right where diffusers puts old files right. No
-/// weights are read for it, so that whatever is wrong with a folder or a request is said at once.
+/// The content of the configuration files of a Stable Diffusion folder, with the corrections that diffusers makes in
+/// old files. No weights are read for it, so every problem of a folder or a request is reported at once.
 public struct StableDiffusionConfiguration: Sendable {
     public let folder: DiffusersFolder
     public private(set) var scheduler: SchedulerConfiguration
     public let text: CLIPConfiguration.Text
     public private(set) var unet: UNetConfiguration
     public let autoencoder: AutoencoderConfiguration
-    /// What the user should hear: which settings were put right, and which parts are not run.
+    /// Lines for the user: which settings were corrected, and which parts are not run.
     public private(set) var notes: [String] = []
 
     private static let parts = StableDiffusionPart.allCases.map(\.rawValue) + ["tokenizer", "scheduler"]
     private static let schedulerFile = "scheduler/scheduler_config.json"
 
     /// - Parameter scheduler: another method than the folder's own, on the same noise schedule.
-    /// - Throws: `JSONFileError`, ``SchedulerError``, `FileError`: another kind of model, or settings that are not built.
+    /// - Throws: `JSONFileError`, ``SchedulerError``, `FileError` for another kind of model, or settings that are not
+    ///   built.
     public init(_ folder: DiffusersFolder, scheduler kind: SchedulerKind? = nil) throws {
         self.folder = folder
         for part in StableDiffusionPart.allCases { try folder.require(part.rawValue, part.className) }
         try folder.require("tokenizer", "CLIPTokenizer", "CLIPTokenizerFast")
-        // As in diffusers, the index says which class a scheduler is; its file may be another's.
+        // As in diffusers, the index says which class a scheduler has; its file may be that of another class.
         scheduler = try SchedulerConfiguration(
             file: folder.folder.file(Self.schedulerFile), className: folder.className(of: "scheduler"), as: kind)
         text = try CLIPConfiguration.Text(textEncoderFile: folder.configurationFile(of: "text_encoder"))
@@ -36,11 +37,11 @@ public struct StableDiffusionConfiguration: Sendable {
         }
     }
 
-    // MARK: What diffusers corrects
+    // MARK: Corrections of diffusers
 
-    // `StableDiffusionPipeline.__init__` of diffusers 0.42 changes three settings of the models that it is given, and warns.
-    // Early releases were saved with them; their pictures come out wrong without the corrections. This is the one place
-    // where they are made, whichever scheduler is used.
+    // `StableDiffusionPipeline.__init__` of diffusers 0.42 changes three settings of its models, with a warning. Early
+    // releases were saved with them, and their pictures come out wrong without the corrections. They are made only
+    // here, whichever scheduler is used.
 
     private mutating func correctScheduler() {
         if scheduler.stepsOffset != 1 {
@@ -59,7 +60,7 @@ public struct StableDiffusionConfiguration: Sendable {
         guard numbers.count == 2, let major = numbers[0], let minor = numbers[1] else {
             throw file.invalid("_diffusers_version", expected: "a version such as \"0.9.0\"")
         }
-        // A side given as two numbers is what somebody chose.
+        // A side that is given as two numbers was chosen deliberately.
         guard major == 0, minor < 9, let side = file.value["sample_size"]?.integer, side < 64 else { return }
         note("unet/config.json", "sample_size", "\(side)", "64", " (the file is of diffusers \(version))")
         unet.sampleSize = 64
@@ -72,7 +73,7 @@ public struct StableDiffusionConfiguration: Sendable {
 
     // MARK: Identity
 
-    /// The identity of the model: of all files that decide its pictures.
+    /// The identity of the model: all files that decide its pictures.
     /// - Throws: `FileError`, `ModelFolderError`.
     public func fingerprint(hashes: FileHashes) throws -> ModelFingerprint {
         try folder.fingerprint(
@@ -85,7 +86,7 @@ public struct StableDiffusionConfiguration: Sendable {
     /// Sides of the pictures, each a multiple of the autoencoder's downsampling.
     public static let largestSide = 8192
 
-    /// Sides of the latents for pictures of a size; nil is what the model was made for.
+    /// Sides of the latents for pictures of a size; nil means the size for which the model was made.
     /// - Throws: ``DiffusionError/imageSize(width:height:multiple:largest:)``.
     public func latentSize(width: Int?, height: Int?) throws -> (height: Int, width: Int) {
         try Self.latentSize(width: width, height: height, unet, autoencoder)

@@ -26,7 +26,7 @@ extension DiffusersFolder {
         switch part {
         case .unet: break
         case .textEncoder:
-            // transformers 5 writes the tower's keys alone, every version before it below `text_model.`.
+            // transformers 5 writes only the tower's keys; every version before it writes them below `text_model.`.
             if !weights.entries.keys.contains(where: { $0.hasPrefix("text_model.") }) {
                 weights.renameKeys { "text_model.\($0)" }
             }
@@ -35,7 +35,7 @@ extension DiffusersFolder {
         return weights
     }
 
-    /// Autoencoders saved before diffusers 0.13 name the layers of their attention otherwise; nil keeps a key.
+    /// Autoencoders saved before diffusers 0.13 use other names for the layers of their attention; nil keeps a key.
     static func presentAutoencoderKey(_ key: String) -> String? {
         guard key.contains(".attentions.") else { return nil }
         for (old, new) in [("query", "to_q"), ("key", "to_k"), ("value", "to_v"), ("proj_attn", "to_out.0")] {
@@ -46,8 +46,8 @@ extension DiffusersFolder {
         return nil
     }
 
-    /// Writes `model_index.json` of a Stable Diffusion into `folder`, beside parts that `save(folder:)` wrote. Write it
-    /// last: it makes the folder a model.
+    /// Writes `model_index.json` of a Stable Diffusion into `folder`, beside parts written by `save(folder:)`. It is
+    /// written last, because it makes the folder a model.
     public static func writeIndex(to folder: String, scheduler: SchedulerKind) throws {
         let text = """
             {
@@ -72,14 +72,14 @@ extension DiffusersFolder {
         try AtomicFile.write(configuration, to: "\(folder)/config.json")
     }
 
-    /// The weights of a diffusers folder of one module alone.
+    /// The weights of a diffusers folder that holds only one module.
     fileprivate static func weights(folder: String) throws -> Weights {
         try Weights(ModelFolder(folder).weights(stems: [weightStem], pickleStems: [weightStem]))
     }
 }
 
 extension UNet2DConditionModel {
-    /// Loads a diffusers folder of a UNet alone: `config.json` and weights.
+    /// Loads a diffusers folder that holds only a UNet: `config.json` and weights.
     public convenience init(folder: String, memory: WeightMemory = .owned) throws {
         self.init(try UNetConfiguration(file: "\(folder)/config.json"))
         try load(DiffusersFolder.weights(folder: folder), memory: memory)
@@ -94,7 +94,7 @@ extension UNet2DConditionModel {
 }
 
 extension AutoencoderKL {
-    /// Loads a diffusers folder of an autoencoder alone: `config.json` and weights.
+    /// Loads a diffusers folder that holds only an autoencoder: `config.json` and weights.
     public convenience init(folder: String, memory: WeightMemory = .owned) throws {
         self.init(try AutoencoderConfiguration(file: "\(folder)/config.json"))
         var weights = try DiffusersFolder.weights(folder: folder)

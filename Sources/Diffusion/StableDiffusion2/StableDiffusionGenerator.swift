@@ -13,7 +13,8 @@ extension GeneratorFamily {
 
 /// Stable Diffusion as a source of images.
 ///
-/// An image's noise comes from a CPU generator with its request's seed; the batch only shares the model's calls.
+/// The noise of an image comes from a CPU generator with the seed of its request; images in a batch share only the
+/// calls of the model.
 public final class StableDiffusionGenerator: ImageGenerator {
     public let description: GeneratorDescription
     private let configuration: StableDiffusionConfiguration
@@ -25,7 +26,7 @@ public final class StableDiffusionGenerator: ImageGenerator {
     public var notes: [String] { configuration.notes }
 
     /// Opens a folder; options are checked before its weights are read.
-    /// - Throws: what is wrong with the folder; ``DiffusionError``, `SchedulerError` for options that cannot be followed.
+    /// - Throws: what is wrong with the folder; ``DiffusionError``, `SchedulerError` for options that are not possible.
     public init(_ folder: DiffusersFolder, options: GeneratorOptions, hashes: FileHashes) throws {
         let configuration = try StableDiffusionConfiguration(folder, scheduler: Self.kind(options.scheduler))
         var settings = StableDiffusion2.Settings()
@@ -95,7 +96,7 @@ public final class StableDiffusionGenerator: ImageGenerator {
         return made
     }
 
-    /// Says what was being made when memory ran out.
+    /// Adds to an out-of-memory error what was being made.
     private static func naming<Result>(_ what: String, _ body: () throws -> Result) throws -> Result {
         do {
             return try catchingTorchErrors(body)

@@ -2,7 +2,7 @@ import Foundation
 import Torch
 import TorchNN
 
-// The denoiser of latent diffusion (Rombach et al. 2022) as Stable Diffusion has it.
+// The denoiser of latent diffusion (Rombach et al. 2022), as in Stable Diffusion.
 // Reference: diffusers 0.42.1 `UNet2DConditionModel`; outputs and gradients agree within 1e-4 in float32.
 
 /// Predicts the noise (or velocity) in a noisy latent from the timestep and the text, with diffusers' checkpoint keys.
@@ -17,7 +17,7 @@ public final class UNet2DConditionModel: Module {
 
     public let configuration: UNetConfiguration
 
-    /// A model whose weights are not set yet; `load` or `initialize` fills them.
+    /// A model without weights; `load` or `initialize` fills them.
     public init(_ configuration: UNetConfiguration) {
         self.configuration = configuration
         super.init()
@@ -44,7 +44,7 @@ public final class UNet2DConditionModel: Module {
         self(sample, timesteps, DiffusionTextContext(textStates.to(activationDType), isKept: false))
     }
 
-    /// Text states `[B, T, K]` for many calls of one walk: what depends on them alone is computed once. Inference only.
+    /// Text states `[B, T, K]` for many calls of one walk: what depends only on them is computed once. Inference only.
     public func context(_ textStates: Tensor) -> DiffusionTextContext {
         DiffusionTextContext(textStates.to(activationDType), isKept: true)
     }
@@ -71,14 +71,15 @@ public final class UNet2DConditionModel: Module {
 
     private var activationDType: DType { Functional.activationDType(of: input.weight) }
 
-    /// Fresh weights as PyTorch and diffusers draw them (the same distributions, other numbers).
+    /// Fresh weights from the distributions of PyTorch and diffusers, with other numbers.
     public func initialize(generator: Generator) { initializeAsPyTorch(generator: generator) }
 
-    /// Lays the weights out for inference in float32 on the CPU; does nothing elsewhere. The results differ in the last digits,
-    /// the memory of the weights grows two to threefold. Loading and moving drop the copies; after training, call it again.
+    /// Lays out the weights for inference in float32 on the CPU; does nothing elsewhere. The results differ in the last
+    /// digits, and the weights take two to three times the memory. Loading and moving drop the copies; call it again
+    /// after training.
     ///
     /// For Stable Diffusion 2 the copies take 4.4 GB beside the weights' 3.5.
-    /// - Parameter sampleSize: side of the latents to be made; nil is the configuration's.
+    /// - Parameter sampleSize: side of the latents to be made; nil means the configuration's.
     public func prepareForInference(sampleSize: Int? = nil) {
         let side = sampleSize ?? configuration.sampleSize
         let last = configuration.blockChannels.count - 1
@@ -90,7 +91,7 @@ public final class UNet2DConditionModel: Module {
         }
     }
 
-    /// Whether attention scores are computed in float32 whatever the dtype; starts as the configuration says.
+    /// Whether attention scores are computed in float32 whatever the dtype; the configuration gives the initial value.
     public var upcastsAttention: Bool {
         get {
             downStages.first?.transformers.first?.blocks.first?.selfAttention.isUpcast ?? configuration.upcastsAttention

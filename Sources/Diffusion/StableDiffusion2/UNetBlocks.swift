@@ -3,7 +3,7 @@ import TorchNN
 
 // The UNet's stages. Reference: diffusers 0.42.1 `models/unets/unet_2d_blocks.py`.
 
-/// Residual blocks, each with a transformer after it where the stage attends to the text, then the way to the next resolution.
+/// Residual blocks, each followed by a transformer where the stage attends to the text, then the change of resolution.
 public class UNetStage: Module {
     @Children("attentions") public final var transformers: [SpatialTransformer]
     @Children("resnets") public final var residuals: [ResidualBlock]
@@ -21,7 +21,7 @@ public class UNetStage: Module {
     }
 }
 
-/// What the stages of one UNet share.
+/// What the stages of one UNet have in common.
 struct UNetStageSettings {
     let configuration: UNetConfiguration
     let timeWidth: Int
@@ -59,7 +59,7 @@ public final class UNetDownStage: UNetStage {
         if level < channels.count - 1 { downsamplers = [Downsampler(channels[level], isAsymmetric: false)] }
     }
 
-    /// - Returns: every state that the way up will see again, in order; the last one goes on.
+    /// - Returns: every state that the way up will need, in order; the last one goes on to the next stage.
     func callAsFunction(_ x: Tensor, time: Tensor, text: DiffusionTextContext) -> [Tensor] {
         var states: [Tensor] = []
         var hidden = x
@@ -113,8 +113,8 @@ public final class UNetUpStage: UNetStage {
     }
 
     /// - Parameters:
-    ///   - states: what the way down left; the stage takes its own from the end.
-    ///   - isUneven: whether sizes must be read from the states because halving lost a row or column.
+    ///   - states: the states of the way down; the stage takes its own from the end.
+    ///   - isUneven: whether sizes must be read from the states, because halving lost a row or column.
     func callAsFunction(_ x: Tensor, states: inout [Tensor], time: Tensor, text: DiffusionTextContext, isUneven: Bool)
         -> Tensor
     {

@@ -1,20 +1,20 @@
 import Foundation
 import StrictJSON
 
-// The architecture of a conditional UNet, read from `unet/config.json` and from nowhere else.
+// The architecture of a conditional UNet, read only from `unet/config.json`.
 // Reference: diffusers 0.42.1 `models/unets/unet_2d_condition.py`.
 
 /// Sizes and choices of `UNet2DConditionModel`.
 public struct UNetConfiguration: Sendable, Hashable {
-    /// What stands at one resolution.
+    /// The kind of blocks at one resolution.
     public enum Block: Sendable, Hashable {
         /// Residual blocks, each followed by a transformer: `CrossAttnDownBlock2D`, `CrossAttnUpBlock2D`.
         case crossAttention
-        /// Residual blocks alone: `DownBlock2D`, `UpBlock2D`.
+        /// Only residual blocks: `DownBlock2D`, `UpBlock2D`.
         case plain
     }
 
-    /// Side of the latents that the model was made for.
+    /// Side of the latents for which the model was made.
     public var sampleSize = 64  // sample_size
     public var inputChannels = 4  // in_channels
     public var outputChannels = 4  // out_channels
@@ -31,8 +31,8 @@ public struct UNetConfiguration: Sendable, Hashable {
     public var layersPerBlock = [2, 2, 2, 2]  // layers_per_block
     /// Transformer blocks after each residual block.
     public var transformerLayersPerBlock = [1, 1, 1, 1]  // transformer_layers_per_block
-    /// Attention heads at each resolution. The file says `attention_head_dim`: diffusers reads that number as the count of
-    /// heads, a mistake of its first files that it keeps for their sake.
+    /// Attention heads at each resolution. The file calls them `attention_head_dim`: diffusers reads that number as the
+    /// count of heads, a mistake in its first files that it keeps for their sake.
     public var headCounts = [5, 10, 20, 20]  // attention_head_dim
     public var normGroups = 32  // norm_num_groups
     public var normEps = 1e-5  // norm_eps
@@ -50,8 +50,8 @@ public struct UNetConfiguration: Sendable, Hashable {
 }
 
 extension UNetConfiguration {
-    /// Reads `config.json` of diffusers. Absent settings have diffusers' defaults; a setting that changes the architecture in
-    /// a way that is not built here is refused by name.
+    /// Reads `config.json` of diffusers. Absent settings have diffusers' defaults; a setting that asks for an
+    /// architecture that is not built here is refused by name.
     /// - Throws: `JSONFileError`, `FileError`.
     public init(file path: String) throws {
         let file = try JSONFile(path)
@@ -97,10 +97,10 @@ extension UNetConfiguration {
         "upcast_attention",
     ]
 
-    /// Read by diffusers only beside an `addition_embed_type`, which is refused.
+    /// diffusers reads these only beside an `addition_embed_type`, which is refused.
     private static let harmless: Set<String> = ["addition_embed_type_num_heads"]
 
-    /// Settings of which diffusers builds more than this implementation, and the value of Stable Diffusion.
+    /// Settings for which diffusers builds more variants than this implementation, with the value of Stable Diffusion.
     private static let fixed: [(String, JSONValue)] = [
         ("act_fn", .string("silu")), ("addition_embed_type", .null), ("addition_time_embed_dim", .null),
         ("attention_type", .string("default")), ("class_embed_type", .null), ("class_embeddings_concat", .bool(false)),
@@ -157,14 +157,14 @@ extension UNetConfiguration {
         }
     }
 
-    /// The `config.json` of this architecture, for models written by us.
+    /// The `config.json` of this architecture, for models that are written here.
     public var diffusersJSON: String {
         func list(_ values: [Int]) -> String { "[" + values.map(String.init).joined(separator: ", ") + "]" }
         func names(_ blocks: [Block], _ direction: String) -> String {
             let names = blocks.map { $0 == .plain ? "\"\(direction)Block2D\"" : "\"CrossAttn\(direction)Block2D\"" }
             return "[" + names.joined(separator: ", ") + "]"
         }
-        // A number where one serves all blocks: older diffusers take no list for these two.
+        // One number where it serves all blocks, because older diffusers accept no list for these two.
         func shortest(_ values: [Int]) -> String {
             Set(values).count == 1 ? String(values[0]) : list(values)
         }

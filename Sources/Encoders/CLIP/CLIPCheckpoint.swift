@@ -2,7 +2,7 @@ import Foundation
 import ModelFolders
 import TorchNN
 
-/// Finds a CLIP model's weights and brings every published key layout to Hugging Face's.
+/// Finds the weights of a CLIP model and converts every published key layout to Hugging Face's.
 ///
 /// | layout | recognised by | what changes |
 /// |---|---|---|
@@ -53,7 +53,7 @@ public enum CLIPCheckpoint {
         weights.renameKeys(huggingFaceKey)
     }
 
-    /// The Hugging Face name of an OpenAI key whose attention is split already; nil for a key that both share.
+    /// The Hugging Face name of an OpenAI key whose attention has been split; nil for a key that both have in common.
     static func huggingFaceKey(_ key: String) -> String? {
         if let name = whole[key] { return name }
         for (prefix, tower) in [

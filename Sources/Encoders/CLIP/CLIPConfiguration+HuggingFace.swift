@@ -3,14 +3,15 @@ import ModelFolders
 import StrictJSON
 import TorchNN
 
-// How a CLIP model is described by Hugging Face's `config.json`. Reference: transformers `configuration_clip.py`.
+// Reads the description of a CLIP model in Hugging Face's `config.json`. Reference: transformers
+// `configuration_clip.py`.
 
 extension CLIPConfiguration {
     /// Reads `config.json` (Hugging Face) or `open_clip_config.json` (open_clip) in `folder`.
     ///
-    /// Keys that a Hugging Face file leaves out have transformers' defaults, as there. Keys of the wrong kind, sizes that do
-    /// not divide, unknown activations, and settings that are not known here and are not known to be harmless are errors
-    /// that name file and key.
+    /// Keys that a Hugging Face file leaves out have transformers' defaults. Keys of the wrong kind, sizes that do not
+    /// divide, unknown activations, and unknown settings that are not listed as harmless are errors that name file and
+    /// key.
     /// - Throws: `JSONFileError`, `FileError`, `ModelFolderError`.
     public init(folder: String) throws {
         let folder = try ModelFolder(folder)
@@ -36,19 +37,19 @@ extension CLIPConfiguration {
         if let part = try Self.section("vision", of: file) { vision = try Vision(huggingFace: part) }
     }
 
-    /// Files from before transformers 4.27 hold a tower's settings twice. Where `*_dict` stands, it is the whole of it: what
-    /// it leaves out has the class's default, whatever the other section says (`CLIPConfig.__post_init__`).
+    /// Files from before transformers 4.27 hold the settings of a tower twice. Where `*_dict` exists, it alone counts:
+    /// keys that it leaves out have the class's default, whatever the other section says (`CLIPConfig.__post_init__`).
     private static func section(_ tower: String, of file: JSONFile) throws -> JSONFile? {
         try file.object("\(tower)_config_dict") ?? file.object("\(tower)_config")
     }
 
-    /// Keys of CLIP's configurations that change nothing that is computed here.
+    /// Keys of CLIP's configurations that do not change what is computed here.
     static let harmless = TransformersSettings.harmless.union([
-        // Of the old configuration classes; the modelling code never read them.
+        // Keys of the old configuration classes, which the modelling code never read.
         "dropout", "is_decoder", "add_cross_attention", "chunk_size_feed_forward",
         // CLIP has no table to tie.
         "tie_word_embeddings",
-        // Of the whole model; a tower's own is read where the tower stands alone.
+        // A key of the whole model; a tower's own is read where the tower stands alone.
         "projection_dim",
     ])
 }

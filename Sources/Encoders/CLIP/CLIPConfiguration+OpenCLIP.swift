@@ -1,9 +1,9 @@
 import StrictJSON
 import TorchNN
 
-// How a CLIP model is described by open_clip's `open_clip_config.json`. Reference: open_clip `model.py` (`CLIPVisionCfg`,
-// `CLIPTextCfg`), whose defaults hold for keys that a file leaves out. Of its many variants the plain CLIP is implemented:
-// a setting that asks for another one is refused by name.
+// Reads the description of a CLIP model in open_clip's `open_clip_config.json`. Reference: open_clip `model.py`
+// (`CLIPVisionCfg`, `CLIPTextCfg`), whose defaults hold for keys that a file leaves out. Only the plain CLIP among its
+// many variants is implemented; a setting that asks for another one is refused by name.
 
 extension CLIPConfiguration {
     init(openCLIP file: JSONFile) throws {
@@ -15,7 +15,7 @@ extension CLIPConfiguration {
         }
         try model.refuseUnknown(
             ["embed_dim", "vision_cfg", "text_cfg", "quick_gelu"],
-            // How the text tower's keys are nested is told by the weights.
+            // The weights tell how the keys of the text tower are nested.
             harmless: ["custom_text", "init_logit_scale"])
         let isQuick = try model.bool("quick_gelu") ?? false
         projectionDimension = try model.integer("embed_dim") ?? projectionDimension
@@ -23,7 +23,7 @@ extension CLIPConfiguration {
         self.text = try Text(openCLIP: text, quickGELU: isQuick)
     }
 
-    /// Blocks of open_clip's own making, off in CLIP.
+    /// Blocks that only open_clip has; CLIP does not use them.
     fileprivate static let blockVariants = [
         "ls_init_value", "qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc",
     ]
@@ -62,13 +62,13 @@ extension CLIPConfiguration.Vision {
         try tower.refuseUnknown(
             read.union(CLIPConfiguration.blockVariants),
             harmless: [
-                // Of training alone.
+                // Used only in training.
                 "patch_dropout",
                 // What Python returns.
                 "output_tokens",
-                // A norm of single positions comes to the same before and after one is picked.
+                // A norm of single positions is the same before and after one of them is picked.
                 "final_ln_after_pool",
-                // Read only with what is refused above.
+                // Read only together with settings that are refused above.
                 "attn_pooler_queries", "attn_pooler_heads", "timm_model_pretrained", "timm_pool", "timm_proj",
                 "timm_proj_bias", "timm_drop", "timm_drop_path",
             ])
@@ -104,10 +104,10 @@ extension CLIPConfiguration.Text {
         try tower.refuseUnknown(
             read.union(CLIPConfiguration.blockVariants),
             harmless: [
-                // Which tokenizer stands beside the model is told by its files, and read strictly there.
+                // The files tell which tokenizer stands beside the model, and they are read strictly there.
                 "hf_tokenizer_name", "tokenizer_mode",
                 "output_tokens", "final_ln_after_pool",
-                // Read only with what is refused above.
+                // Read only together with settings that are refused above.
                 "hf_model_pretrained", "hf_proj_type", "hf_pooler_type",
             ])
         vocabularySize = try tower.integer("vocab_size") ?? 49408
@@ -118,7 +118,7 @@ extension CLIPConfiguration.Text {
         intermediateSize = Int(Double(hiddenSize) * (try tower.double("mlp_ratio") ?? 4))
         activation = try CLIPConfiguration.activation(tower, quickGELU: quickGELU)
         layerNormEps = try CLIPConfiguration.layerNormEps(tower)
-        // 2 stands for the largest id (see `endOfTextID`), which is how open_clip's `argmax` pools.
+        // 2 means the largest id (see `endOfTextID`), which is how open_clip pools with `argmax`.
         endOfTextID = 2
         if pooling == "eos" {
             endOfTextID = try tower.integer("eos_id") ?? 2

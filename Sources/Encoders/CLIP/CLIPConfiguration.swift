@@ -1,10 +1,10 @@
 import StrictJSON
 import TorchNN
 
-// The architecture of a CLIP model, read from the files beside its weights and from nowhere else.
+// The architecture of a CLIP model, read only from the files beside its weights.
 // Reference: transformers `configuration_clip.py`; open_clip `model_configs/*.json`.
 
-/// Sizes and choices of both CLIP towers (Radford et al. 2021), as Hugging Face's `config.json` states them.
+/// Sizes and choices of both CLIP towers (Radford et al. 2021), as in Hugging Face's `config.json`.
 public struct CLIPConfiguration: Sendable, Hashable {
     /// The text tower: a causal transformer over byte-pair tokens.
     public struct Text: Sendable, Hashable {
@@ -16,12 +16,12 @@ public struct CLIPConfiguration: Sendable, Hashable {
         public var contextLength = 77  // max_position_embeddings
         public var activation = Activation.quickGELU  // hidden_act
         public var layerNormEps = 1e-5  // layer_norm_eps
-        /// The token whose position is pooled: its first occurrence; 2 (a legacy mistake) means the largest id instead.
+        /// The token whose first occurrence is pooled; 2 (a legacy mistake) means the largest id instead.
         public var endOfTextID = 49407  // eos_token_id
         public var padID = 1  // pad_token_id
-        /// The token that begins a text; nothing here reads it, other programs do.
+        /// The token that begins a text; nothing here reads it, but other programs do.
         public var startOfTextID = 49406  // bos_token_id
-        /// Of training in transformers; nothing here drops out, which is said when it is above 0.
+        /// Used by transformers in training; nothing here drops out, and a note says so when it is above 0.
         public var attentionDropout = 0.0  // attention_dropout
 
         public init() {}
@@ -38,7 +38,7 @@ public struct CLIPConfiguration: Sendable, Hashable {
         public var patchSize = 32  // patch_size
         public var activation = Activation.quickGELU  // hidden_act
         public var layerNormEps = 1e-5  // layer_norm_eps
-        /// Of training in transformers; nothing here drops out, which is said when it is above 0.
+        /// Used by transformers in training; nothing here drops out, and a note says so when it is above 0.
         public var attentionDropout = 0.0  // attention_dropout
 
         public init() {}
@@ -58,8 +58,8 @@ public struct CLIPConfiguration: Sendable, Hashable {
 }
 
 extension CLIPConfiguration {
-    /// Checks what single values cannot tell by themselves.
-    /// - Parameter file: what messages name.
+    /// Checks how the values fit together.
+    /// - Parameter file: the name in messages.
     func validate(file: String) throws(JSONFileError) {
         func check(_ holds: Bool, _ key: String, _ expected: String, _ got: Int) throws(JSONFileError) {
             guard holds else {
@@ -92,7 +92,7 @@ extension CLIPConfiguration {
         try check(vision.channelCount == 3, "vision_config.num_channels", "3 (RGB)", vision.channelCount)
     }
 
-    /// The Hugging Face `config.json` of this architecture, for models written by us.
+    /// The Hugging Face `config.json` of this architecture, for models that are written here.
     public var huggingFaceJSON: String {
         """
         {

@@ -67,11 +67,11 @@ extension EncoderFamily {
     }
 }
 
-/// What stands before CLIP's image tower.
-package enum CLIPPreprocessing {
+/// The preprocessing of CLIP's image tower.
+public enum CLIPPreprocessing {
     /// Hugging Face's `processor_config.json` or `preprocessor_config.json`, or `preprocess_cfg` of `open_clip_config.json`.
-    /// - Parameter side: of the model's images, the default of open_clip's `size`.
-    package static func read(_ folder: ModelFolder, side: Int) throws -> ImagePreprocessing {
+    /// - Parameter side: side of the model's images, the default of open_clip's `size`.
+    public static func read(_ folder: ModelFolder, side: Int) throws -> ImagePreprocessing {
         if let own = try ImagePreprocessing.inFolder(folder.path) { return own.settings }
         guard !folder.has("config.json"), let file = try folder.json("open_clip_config.json") else {
             throw ModelFolderError.missing(
@@ -80,7 +80,7 @@ package enum CLIPPreprocessing {
         guard let settings = try file.object("preprocess_cfg") else { return try .openCLIP(side: side) }
         try settings.refuseUnknown(
             ["size", "mode", "mean", "std", "interpolation", "resize_mode"],
-            // Fills what another resize mode leaves empty.
+            // The colour with which another resize mode fills empty areas.
             harmless: ["fill_color"])
         try settings.require("mode", only: .string("RGB"))
         try settings.require("resize_mode", only: .string("shortest"))
@@ -100,10 +100,10 @@ package enum CLIPPreprocessing {
 }
 
 extension ImagePreprocessing {
-    /// open_clip's image transform: the shorter side resized in the file's own colours, the middle cut out.
+    /// open_clip's image transform: the shorter side is resized in the file's own colours, then the middle is cut out.
     ///
-    /// But images are turned upright by EXIF: open_clip leaves that to its caller, and a photo that lies on its side is
-    /// nobody's wish. `orientation: .ignore` gives open_clip's own pixels.
+    /// There is one difference: images are turned upright by EXIF. open_clip leaves that to its caller. `orientation:
+    /// .ignore` gives open_clip's own pixels.
     static func openCLIP(
         side: Int, filter: ResampleFilter = .bicubic, mean: [Double]? = nil, std: [Double]? = nil
     ) throws -> ImagePreprocessing {

@@ -74,8 +74,8 @@ public final class CLIPEncoderLayer: Module {
 
     public override func dropDerivedWeights() { packed = nil }
 
-    /// One block of a stack whose last sum is still to be made: the sum that a layer ends with and the norm that the next begins
-    /// with are one pass over memory.
+    /// One block of a stack in which the last sum is not computed yet: the sum at the end of a layer and the norm at
+    /// the beginning of the next are one pass over memory.
     /// - Parameters:
     ///   - pending: what is still to be added to `x`.
     ///   - kernel: how linear layers run; `.packed` is for inference on the CPU.
@@ -129,7 +129,7 @@ public final class CLIPEncoder: Module {
         run(x, causal: false, kernel: kernel, outputs: position..<position + 1).select(1, 0)
     }
 
-    /// - Parameter outputs: of the last layer.
+    /// - Parameter outputs: for the last layer.
     private func run(
         _ x: Tensor, causal: Bool, kernel: LinearKernel, outputs: Range<Int>? = nil, layers count: Int? = nil
     ) -> Tensor {

@@ -16,7 +16,7 @@ public final class CLIPModel: Module, ImageEncoder, TextEncoder {
 
     public let configuration: CLIPConfiguration
 
-    /// A model whose weights are not set yet; `load` or `initialize` fills them.
+    /// A model without weights; `load` or `initialize` fills them.
     public init(_ configuration: CLIPConfiguration) {
         self.configuration = configuration
         super.init()
@@ -68,12 +68,12 @@ public final class CLIPModel: Module, ImageEncoder, TextEncoder {
         visualProjection(vision(pixels))
     }
 
-    /// Text embeddings in the shared space: ids int64 `[B, T]` give `[B, E]`, not normalised.
+    /// Text embeddings in the shared space: int64 ids `[B, T]` give `[B, E]`, not normalised.
     public func textFeatures(_ ids: Tensor) -> Tensor {
         textProjection(text(ids))
     }
 
-    /// Scaled cosine similarities: `[images, E]` and `[texts, E]` (any length) give `[images, texts]`.
+    /// Scaled cosine similarities: `[images, E]` and `[texts, E]` (of any length) give `[images, texts]`.
     public func logits(image: Tensor, text: Tensor) -> Tensor {
         image.normalized().matmul(text.normalized().transposed(0, 1)) * logitScale.exp()
     }
@@ -87,7 +87,7 @@ public final class CLIPModel: Module, ImageEncoder, TextEncoder {
         return choice
     }
 
-    /// Fresh weights as transformers' `_init_weights` draws them (the same distributions, other numbers).
+    /// Fresh weights from the distributions of transformers' `_init_weights`, with other numbers.
     public func initialize(generator: Generator) {
         withoutGradients {
             func normal(_ tensor: Tensor, _ std: Double) { tensor.normalInPlace(std: std, generator: generator) }
@@ -120,20 +120,5 @@ public final class CLIPModel: Module, ImageEncoder, TextEncoder {
             normal(visualProjection.weight, pow(Double(visionWidth), -0.5))
         }
         weightsDidChange()
-    }
-
-    /// Floating-point operations of one image through the image tower and its projection (a multiply-add counts two).
-    public var imageFLOPs: Double {
-        let vision = configuration.vision
-        let tokens = Double(vision.positionCount)
-        let width = Double(vision.hiddenSize)
-        let feedForward = 4 * width * Double(vision.intermediateSize)
-        // Products of every position's queries, keys and values; what follows only where it is asked for.
-        func block(outputs: Double) -> Double {
-            tokens * 6 * width * width + outputs * (2 * width * width + feedForward + 4 * tokens * width)
-        }
-        let patches = 2 * (tokens - 1) * width * Double(vision.channelCount * vision.patchSize * vision.patchSize)
-        let blocks = Double(vision.layerCount - 1) * block(outputs: tokens) + block(outputs: 1)
-        return blocks + patches + 2 * width * Double(configuration.projectionDimension)
     }
 }

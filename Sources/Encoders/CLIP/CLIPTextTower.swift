@@ -65,7 +65,8 @@ public final class CLIPTextTower: Module {
     ///
     /// A row without an end-of-text token is pooled at position 0, as transformers does.
     func endPositions(_ ids: Tensor) -> Tensor {
-        // argmax promises no order among equals: the first of the largest is found through cumulative sums of the marks.
+        // argmax promises no order among equals, so the first of the largest is found through cumulative sums of the
+        // marks.
         let marks: Tensor
         if configuration.endOfTextID == 2 {
             marks = ids .== ids.max(1, keep: true)

@@ -3,12 +3,12 @@ import StrictJSON
 import Torch
 import TorchNN
 
-// CLIP's image tower as a model of its own. Reference: transformers `CLIPVisionModel`, `CLIPVisionModelWithProjection`.
+// CLIP's image tower as a separate model. Reference: transformers `CLIPVisionModel`, `CLIPVisionModelWithProjection`.
 
 /// Sizes of an image tower that stands alone.
 public struct CLIPVisionConfiguration: Sendable, Hashable {
     public var vision: CLIPConfiguration.Vision
-    /// Of the projection; nil where the embedding is the tower's pooled state.
+    /// The projection's dimension; nil where the embedding is the tower's pooled state.
     public var projectionDimension: Int?
 
     public init(_ vision: CLIPConfiguration.Vision, projectionDimension: Int?) {
@@ -16,7 +16,7 @@ public struct CLIPVisionConfiguration: Sendable, Hashable {
         self.projectionDimension = projectionDimension
     }
 
-    /// - Parameter hasProjection: told by the weights; the configuration names a dimension either way.
+    /// - Parameter hasProjection: as the weights tell; the configuration names a dimension in either case.
     init(folder: ModelFolder, hasProjection: Bool) throws {
         guard let file = try folder.json("config.json") else {
             throw ModelFolderError.missing(path: folder.path, expected: "config.json")
@@ -29,7 +29,7 @@ public struct CLIPVisionConfiguration: Sendable, Hashable {
         try whole.validate(file: file.path)
     }
 
-    /// The Hugging Face `config.json`, for models written by us.
+    /// The Hugging Face `config.json`, for models that are written here.
     var huggingFaceJSON: String {
         """
         {
@@ -52,14 +52,14 @@ public struct CLIPVisionConfiguration: Sendable, Hashable {
     }
 }
 
-/// An image tower, with its projection where there is one.
+/// An image tower, with its projection if it has one.
 public final class CLIPVisionModel: Module, ImageEncoder {
     @Child("vision_model") public var vision: CLIPVisionTower
     @OptionalChild("visual_projection") public var projection: Linear?  // no bias
 
     public let configuration: CLIPVisionConfiguration
 
-    /// A model whose weights are not set yet.
+    /// A model without weights.
     public init(_ configuration: CLIPVisionConfiguration) {
         self.configuration = configuration
         super.init()
@@ -96,14 +96,15 @@ public final class CLIPVisionModel: Module, ImageEncoder {
         return choice
     }
 
-    /// transformers 5 writes the keys of a `CLIPVisionModel` without the tower's prefix; every version before it, and the
-    /// model with a projection, below `vision_model.`.
+    /// transformers 5 writes the keys of a `CLIPVisionModel` without the tower's prefix. All earlier versions, and the
+    /// model with a projection, have the prefix `vision_model.`.
     static func nameAsBefore(_ weights: inout Weights) {
         guard weights["embeddings.patch_embedding.weight"] != nil else { return }
         weights.renameKeys { $0.hasPrefix("visual_projection.") ? nil : "vision_model.\($0)" }
     }
 
-    /// Tensors of a whole CLIP that files of an image tower may carry along, and that embed no image.
+    /// Whether a tensor belongs to the text side: files of an image tower may contain such tensors, which embed no
+    /// image.
     static func isOfTheTextSide(_ key: String) -> Bool {
         key == "logit_scale" || ["text_model.", "text_projection."].contains { key.hasPrefix($0) }
     }

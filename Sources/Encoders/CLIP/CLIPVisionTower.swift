@@ -53,7 +53,7 @@ public final class CLIPVisionTower: Module {
 
     /// - Parameters:
     ///   - pixels: `[B, 3, S, S]`, preprocessed.
-    ///   - layers: how many of the layers run; 0 gives what the first one reads, all of them by default.
+    ///   - layers: how many of the layers run, all by default; with 0 the result is the input of the first layer.
     /// - Returns: the hidden state `[B, T, D]`, before the final norm.
     public func hiddenState(
         _ pixels: Tensor, after layers: Int? = nil, file: StaticString = #fileID, line: UInt = #line

@@ -2,13 +2,13 @@ import Foundation
 
 /// Embeddings outside the tensor library: `[count, dimension]` float32, row-major.
 ///
-/// Statistics and maps of a few thousand rows need no device, and plain arrays cross threads.
+/// Statistics and maps of a few thousand rows need no device, and plain arrays can be passed between threads.
 public struct EmbeddingRows: Sendable, Equatable {
     public let values: [Float]
     public let count: Int
     public let dimension: Int
 
-    /// - Throws: ``GapError/invalidShape(what:values:dimension:)`` when `values` are no whole rows.
+    /// - Throws: ``GapError/invalidShape(what:values:dimension:)`` if `values` are not whole rows.
     public init(_ values: [Float], dimension: Int, what: String = "embeddings") throws {
         guard dimension > 0, values.count % dimension == 0 else {
             throw GapError.invalidShape(what: what, values: values.count, dimension: dimension)

@@ -7,9 +7,9 @@ import Images
 import Terminal
 import Torch
 
-/// Pairs through the base model and, with a run, through the aligned one: every file is decoded once for both.
+/// Embeds pairs with the base model and, with a run, with the aligned one: every file is decoded once for both.
 struct GapEmbeddings {
-    /// Both kinds of image in one space.
+    /// Embeddings of both kinds of image in one space.
     struct Side {
         /// One row per distinct real image of the kept pairs.
         let real: EmbeddingRows
@@ -21,16 +21,16 @@ struct GapEmbeddings {
     let after: Side?
     /// One row per kept pair; nil without a text encoder.
     let text: EmbeddingRows?
-    /// Of each kept pair, its row among the real images.
+    /// For each kept pair, its row among the real images.
     let realRow: [Int]
-    /// Of each kept pair.
+    /// Ids of the kept pairs.
     let ids: [String]
     let truncatedCaptions: Int
     let skipped: [GapReport.Skipped]
 
     /// - Parameters:
     ///   - base: the encoder without alignment; `aligned`: the same encoder with one.
-    ///   - text: nil where the encoder reads images alone.
+    ///   - text: nil if the encoder reads only images.
     /// - Throws: `GapError.nothingReadable`; errors of encoder and tokenizer.
     init(
         _ pairs: [Pair], manifest: PairsManifest, base: ImageReader, aligned: ImageReader?, text reader: TextReader?,
@@ -76,7 +76,7 @@ struct GapEmbeddings {
         let real = try images(realPaths, as: .real)
         let generated = try images(generatedPaths, as: .generated)
 
-        // A pair counts when both images could be read; real images that no such pair has are left out.
+        // A pair counts if both images could be read; real images without such a pair are left out.
         var kept: [Int] = []
         var keptReal: [Int] = []
         var place: [Int: Int] = [:]
@@ -117,7 +117,7 @@ struct GapEmbeddings {
                 }
                 progress.advance(by: range.count)
             }
-            // Captions of skipped pairs need no embedding, but the bar counted them.
+            // Captions of skipped pairs need no embedding, but the progress bar counted them.
             if kept.count < pairs.count { progress.advance(by: pairs.count - kept.count) }
         }
         text = reader == nil ? nil : try captions.rows("captions")
@@ -131,7 +131,7 @@ struct GapEmbeddings {
         try GapStatistics(real: side.real, realRow: realRow, generated: side.generated, text: text)
     }
 
-    /// Embeddings as they come from the model, and which input each row is of.
+    /// Embeddings from the model, and the input to which each row belongs.
     private struct Rows {
         var values: [Float] = []
         var dimension = 0

@@ -7,18 +7,18 @@ public enum GapMapMethod: String, Sendable, Codable, CaseIterable {
     case tsne
 }
 
-/// Pairs placed in two dimensions: real images once each, however many pairs share one.
+/// Pairs placed in two dimensions; each real image occurs once, however many pairs share it.
 public struct GapMap: Sendable, Equatable, Codable {
     public let method: GapMapMethod
-    /// t-SNE's, as used.
+    /// The parameters of t-SNE, as used.
     public let perplexity: Double?
     /// Kullback-Leibler divergence of t-SNE, in nats.
     public let divergence: Double?
-    /// PCA's share of the variance along x and y.
+    /// Share of the variance along x and y, for PCA.
     public let explainedVariance: [Double]?
     /// `[x, y]` of each real image.
     public let real: [[Double]]
-    /// Of each pair, its row of `real`.
+    /// For each pair, its row of `real`.
     public let realRow: [Int]
     /// `[x, y]` of each pair's generated image.
     public let generated: [[Double]]
@@ -30,16 +30,16 @@ public struct GapMap: Sendable, Equatable, Codable {
         case realRow = "real_row"
     }
 
-    /// Below this many pairs t-SNE has no neighbourhoods to keep and PCA is drawn instead.
+    /// With fewer pairs t-SNE has no neighbourhoods to preserve, and PCA is drawn instead.
     public static let fewestPairsForTSNE = 10
     public static let mostPairs = 1000
 
-    /// What will be drawn when `wanted` is asked for.
+    /// The method that is used when `wanted` is requested.
     public static func method(_ wanted: GapMapMethod, pairs: Int) -> GapMapMethod {
         pairs < fewestPairsForTSNE ? .pca : wanted
     }
 
-    /// Pairs of a map, ascending: all, or `limit` drawn without replacement by `seed`.
+    /// The pairs of a map, ascending: all, or `limit` drawn without replacement by `seed`.
     public static func sample(pairs: Int, limit: Int = mostPairs, seed: UInt64) -> [Int] {
         guard pairs > limit else { return Array(0..<pairs) }
         var random = SplitMix64(seed: seed)
@@ -52,10 +52,10 @@ public struct GapMap: Sendable, Equatable, Codable {
 
     /// Embeddings are normalised first, so that distances follow cosines.
     /// - Parameters:
-    ///   - real: one row per distinct image; those that no chosen pair has are left out.
-    ///   - realRow: of each pair, its row of `real`.
+    ///   - real: one row per distinct image; images without a chosen pair are left out.
+    ///   - realRow: for each pair, its row of `real`.
     ///   - generated: one row per pair.
-    ///   - pairs: those to draw.
+    ///   - pairs: the pairs to draw.
     /// - Throws: ``GapError``
     public init(
         real: EmbeddingRows, realRow: [Int], generated: EmbeddingRows, pairs: [Int], method: GapMapMethod,

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Draws maps beside each other as a file that needs nothing else: no script, no font file, no style sheet.
+/// Draws maps side by side in a self-contained file: no script, no font file, no style sheet.
 public struct GapMapSVG: Sendable {
     public struct Panel: Sendable {
         public let title: String
@@ -14,10 +14,10 @@ public struct GapMapSVG: Sendable {
         }
     }
 
-    // Okabe and Ito's blue and vermilion: told apart by colour-blind readers and in print.
+    // Okabe and Ito's blue and vermilion, which colour-blind readers can distinguish, also in print.
     private static let realColor = "#0072B2"
     private static let generatedColor = "#D55E00"
-    /// Above this many pairs, lines between them would hide the points.
+    /// With more pairs, lines between them would hide the points.
     public static let mostLinkedPairs = 250
 
     private static let side = 440.0
@@ -73,7 +73,7 @@ public struct GapMapSVG: Sendable {
         let highX = xs.max() ?? 0
         let lowY = ys.min() ?? 0
         let highY = ys.max() ?? 0
-        // One scale for both axes, or distances on paper would not be distances of the map.
+        // Both axes have one scale; otherwise distances on paper would not be distances of the map.
         let span = max(highX - lowX, highY - lowY, 1e-12)
         let inner = side - 36
         func place(_ point: [Double]) -> (Double, Double) {
@@ -115,7 +115,7 @@ public struct GapMapSVG: Sendable {
         return rounded == rounded.rounded() ? "\(Int(rounded))" : "\(rounded)"
     }
 
-    /// Text as XML holds it; control characters, which XML forbids, become spaces.
+    /// Text for XML; control characters, which XML forbids, become spaces.
     static func escaped(_ text: String) -> String {
         var out = ""
         for scalar in text.unicodeScalars {

@@ -6,13 +6,13 @@ import Foundation
 import ModelFolders
 import Torch
 
-/// Measures the gap between real and generated images, before and after alignment: what `gmail evaluate gap` runs.
+/// Measures the gap between real and generated images before and after alignment, as `gmail evaluate gap` does.
 public struct GapMeasurement {
     /// The map's method; nil draws none.
     public var map: GapMapMethod?
-    /// Chooses the map's pairs when there are more than `GapMap.mostPairs`.
+    /// Chooses the map's pairs if there are more than `GapMap.mostPairs`.
     public var seed: UInt64
-    /// Only this many pairs, from the first; nil for all.
+    /// How many pairs are used, from the first; nil for all.
     public var limit: Int?
     public var batchSize: Int
     public var quiet: Bool
@@ -32,7 +32,7 @@ public struct GapMeasurement {
     }
 
     /// Embeds the pairs and writes `out`, and beside it `…-map.json` and `….svg`.
-    /// - Parameter embedder: with an alignment, which is measured as "after"; without one there is a "before" alone.
+    /// - Parameter embedder: with an alignment, it is measured as "after"; without one there is only a "before".
     /// - Returns: the report and the files written.
     /// - Throws: `GapError`, `DatasetError`, errors of encoder and files.
     public func write(pairs: String, _ embedder: Embedder, to out: String) async throws -> (GapReport, [String]) {
@@ -67,13 +67,13 @@ public struct GapMeasurement {
     private struct MapFile: Encodable {
         var version = 1
         let seed: UInt64
-        /// Ids in the manifest, one per pair of the maps.
+        /// Ids of the manifest's pairs, one per pair of the maps.
         let ids: [String]
         let before: GapMap
         let after: GapMap?
     }
 
-    /// Writes map data and drawing; nil when no map is wanted.
+    /// Writes map data and drawing; nil if no map is wanted.
     private func draw(
         _ embeddings: GapEmbeddings, _ before: GapStatistics, _ after: GapStatistics?, step: Int?, _ out: String
     ) throws -> [String]? {

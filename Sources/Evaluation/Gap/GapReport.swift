@@ -1,8 +1,8 @@
 import Foundation
 
-/// What `gmail evaluate gap` writes: the numbers, and the protocol that made them.
+/// The content of the file that `gmail evaluate gap` writes: the numbers, and the protocol that made them.
 public struct GapReport: Sendable, Encodable {
-    /// The paper's numbers, for the eye: other images, other weights.
+    /// The paper's numbers, for orientation: they come from other images and other weights.
     public struct Reference: Sendable, Encodable {
         public let source = "GMAIL (Mo & Yun, ICML 2025), Table 14: 1000 COCO pairs"
         public let before = 0.52
@@ -25,7 +25,7 @@ public struct GapReport: Sendable, Encodable {
         public var pairsSHA256: String
         public var dtype: String
         public var device: String
-        /// The run's folder; nil when only the base model was measured.
+        /// The run's folder; nil if only the base model was measured.
         public var run: String?
         public var runStep: Int?
         /// Which encoder read real images after alignment: the original or the tuned one.
@@ -61,9 +61,9 @@ public struct GapReport: Sendable, Encodable {
     }
 
     public struct Counts: Sendable, Encodable {
-        /// In the manifest, or as --limit says.
+        /// The pairs of the manifest, or as many as --limit allows.
         public var requested: Int
-        /// With both images.
+        /// Pairs with both images.
         public var pairs: Int
         public var realImages: Int
         public var generatedImages: Int

@@ -1,10 +1,10 @@
 import Foundation
 
-/// How values between -1 and 1 are spread.
+/// The distribution of values between -1 and 1.
 public struct CosineDistribution: Sendable, Equatable, Codable {
     public let count: Int
     public let mean: Double
-    /// Of the population: divided by `count`.
+    /// Standard deviation of the population: divided by `count`.
     public let std: Double
     public let minimum: Double
     /// First quartile; quantiles interpolate linearly between order statistics, as NumPy's default does.
@@ -47,22 +47,22 @@ public struct CosineDistribution: Sendable, Equatable, Codable {
         upperQuartile = quantile(0.75)
         var bins = [Int](repeating: 0, count: Self.binCount)
         for value in values {
-            // Rounding can take a cosine a little past 1.
+            // Rounding can make a cosine a little larger than 1.
             bins[max(0, min(Self.binCount - 1, Int(((value + 1) * Double(Self.binCount) / 2).rounded(.down))))] += 1
         }
         histogram = bins
     }
 }
 
-/// How far apart the two kinds of image, and their captions, lie in one embedding space (GMAIL, Table 14).
+/// How far apart the two kinds of image, and their captions, are in one embedding space (GMAIL, Table 14).
 public struct GapStatistics: Sendable, Equatable, Codable {
     public let realGenerated: CosineDistribution
-    /// nil when texts have another dimension than images.
+    /// nil if texts have another dimension than images.
     public let realText: CosineDistribution?
     public let generatedText: CosineDistribution?
-    /// Euclidean distance between the means of the normalised embeddings: over distinct real images, and generated ones.
+    /// Euclidean distance between the mean normalised embeddings of distinct real images and of generated ones.
     public let centroidDistance: Double
-    /// Why captions are not compared; nil when they are.
+    /// Why captions are not compared; nil if they are.
     public let textNote: String?
 
     enum CodingKeys: String, CodingKey {
@@ -75,9 +75,9 @@ public struct GapStatistics: Sendable, Equatable, Codable {
 
     /// - Parameters:
     ///   - real: one row per distinct image.
-    ///   - realRow: of each pair, its row of `real`.
+    ///   - realRow: for each pair, its row of `real`.
     ///   - generated: one row per pair.
-    ///   - text: one row per pair; compared when its dimension is the images'. nil without a text encoder.
+    ///   - text: one row per pair; compared if its dimension is the images'. nil without a text encoder.
     /// - Throws: ``GapError``
     public init(real: EmbeddingRows, realRow: [Int], generated: EmbeddingRows, text: EmbeddingRows?) throws {
         let pairs = realRow.count

@@ -2,19 +2,20 @@ import Randomness
 
 /// The two directions of largest variance, and every row's coordinates along them.
 ///
-/// Block power iteration on the centred rows with a Rayleigh-Ritz step, so the covariance matrix is never formed.
-/// Deterministic: fixed start, fixed order of sums. A direction's sign is chosen so that its largest entry is positive.
+/// It uses block power iteration on the centred rows with a Rayleigh-Ritz step, so the covariance matrix is never
+/// formed. The result is deterministic: fixed start, fixed order of sums. The sign of a direction is chosen so that its
+/// largest entry is positive.
 public struct PrincipalComponents: Sendable {
     /// Two unit vectors.
     public let directions: [[Double]]
     /// Variance along each (divided by the number of rows).
     public let variances: [Double]
-    /// Sum of all directions' variance.
+    /// Sum of the variance of all directions.
     public let totalVariance: Double
     /// `(x, y)` of every row.
     public let coordinates: [SIMD2<Double>]
 
-    /// - Throws: ``GapError/tooFewPoints(method:expected:got:)`` below two rows.
+    /// - Throws: ``GapError/tooFewPoints(method:expected:got:)`` for fewer than two rows.
     public init(_ rows: EmbeddingRows) throws {
         let n = rows.count
         let d = rows.dimension
@@ -26,7 +27,7 @@ public struct PrincipalComponents: Sendable {
         totalVariance = centred.reduce(0) { $0 + $1 * $1 } / Double(n)
 
         let block = min(4, d)
-        // A fixed start with something of every direction.
+        // A fixed start that has a part in every direction.
         var random = SplitMix64(seed: 0x5eed)
         var basis = (0..<block).map { _ in (0..<d).map { _ in random.uniform() - 0.5 } }
         Self.orthonormalize(&basis)
@@ -106,7 +107,7 @@ public struct PrincipalComponents: Sendable {
         return result
     }
 
-    /// Gram-Schmidt, twice; a vector that vanishes is replaced by the first axis that leaves something.
+    /// Gram-Schmidt, done twice; a vector that vanishes is replaced by the first axis that leaves a remainder.
     private static func orthonormalize(_ vectors: inout [[Double]]) {
         for index in vectors.indices {
             var axis = 0

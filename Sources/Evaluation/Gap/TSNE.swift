@@ -6,9 +6,9 @@ import Foundation
 
 /// Settings of t-SNE.
 public struct TSNEConfiguration: Sendable, Equatable, Codable {
-    /// Effective number of neighbours; lowered to (N - 1) / 3 for few points.
+    /// Effective number of neighbours; reduced to (N - 1) / 3 for few points.
     public var perplexity = 30.0
-    /// Factor on P at first, so that clusters form before they repel each other.
+    /// Factor on P in the first steps, so that clusters form before they repel each other.
     public var exaggeration = 12.0
     public var exaggeratedIterations = 250
     public var iterations = 1000
@@ -16,17 +16,18 @@ public struct TSNEConfiguration: Sendable, Equatable, Codable {
     public init() {}
 }
 
-/// A map of points in two dimensions whose neighbours are the neighbours of the original.
+/// A map of points in two dimensions that preserves neighbourhoods.
 ///
-/// Deterministic: the start is PCA's, and each point's sums run in index order whatever the number of threads.
+/// It is deterministic: it starts from PCA, and the sums of each point run in index order whatever the number of
+/// threads.
 public struct TSNE: Sendable {
     public let coordinates: [SIMD2<Double>]
     /// Kullback-Leibler divergence of the map from the original, in nats.
     public let divergence: Double
-    /// As used, after lowering.
+    /// The value used, after the reduction.
     public let perplexity: Double
 
-    /// - Throws: ``GapError/tooFewPoints(method:expected:got:)`` below four rows.
+    /// - Throws: ``GapError/tooFewPoints(method:expected:got:)`` for fewer than four rows.
     public init(_ rows: EmbeddingRows, configuration: TSNEConfiguration = TSNEConfiguration()) throws {
         let n = rows.count
         guard n >= 4 else { throw GapError.tooFewPoints(method: "t-SNE", expected: 4, got: n) }
@@ -82,7 +83,8 @@ public struct TSNE: Sendable {
 
     // MARK: Input similarities
 
-    /// Symmetric joint probabilities `[n, stride]`; the conditional ones of each row have the wanted perplexity.
+    /// Symmetric joint probabilities `[n, stride]`; the conditional probabilities of each row have the wanted
+    /// perplexity.
     private static func affinities(_ rows: EmbeddingRows, perplexity: Double, stride: Int) -> [Float] {
         let n = rows.count
         let distances = squaredDistances(rows)
@@ -97,7 +99,7 @@ public struct TSNE: Sendable {
                 var sum = 0.0
                 var weighted = 0.0
                 for j in 0..<n where j != i {
-                    // Distances from the nearest one keep the sum above 1, however large beta grows.
+                    // Distances relative to the nearest one keep the sum above 1, however large beta grows.
                     let distance = Double(distances[i][j] - nearest)
                     let value = exp(-beta * distance)
                     row[j] = value
@@ -158,7 +160,7 @@ public struct TSNE: Sendable {
     private struct Force {
         var attraction = SIMD2<Float>.zero
         var repulsion = SIMD2<Float>.zero
-        /// Of the unnormalised similarities of this point's row.
+        /// The sum of this point's row of unnormalised similarities.
         var sum = 0.0
     }
 

@@ -1,9 +1,9 @@
 import CScores
 
-/// Counts who ranks before each query's best positive, over all images and texts at once.
+/// Counts which candidates rank before each query's best positive, over all images and texts at once.
 ///
-/// A score is a fixed function of its two rows (`CScores`), so the positives' scores, computed first and one by one, are
-/// the very numbers that the product meets again, and equal rows tie exactly.
+/// A score is a fixed function of its two rows (`CScores`). So the scores of the positives, which are computed first
+/// and one by one, are exactly the numbers that the product computes again, and equal rows tie exactly.
 struct RankCounting {
     private let dimension: Int
     private let imageCount: Int
@@ -21,7 +21,7 @@ struct RankCounting {
     /// - Parameters:
     ///   - images: `[imageCount, D]`, normalised.
     ///   - texts: `[textCount, D]`, normalised.
-    ///   - imageOfText: of each text; every image has at least one.
+    ///   - imageOfText: the image of each text; every image has at least one text.
     init(
         images: UnsafeBufferPointer<Float>, imageCount: Int, texts: UnsafeBufferPointer<Float>, textCount: Int,
         imageOfText: [Int]
@@ -54,10 +54,10 @@ struct RankCounting {
         self.bestText = bestText
     }
 
-    /// From 0, for each image and each text.
+    /// Ranks from 0, for each image and each text.
     func ranks() -> RetrievalRanks {
         let panels = imageOfText.count / Self.textPanel
-        // More pieces than cores, so that a core that is slowed down does not keep the others waiting.
+        // There are more pieces than cores, so that a core that is slowed down does not keep the others waiting.
         let piece = max(1, min(64, panels / 8))
         let count = (panels + piece - 1) / piece
         var beforeImage = [Int32](repeating: 0, count: imageOfText.count)
@@ -116,7 +116,7 @@ struct RankCounting {
         }
     }
 
-    // Threads read the same rows, and write counts and panels of their own.
+    // Threads read the same rows and write counts and panels of their own.
     private struct Rows: @unchecked Sendable { let base: UnsafePointer<Float> }
     private struct Values: @unchecked Sendable { let base: UnsafeMutablePointer<Float> }
     private struct Counts: @unchecked Sendable { let base: UnsafeMutablePointer<Int32> }

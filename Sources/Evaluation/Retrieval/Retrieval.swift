@@ -6,10 +6,11 @@ import Torch
 //
 // Shapes: N images, M texts, D dimensions. Each text belongs to one image, an image has one or more texts.
 //
-// Only the rank of each query's best positive matters, so nothing is sorted and no score is kept: positives' scores are
-// computed first, then `CScores` compares every score with both its thresholds while it still is in a register.
+// Only the rank of each query's best positive matters, so nothing is sorted and no score is stored. The scores of the
+// positives are computed first; then `CScores` compares every score with both of its thresholds while it is still in a
+// register.
 
-/// Recall at k of both directions, with the counts that they were computed over.
+/// Recall at k in both directions, with the counts over which it was computed.
 public struct RetrievalMetrics: Codable, Sendable, Equatable {
     /// One direction.
     public struct Direction: Codable, Sendable, Equatable {
@@ -17,7 +18,7 @@ public struct RetrievalMetrics: Codable, Sendable, Equatable {
         public var recallAt1: Double
         public var recallAt5: Double
         public var recallAt10: Double
-        /// Of the best positive, from 1.
+        /// Rank of the best positive, from 1.
         public var medianRank: Double
         /// What random scores would reach at 1, 5 and 10, on average.
         public var chanceAt1: Double
@@ -35,9 +36,9 @@ public struct RetrievalMetrics: Codable, Sendable, Equatable {
         }
     }
 
-    /// A picture asks; one of its own texts must be found.
+    /// The query is a picture; one of its own texts must be found.
     public var imageToText: Direction
-    /// A text asks; its picture must be found.
+    /// The query is a text; its picture must be found.
     public var textToImage: Direction
     public var imageCount: Int
     public var textCount: Int
@@ -49,7 +50,7 @@ public struct RetrievalMetrics: Codable, Sendable, Equatable {
         case textCount = "captions"
     }
 
-    /// The rules behind the numbers, for a metrics file: two numbers compare when their tags are equal.
+    /// The rules behind the numbers, for a metrics file: two numbers may be compared if their tags are equal.
     public var protocolTag: String {
         "retrieval: cosine in float32, every image against every caption, any positive counts, equal scores rank by index, "
             + "\(imageCount) images, \(textCount) captions"
@@ -58,9 +59,9 @@ public struct RetrievalMetrics: Codable, Sendable, Equatable {
 
 /// Rank of each query's best positive among all candidates, from 0.
 public struct RetrievalRanks: Sendable, Equatable {
-    /// `[N]`: texts ranked before the image's first own text.
+    /// `[N]`: number of texts that rank before the image's first own text.
     public var imageToText: [Int]
-    /// `[M]`: images ranked before the text's image.
+    /// `[M]`: number of images that rank before the text's image.
     public var textToImage: [Int]
 }
 
@@ -104,9 +105,9 @@ public enum Retrieval {
     /// - Parameters:
     ///   - images: `[N, D]` floating point, on any device; rows are L2-normalised here.
     ///   - texts: `[M, D]`.
-    ///   - imageOfText: `[M]`, the row of the image that each text belongs to.
-    /// - Returns: the metrics. Candidates of equal score rank by index, the lower first, so a result never depends on the
-    ///   order in which a sort meets equals (two captions with the same words have equal scores).
+    ///   - imageOfText: `[M]`, the row of the image to which each text belongs.
+    /// - Returns: the metrics. Candidates of equal score rank by index, the lower first, so a result never depends on
+    ///   how a sort orders equal elements (two captions with the same words have equal scores).
     /// - Throws: `RetrievalError`.
     public static func metrics(images: Tensor, texts: Tensor, imageOfText: [Int]) throws -> RetrievalMetrics {
         let ranks = try ranks(images: images, texts: texts, imageOfText: imageOfText)
@@ -123,7 +124,7 @@ public enum Retrieval {
 
     /// The rank of each query's best positive; see ``metrics(images:texts:imageOfText:)``.
     ///
-    /// On the CPU, with all cores. Memory: three times the features.
+    /// It runs on the CPU with all cores, and needs three times the memory of the features.
     public static func ranks(images: Tensor, texts: Tensor, imageOfText: [Int]) throws -> RetrievalRanks {
         let (n, m) = try validate(images, texts, imageOfText)
         var hasText = [Bool](repeating: false, count: n)

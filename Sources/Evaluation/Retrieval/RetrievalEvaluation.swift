@@ -10,7 +10,7 @@ public struct RetrievalEvaluation: Codable {
         public var images: String
         public var format: String
         public var split: String?
-        /// Images of the file that were left out, since no caption names them.
+        /// Images of the file that were left out, because no caption names them.
         public var imagesWithoutCaption: Int
 
         enum CodingKeys: String, CodingKey {
@@ -47,9 +47,9 @@ public struct RetrievalEvaluation: Codable {
         case truncatedCaptions = "truncated_captions"
     }
 
-    /// - Parameter rowsBeside: a path in a folder with room for the features while they are made.
-    /// - Throws: `RetrievalError.unreadableImages` when an image cannot be decoded: recall over fewer images would be another
-    ///   number; `.anotherSpace`; errors of encoder and tokenizer.
+    /// - Parameter rowsBeside: a path in a folder with room for the features during the computation.
+    /// - Throws: `RetrievalError.unreadableImages` if an image cannot be decoded, because recall over fewer images
+    ///   would be another number; `.anotherSpace`; errors of encoder and tokenizer.
     public init(
         _ embedder: Embedder, _ data: RetrievalSet, captions: String, images: String, rowsBeside: String
     ) async throws {

@@ -3,7 +3,7 @@ import ModelFolders
 import StrictJSON
 import TorchNN
 
-// The architecture of a GPT-2 model, read from the `config.json` beside its weights and from nowhere else.
+// The architecture of a GPT-2 model, read only from the `config.json` beside its weights.
 // Reference: transformers 5 `configuration_gpt2.py`, whose defaults hold for keys that a file leaves out.
 
 /// Sizes and choices of a GPT-2 (Radford et al. 2019); the defaults are those of GPT-2 small, 124 million parameters.
@@ -23,7 +23,7 @@ public struct GPT2Configuration: LanguageModelConfiguration, Hashable {
     public var initializerRange = 0.02  // initializer_range
     /// Whether scores are divided by √(hidden size / heads).
     public var scalesAttention = true  // scale_attn_weights
-    /// Whether scores of layer i are divided by i + 1 besides.
+    /// Whether scores of layer i are also divided by i + 1.
     public var scalesAttentionByLayer = false  // scale_attn_by_inverse_layer_idx
     /// Whether the output layer is the token embedding; otherwise files carry `lm_head.weight`.
     public var tiesHead = true  // tie_word_embeddings
@@ -43,8 +43,8 @@ public struct GPT2Configuration: LanguageModelConfiguration, Hashable {
 extension GPT2Configuration {
     /// Reads `config.json` in `folder`.
     ///
-    /// Values of the wrong kind or out of range, sizes that do not divide, unknown activations, cross-attention and keys that
-    /// GPT-2 is not known to have are errors that name file and key.
+    /// Values of the wrong kind or out of range, sizes that do not divide, unknown activations, cross-attention and
+    /// unknown keys are errors that name file and key.
     /// - Throws: `ModelFolderError`, `JSONFileError`, `FileError`.
     public init(folder: String) throws { try self.init(ModelFolder(folder)) }
 
@@ -61,7 +61,7 @@ extension GPT2Configuration {
         try Self.refuseUnknown(file)
         let size = 1...10_000_000
         vocabularySize = try file.integer("vocab_size", in: size) ?? vocabularySize
-        // Where a file has both names of a size, transformers takes the general one.
+        // If a file has both names of a size, transformers takes the general one.
         contextLength = try file.integer("max_position_embeddings", "n_positions", in: size) ?? contextLength
         hiddenSize = try file.integer("hidden_size", "n_embd", in: size) ?? hiddenSize
         layerCount = try file.integer("num_hidden_layers", "n_layer", in: 1...10_000) ?? layerCount
@@ -76,8 +76,8 @@ extension GPT2Configuration {
         scalesAttention = try file.bool("scale_attn_weights") ?? scalesAttention
         scalesAttentionByLayer = try file.bool("scale_attn_by_inverse_layer_idx") ?? scalesAttentionByLayer
         tiesHead = try file.bool("tie_word_embeddings") ?? tiesHead
-        // A file without the key has the default, one with `null` has none; both come out of range in small vocabularies.
-        beginID = try file.tokenIDs("bos_token_id")?.first ?? beginID
+        // The default of a file without the key is out of range in small vocabularies.
+        if let ids = try file.tokenIDs("bos_token_id") { beginID = ids.first }
         endIDs = try file.tokenIDs("eos_token_id") ?? endIDs
         guard hiddenSize % headCount == 0 else {
             let key = file.has("hidden_size") ? "hidden_size" : "n_embd"
@@ -85,7 +85,7 @@ extension GPT2Configuration {
         }
     }
 
-    /// What is read above.
+    /// The keys that are read above.
     private static let readKeys: Set<String> = [
         "model_type", "vocab_size", "n_positions", "max_position_embeddings", "n_embd", "hidden_size", "n_layer",
         "num_hidden_layers", "n_head", "num_attention_heads", "n_inner", "activation_function", "resid_pdrop",
@@ -94,16 +94,17 @@ extension GPT2Configuration {
         "scale_attn_by_inverse_layer_idx", "tie_word_embeddings", "bos_token_id", "eos_token_id",
     ]
 
-    /// What GPT-2's language model never asks.
+    /// Keys that GPT-2's language model never uses.
     private static let harmlessKeys: Set<String> = [
-        // The context once more, in files of transformers before 4; n_positions counts.
+        // The context again, in files of transformers before 4; n_positions counts.
         "n_ctx",
-        // The same products, kept in float32 under mixed precision; transformers' usual attention does not ask it either.
+        // The same products, kept in float32 under mixed precision; transformers' usual attention does not use it
+        // either.
         "reorder_and_upcast_attn",
         "use_cache", "gradient_checkpointing", "pad_token_id", "n_special", "predict_special_tokens",
-        // Switches that are refused when they are on, and parts of a sequence through the feed-forward layers.
+        // Switches that are refused when they are on, and the split of a sequence in the feed-forward layers.
         "add_cross_attention", "is_decoder", "chunk_size_feed_forward",
-        // A head that sums texts up for choices between them.
+        // A head that summarises texts for multiple choice.
         "summary_type", "summary_use_proj", "summary_activation", "summary_proj_to_labels", "summary_first_dropout",
     ]
 
@@ -116,7 +117,7 @@ extension GPT2Configuration {
         try file.refuseUnknown(readKeys, harmless: TransformersSettings.harmless.union(harmlessKeys))
     }
 
-    /// The Hugging Face `config.json` of this architecture, for models written by us.
+    /// The Hugging Face `config.json` of this architecture, for models that are written here.
     public var huggingFaceJSON: String {
         """
         {

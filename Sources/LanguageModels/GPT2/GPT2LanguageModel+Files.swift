@@ -5,7 +5,7 @@ import StrictJSON
 import Torch
 import TorchNN
 
-/// Brings the published key layouts of a GPT-2 to one, and decides where its output layer comes from.
+/// Converts the published key layouts of a GPT-2 to one, and decides where its output layer comes from.
 ///
 /// | layout | recognised by | what changes |
 /// |---|---|---|
@@ -19,13 +19,13 @@ import TorchNN
 /// | another than the token embedding | it is kept, and the two are not tied |
 /// | without a token embedding (safetensors' `save_model`) | it is the token embedding too |
 ///
-/// These are transformers' rules. Left unused by name: `attn.bias` and `attn.masked_bias` of every layer (the causal mask,
-/// which follows from the context length).
+/// These are transformers' rules. Ignored by name are `attn.bias` and `attn.masked_bias` of every layer (the causal
+/// mask, which follows from the context length).
 enum GPT2Checkpoint {
     private static let head = "lm_head.weight"
     private static let embedding = "transformer.wte.weight"
 
-    /// - Returns: the weights in our keys; with `lm_head.weight` where the output layer is one of its own.
+    /// - Returns: the weights in our keys, with `lm_head.weight` if the output layer is a separate one.
     /// - Throws: `ModelFolderError.unknownLayout`.
     static func converted(
         _ weights: Weights, configuration: GPT2Configuration
@@ -96,8 +96,8 @@ extension GPT2LanguageModel {
         }
     }
 
-    /// Writes `config.json` and `model.safetensors` as transformers writes them: `GPT2LMHeadModel.from_pretrained` reads
-    /// the folder, a tied head is stored once.
+    /// Writes `config.json` and `model.safetensors` in transformers' format, which `GPT2LMHeadModel.from_pretrained`
+    /// reads; a tied head is stored once.
     /// - Throws: `FileError`, `SafetensorsError`.
     public func saveFolder(_ folder: String) throws {
         try FileSystem.createFolder(folder)

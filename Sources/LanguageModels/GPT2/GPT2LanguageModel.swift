@@ -21,16 +21,16 @@ public final class GPT2Decoder: Module {
     }
 }
 
-/// GPT-2 with its language head, in Hugging Face's checkpoint keys.
+/// GPT-2 with its language head, under Hugging Face's checkpoint keys.
 public final class GPT2LanguageModel: Module, CausalLanguageModel {
     @Child("transformer") public var decoder: GPT2Decoder
-    /// The output layer `[V, C]` of models that have one of its own; nil when it is the token embedding.
+    /// The output layer `[V, C]` of models that have a separate one; nil if it is the token embedding.
     @OptionalParameter("lm_head.weight") public var head: Tensor?
 
     public let configuration: GPT2Configuration
     public var dropoutGenerator: Generator?
 
-    /// A model whose weights are not set yet; `loadCheckpoint` or `initialize` fills them.
+    /// A model without weights; `loadCheckpoint` or `initialize` fills them.
     public init(_ configuration: GPT2Configuration) {
         self.configuration = configuration
         super.init()
@@ -79,10 +79,10 @@ public final class GPT2LanguageModel: Module, CausalLanguageModel {
 
     public override func dropDerivedWeights() { packedHead = nil }
 
-    /// Takes the way in which linear layers run faster for batches on this kind of CPU from now on; does nothing on other
-    /// devices. Packed weights are copies that cost the weights' size once a batch of 32 rows or more has run, so a
-    /// program that captions single images does better without.
-    /// - Returns: the choice and its reason, for logs; nil when there was nothing to choose.
+    /// From now on uses the way in which linear layers run faster for batches on this kind of CPU; does nothing on
+    /// other devices. Packed weights are copies that cost the size of the weights once a batch of 32 rows or more has
+    /// run, so a program that captions single images is better off without them.
+    /// - Returns: the choice and its reason, for logs; nil if there was nothing to choose.
     @discardableResult
     public func prepareForBatches() throws -> LinearKernel.Choice? {
         guard device == .cpu else { return nil }
@@ -116,8 +116,8 @@ public final class GPT2LanguageModel: Module, CausalLanguageModel {
             headSize: configuration.hiddenSize / configuration.headCount)
     }
 
-    /// Fresh weights as GPT-2 is trained from: normal with the configuration's range, the layers that write into the
-    /// residual stream with that range / √(2 · layers), biases 0, norms 1.
+    /// Fresh weights as in GPT-2's training: normal with the configuration's range, layers that write into the residual
+    /// stream with that range / √(2 · layers), biases 0, norms 1.
     public func initialize(generator: Generator) {
         withoutGradients {
             let range = configuration.initializerRange

@@ -4,7 +4,7 @@ import TorchNN
 // The transformer block of GPT-2. Reference: transformers `modeling_gpt2.py`.
 //
 // Shapes: B rows, T new positions, S = past + T positions, C hidden size, H heads, d = C / H, F feed-forward size.
-// Without gradients a block works in place where it may: the same numbers with fewer passes over memory.
+// Without gradients a block works in place where it can: the same numbers with fewer passes over memory.
 
 /// Multi-head self-attention with query, key and value as one product: `[B, T, C]` gives `[B, T, C]`.
 public final class GPT2Attention: Module {
@@ -90,7 +90,7 @@ public final class GPT2Block: Module {
         return adding(mlp(normed, dropout: dropout), attended)
     }
 
-    /// `x + residual`, in the memory of `x` when no gradient needs it.
+    /// `x + residual`, in the memory of `x` if no gradient needs it.
     private func adding(_ x: Tensor, _ residual: Tensor) -> Tensor {
         guard !x.requiresGrad, !residual.requiresGrad, x.dtype == residual.dtype else { return residual + x }
         x.addInPlace(residual)

@@ -1,12 +1,12 @@
 import Foundation
 import Torch
 
-// Beam search. Reference: transformers 5 `generation/utils.py` (`_beam_search`), whose tokens it gives; the state of the
-// search is plain Swift, the model alone works on tensors.
+// Beam search. Reference: transformers 5 `generation/utils.py` (`_beam_search`), whose tokens it reproduces. The state
+// of the search is plain Swift; only the model works on tensors.
 
 /// One prompt's search.
 struct BeamSearchState {
-    /// A beam that goes on.
+    /// A beam that continues.
     struct Open {
         var tokens: [Int]
         var score: Float  // sum of log-probabilities
@@ -21,14 +21,14 @@ struct BeamSearchState {
         var ending: GeneratedSequence.Ending?
     }
 
-    /// A continuation that one step offers.
+    /// A continuation that a step can choose.
     struct Candidate {
         let beam: Int
         let token: Int
         let logProbability: Float
     }
 
-    /// Stands for "not in the running", small enough to lose against any score and finite so that sums stay ordered.
+    /// A score that loses against any other, yet finite so that sums stay ordered.
     static let unlikely: Float = -1e9
 
     private(set) var open: [Open] = []
@@ -51,7 +51,7 @@ struct BeamSearchState {
 
     /// Takes one step.
     /// - Parameters:
-    ///   - candidates: the best continuations of every open beam, at least `candidateCount` over all of them.
+    ///   - candidates: the best continuations of every open beam, at least `candidateCount` in total.
     ///   - ending: how a token ends a sequence with these tokens.
     mutating func advance(
         _ candidates: [Candidate], ending: (Int, [Int]) throws -> GeneratedSequence.Ending?
@@ -76,7 +76,7 @@ struct BeamSearchState {
         }
         finish(steps.prefix(search.beamCount).compactMap { step in step.ending.map { (step.tokens, step.score, $0) } })
 
-        // Beams that ended stay in line behind all others, as fillers that nothing can choose.
+        // Beams that ended stay behind all others, as fillers that are never chosen.
         let next = steps.map { ($0, $0.ending == nil ? $0.score : $0.score + Self.unlikely) }
         let order = next.indices.sorted { next[$0].1 != next[$1].1 ? next[$0].1 > next[$1].1 : $0 < $1 }
         open = order.prefix(search.beamCount).map { index in
@@ -98,7 +98,7 @@ struct BeamSearchState {
         ended = order.prefix(search.beamCount).map { merged[$0] }
     }
 
-    /// Whether the best open beam might still come before the worst that ended.
+    /// Whether the best open beam can still overtake the worst that ended.
     private func canImprove() -> Bool {
         guard isFull else { return true }
         let length = search.earlyStopping == .never && search.lengthPenalty > 0 ? maximumNewTokens : newCount
@@ -123,7 +123,7 @@ extension CausalLanguageModel {
         let state = DecodingState(self, positions: longest + settings.maximumNewTokens - 1)
         let count = search.candidateCount(stopTokens: settings.stopTokens)
         var searches = prompts.map { _ in BeamSearchState(search, settings) }
-        // Prompts run once; their beams share what was computed and part at the first token.
+        // Prompts run once; their beams share the result and separate at the first token.
         var logits = state.begin(prompts)
         var rows = prompts.indices.map { (prompt: $0, beam: 0) }
         for index in 0..<settings.maximumNewTokens {
@@ -162,9 +162,10 @@ extension CausalLanguageModel {
 }
 
 extension Tensor {
-    /// The `count` likeliest tokens of each row of logits `[rows, V]`, in descending order, with their log-probabilities.
+    /// The `count` most likely tokens of each row of logits `[rows, V]`, in descending order, with their
+    /// log-probabilities.
     ///
-    /// Excluded tokens count in the normalisation, as transformers' processors leave it.
+    /// Excluded tokens count in the normalisation, as with transformers' processors.
     fileprivate func likeliest(_ count: Int, excluding excluded: [Int]) -> [[(id: Int, logProbability: Float)]] {
         let (values, ids) = bestTokens(count, excluding: excluded)
         let numbers = values.array(of: Float.self)

@@ -1,17 +1,17 @@
 import Torch
 
-// Attention in decoders, the same for every family that attends to what stands before.
+// Attention in decoders, the same for every family in which a position attends to those before it.
 //
 // Shapes: B rows, T new positions, S = past + T positions, H heads of queries, K heads of keys and values, d head size.
 // K divides H: neighbouring H / K queries share a head of keys (grouped queries, Ainslie et al. 2023).
 
-/// Which positions a query may attend to, worked out once per call and used by every layer.
+/// Which positions a query may attend to; computed once per call and used by every layer.
 struct AttentionPattern {
-    /// Bool, broadcastable to `[B, H, T, S]`, true = may attend; nil when `isCausal` says it all.
+    /// Bool, broadcastable to `[B, H, T, S]`, true = may attend; nil if `isCausal` says everything.
     let mask: Tensor?
-    /// Bool `[B, S]`, which of its positions a row's one new token may attend to, for `KeyValueCache.attend`.
+    /// Bool `[B, S]`: to which of its positions the one new token of a row may attend, for `KeyValueCache.attend`.
     var rows: Tensor? { mask.map { $0.reshaped($0.size(0), -1) } }
-    /// Whether the queries are all positions there are, each attending to those up to itself.
+    /// Whether the queries are all positions, and each attends to itself and those before it.
     let isCausal: Bool
 
     /// - Parameters:
@@ -31,7 +31,7 @@ struct AttentionPattern {
             self.mask = kept
             return
         }
-        // A masked query attends to itself at least: softmax over nothing would be NaN, and reach others through products.
+        // A masked query attends at least to itself: softmax over nothing would be NaN and spread through products.
         let queries = Tensor.arange(past, length, device: device).unsqueezed(1)  // [T, 1]
         let keys = Tensor.arange(0, length, device: device).unsqueezed(0)  // [1, S]
         self.mask = ((keys .<= queries) .& kept) .| (keys .== queries)  // [B, 1, T, S]
@@ -49,7 +49,7 @@ struct CausalAttention {
     let headCount: Int
     /// K.
     let keyHeadCount: Int
-    /// Of the scores.
+    /// Factor of the scores.
     let scale: Double
     /// Share of attention weights that training drops.
     let dropout: Double
@@ -92,7 +92,7 @@ struct CausalAttention {
         return mixed.transposed(1, 2).reshaped(shape[0], shape[1], width)
     }
 
-    /// Each head of keys or values once for every head of queries that uses it: `[B, K, S, d]` to `[B, H, S, d]`.
+    /// Each head of keys or values repeated for every head of queries that uses it: `[B, K, S, d]` to `[B, H, S, d]`.
     private func shared(_ x: Tensor) -> Tensor {
         guard headCount != keyHeadCount else { return x }
         let shape = x.shape
@@ -107,7 +107,8 @@ struct CausalAttention {
             return Functional.attention(
                 query, key, value, mask: pattern.mask, causal: pattern.isCausal, scale: scale)
         }
-        // libtorch's fused attention drops with its global generator only, so the weights are spelt out.
+        // libtorch's fused attention drops only with its global generator, so the weights are computed step by step
+        // here.
         var scores = (query * scale).matmul(key.transposed(2, 3))  // [B, H, T, S]
         if let mask = pattern.mask ?? (pattern.isCausal ? causalMask(query.size(2), query.device) : nil) {
             scores = scores.maskedFill(mask.logicalNot(), -.infinity)

@@ -1,16 +1,16 @@
 import Torch
 
 extension CausalLanguageModel {
-    /// Continues prompts: greedy, by random choice, or by beam search.
+    /// Continues prompts: greedily, by sampling, or by beam search.
     ///
-    /// All prompts run as one batch; split long lists before, memory grows with rows × positions. The tokens are those
-    /// of transformers' `generate` with the same settings, except that a sequence does not depend on which others share
-    /// its batch.
+    /// All prompts run as one batch. Split long lists before, because memory grows with rows × positions. The tokens
+    /// are those of transformers' `generate` with the same settings, except that a sequence does not depend on the
+    /// others in its batch.
     /// - Parameters:
-    ///   - draws: the uniform numbers of `.sampling`, which needs them; other strategies use none.
+    ///   - draws: the uniform numbers that `.sampling` needs; other strategies use none.
     ///   - tokenBytes: the bytes of a token (`TextTokenizer.bytes(of:)`); needed for stop strings.
     ///   - onToken: gets every token once it is chosen, and may end the generation; not with beams.
-    /// - Returns: for each prompt its sequences, best first for beams. A beam search may return fewer than asked for when
+    /// - Returns: for each prompt its sequences, best first for beams. A beam search may return fewer than requested if
     ///   stop strings end every continuation.
     /// - Throws: `LanguageModelError`, and what `tokenBytes` throws.
     public func generate(
@@ -44,7 +44,7 @@ extension CausalLanguageModel {
         }
     }
 
-    /// Continues `[B, P, C]` prefix embeddings (an image's), without any tokens before.
+    /// Continues prefix embeddings `[B, P, C]` (an image's), without any tokens before.
     public func generate(
         prefixes: Tensor, _ settings: GenerationSettings, draws: UniformDraws? = nil,
         tokenBytes: ((Int) throws -> [UInt8])? = nil,
@@ -67,7 +67,7 @@ extension CausalLanguageModel {
                     prompt: index, position: position, id: id, vocabularySize: vocabularySize)
             }
             guard prompt.length > 0 else { throw .emptyPrompt(prompt: index) }
-            // The last new token is not run through the model, so it needs no position.
+            // The last new token does not run through the model, so it needs no position.
             guard prompt.length + settings.maximumNewTokens - 1 <= contextLength else {
                 throw .contextExceeded(
                     prompt: index, length: prompt.length, newTokens: settings.maximumNewTokens,
@@ -81,7 +81,7 @@ extension CausalLanguageModel {
 }
 
 extension GenerationSettings {
-    /// - Throws: `LanguageModelError.invalidSetting` naming the setting.
+    /// - Throws: `LanguageModelError.invalidSetting`, which names the setting.
     func validate(vocabularySize: Int) throws(LanguageModelError) {
         func require(_ holds: Bool, _ name: String, _ expected: String, _ got: some Any) throws(LanguageModelError) {
             guard holds else { throw .invalidSetting(name: name, expected: expected, got: "\(got)") }
@@ -122,6 +122,6 @@ extension GenerationSettings {
 }
 
 extension GenerationSettings.BeamSearch {
-    /// Continuations looked at per step: enough that as many go on as there are beams, even if all best ones end.
+    /// Continuations considered per step: enough that as many continue as there are beams, even if all of the best end.
     func candidateCount(stopTokens: [Int]) -> Int { max(2, 1 + Set(stopTokens).count) * beamCount }
 }

@@ -1,17 +1,17 @@
 import Torch
 
 extension CausalLanguageModel {
-    /// Mean negative log-likelihood in nats of `targets`, computed where there is one and nowhere else.
+    /// Mean negative log-likelihood in nats of `targets`, computed only where there is a target.
     ///
-    /// The output layer is most of a small model's work and, at `[B, T, V]`, most of its memory; a prefix and padding need
-    /// none of it. The value is that of the cross entropy over all positions with the others ignored.
+    /// The output layer is most of a small model's work and, at `[B, T, V]`, most of its memory, and a prefix and
+    /// padding do not need it. The value equals the cross entropy over all positions with the others ignored.
     /// - Parameters:
     ///   - embeddings: `[B, T, C]`.
-    ///   - targets: int64 `[B, K]`; target k is the token that position `start + k` is to predict.
+    ///   - targets: int64 `[B, K]`; target k is the token that position `start + k` should predict.
     ///   - start: for a prefix of P positions before the tokens' embeddings, P - 1.
     ///   - ignored: targets that do not count (the authors of ClipCap ignore 0).
     ///   - attentionMask: `[B, T]`, 1 = may be attended to; nil is all ones, right for padding at the end.
-    /// - Returns: a scalar; NaN when no target counts, as PyTorch's.
+    /// - Returns: a scalar; NaN if no target counts, as in PyTorch.
     public func loss(
         embeddings: Tensor, targets: Tensor, from start: Int, ignoring ignored: Int = -100,
         attentionMask: Tensor? = nil
@@ -31,7 +31,7 @@ extension CausalLanguageModel {
     }
 
     /// The loss of every token given those before it, as transformers' `labels` argument defines it.
-    /// - Parameter labels: int64 `[B, T]`, the tokens that the embeddings are of; -100 does not count.
+    /// - Parameter labels: int64 `[B, T]`, the tokens of the embeddings; -100 does not count.
     public func loss(embeddings: Tensor, labels: Tensor, attentionMask: Tensor? = nil) -> Tensor {
         loss(
             embeddings: embeddings, targets: labels.slice(1, 1..<labels.size(1)), from: 0, attentionMask: attentionMask)

@@ -1,7 +1,7 @@
 import Torch
 import TorchNN
 
-// What generation and captioning need of a language model, and no more. GPT-2 is the first; later families conform too.
+// All that generation and captioning need of a language model; every family conforms to it.
 //
 // Shapes: B rows, T new positions, S = past + T positions, C embedding size, V vocabulary.
 
@@ -15,35 +15,35 @@ public protocol CausalLanguageModel: Module {
     var contextLength: Int { get }
     /// C.
     var embeddingSize: Int { get }
-    /// Where the weights are.
+    /// The device of the weights.
     var device: Device { get }
-    /// Of the residual stream: embeddings from elsewhere (a prefix) are brought to it.
+    /// The dtype of the residual stream, to which embeddings from elsewhere (a prefix) are converted.
     var dtype: DType { get }
     /// Draws the dropout masks of training (`setTraining(true)`), on the model's device; without it nothing is dropped.
     var dropoutGenerator: Generator? { get set }
 
-    /// Fills the weights from a checkpoint in any of the family's published layouts; `save(to:)` writes one of them.
+    /// Fills the weights from a checkpoint in any published layout of the family; `save(to:)` writes one of them.
     /// - Parameters:
     ///   - dtype: of the weights in memory; nil keeps the checkpoint's.
     ///   - memory: `.mapped` shares the file's pages (inference), `.owned` copies them (training).
     /// - Throws: `ModelFolderError.unknownLayout`, `StateMismatch`; the model is then unchanged.
     func loadCheckpoint(_ weights: Weights, dtype: DType?, device: Device, memory: WeightMemory) throws
 
-    /// Takes the faster way of running linear layers for batches of rows at inference; does nothing off the CPU.
-    /// - Returns: what was chosen, for logs; nil when there was nothing to choose.
+    /// Chooses the faster way to run linear layers on batches of rows at inference; does nothing off the CPU.
+    /// - Returns: what was chosen, for logs; nil if there was nothing to choose.
     @discardableResult
     func prepareForBatches() throws -> LinearKernel.Choice?
 
     /// Token embeddings without positions: int64 `[B, T]` on the model's device gives `[B, T, C]`.
     func embed(_ tokens: Tensor) -> Tensor
 
-    /// The last layer's normalised states of new positions.
+    /// The last layer's normalised states at the new positions.
     /// - Parameters:
     ///   - embeddings: `[B, T, C]`, from `embed` or from elsewhere (a prefix); positions are added here.
     ///   - attentionMask: `[B, S]` int64 or bool, 1 = may be attended to; nil is all ones. States of masked positions
     ///     are meaningless.
-    ///   - positions: int64 `[B, T]` or `[1, T]`; nil counts from the length of the cache, masked positions included, as
-    ///     transformers does outside of `generate`.
+    ///   - positions: int64 `[B, T]` or `[1, T]`; nil counts from the length of the cache, including masked positions,
+    ///     as transformers does outside of `generate`.
     ///   - cache: keys and values of earlier calls; the new ones are added to it.
     /// - Returns: `[B, T, C]`.
     func hiddenStates(

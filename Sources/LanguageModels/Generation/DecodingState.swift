@@ -1,15 +1,15 @@
 import Torch
 
-/// The rows of one generation in flight: cache, paddings and positions.
+/// The rows of one generation in progress: cache, paddings and positions.
 ///
-/// Prompts of different lengths are padded on the left, so that all rows grow at the same place; padding is masked and takes
-/// no position.
+/// Prompts of different lengths are padded on the left, so that all rows grow at the same place. Padding is masked and
+/// takes no position.
 final class DecodingState {
     private let model: any CausalLanguageModel
     private let cache: KeyValueCache
     private var paddings: [Int] = []
 
-    /// - Parameter positions: how long rows may become, prompt included.
+    /// - Parameter positions: the largest length of a row, including the prompt.
     init(_ model: any CausalLanguageModel, positions: Int) {
         self.model = model
         cache = model.makeCache()
@@ -47,13 +47,13 @@ final class DecodingState {
         return model.logits(states.select(1, 0)).to(.float32)
     }
 
-    /// Row i becomes what row `rows[i]` was.
+    /// Row i becomes a copy of row `rows[i]`.
     func select(rows: [Int]) {
         cache.select(rows: rows)
         paddings = rows.map { paddings[$0] }
     }
 
-    /// `[rows, length]`; nil when nothing is padded.
+    /// `[rows, length]`; nil if nothing is padded.
     private func mask(_ length: Int) -> Tensor? {
         guard paddings.contains(where: { $0 > 0 }) else { return nil }
         return Tensor(

@@ -3,9 +3,9 @@ import Torch
 /// How tokens are chosen and when a sequence ends; the meanings are those of transformers' `generate`.
 public struct GenerationSettings: Sendable, Hashable {
     public var strategy: Strategy
-    /// Tokens generated at most, the stop token among them (`max_new_tokens`).
+    /// The most tokens that are generated, including the stop token (`max_new_tokens`).
     public var maximumNewTokens: Int
-    /// Stop tokens have probability 0 before this many tokens (`min_new_tokens`).
+    /// Before this many tokens, stop tokens have probability 0 (`min_new_tokens`).
     public var minimumNewTokens: Int
     /// A sequence ends with any of these tokens (`eos_token_id`).
     public var stopTokens: [Int]
@@ -24,7 +24,7 @@ public struct GenerationSettings: Sendable, Hashable {
     }
 
     public enum Strategy: Sendable, Hashable {
-        /// The likeliest token at each step; the smaller id among equals.
+        /// The most likely token at each step; the smaller id among equals.
         case greedy
         case sampling(Sampling)
         case beams(BeamSearch)
@@ -34,9 +34,9 @@ public struct GenerationSettings: Sendable, Hashable {
     public struct Sampling: Sendable, Hashable {
         /// Divides the logits; above 0.
         public var temperature: Double
-        /// Keeps the k likeliest tokens, and those that equal the last of them; nil keeps all.
+        /// Keeps the k most likely tokens, and those equal to the last of them; nil keeps all.
         public var topK: Int?
-        /// Keeps the likeliest tokens that together reach this probability; 1 keeps all.
+        /// Keeps the most likely tokens that together reach this probability; 1 keeps all.
         public var topP: Double
         /// Sequences drawn per prompt (`num_return_sequences`).
         public var sequenceCount: Int
@@ -53,7 +53,8 @@ public struct GenerationSettings: Sendable, Hashable {
     public struct BeamSearch: Sendable, Hashable {
         /// `num_beams`.
         public var beamCount: Int
-        /// Finished beams are ranked by log-probability / length^penalty, length counting new tokens (`length_penalty`).
+        /// Finished beams are ranked by log-probability / length^penalty, where length counts new tokens
+        /// (`length_penalty`).
         public var lengthPenalty: Double
         public var earlyStopping: EarlyStopping
         /// Sequences returned per prompt, best first (`num_return_sequences`).
@@ -70,18 +71,18 @@ public struct GenerationSettings: Sendable, Hashable {
         }
     }
 
-    /// When a search ends before its length does (`early_stopping`).
+    /// When a search ends before the maximum length (`early_stopping`).
     public enum EarlyStopping: Sendable, Hashable {
-        /// As soon as as many beams have ended as are searched (`True`).
+        /// As soon as the number of ended beams equals `beamCount` (`True`).
         case whenFull
-        /// When the best open beam at its present length is no better than the worst ended one (`False`).
+        /// When the best open beam, at its present length, is no better than the worst ended one (`False`).
         case heuristic
-        /// When no open beam can become better than the worst ended one at any length allowed (`"never"`).
+        /// When no open beam can become better than the worst ended one at any allowed length (`"never"`).
         case never
     }
 }
 
-/// What generation begins from: embeddings that no token has (an image's), then tokens; either may be absent.
+/// The start of a generation: embeddings that belong to no token (an image's), then tokens; either may be absent.
 public struct Prompt {
     /// `[P, C]` on the model's device.
     public var prefix: Tensor?
@@ -95,10 +96,10 @@ public struct Prompt {
 
 /// A generated sequence.
 public struct GeneratedSequence: Sendable, Hashable {
-    /// New tokens without the prompt; a stop token that ended them is the last.
+    /// New tokens without the prompt; if a stop token ended the sequence, it is the last.
     public var tokens: [Int]
     public var ending: Ending
-    /// Of a beam: log-probability in nats / length^penalty. Nil for greedy and sampled sequences.
+    /// For a beam: log-probability in nats / length^penalty. Nil for greedy and sampled sequences.
     public var score: Float?
 
     public enum Ending: Sendable, Hashable {
@@ -115,15 +116,9 @@ public struct GeneratedSequence: Sendable, Hashable {
         self.ending = ending
         self.score = score
     }
-
-    /// The tokens without the stop token that ended them: what is decoded into a caption.
-    public var contentTokens: [Int] {
-        if case .stopToken = ending { return Array(tokens.dropLast()) }
-        return tokens
-    }
 }
 
-/// One new token, as a streaming callback gets it.
+/// One new token, as passed to a streaming callback.
 public struct StreamedToken: Sendable, Hashable {
     /// Index of the prompt.
     public let prompt: Int
@@ -136,7 +131,7 @@ public struct StreamedToken: Sendable, Hashable {
     public let ending: GeneratedSequence.Ending?
 }
 
-/// What a streaming callback wants.
+/// What a streaming callback asks for.
 public enum StreamingDecision: Sendable, Hashable {
     case more
     /// Ends all sequences.

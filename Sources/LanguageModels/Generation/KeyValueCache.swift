@@ -2,10 +2,10 @@ import Torch
 
 /// Keys and values of positions that a decoder has seen, so that each token is computed once.
 ///
-/// Memory lies in segments, one after the other in position, each `[slots, capacity, 2, heads, d]` per layer: a layer's new
-/// keys and values arrive in one copy, and growth copies nothing. A table says in which slot a row's keys of a position lie,
-/// so rows that change places, multiply or end (`select`) move numbers in the table and no keys; beams of one prompt share
-/// the prompt's. Inference only: no gradient passes through.
+/// Memory is in segments of consecutive positions, each `[slots, capacity, 2, heads, d]` per layer: the new keys and
+/// values of a layer arrive in one copy, and growth copies nothing. A table says in which slot the keys of a row's
+/// position lie. So rows that change places, multiply or end (`select`) move numbers in the table and no keys, and
+/// beams of one prompt share the prompt's keys. It is for inference only: no gradient passes through.
 public final class KeyValueCache {
     /// Positions held.
     public private(set) var length = 0
@@ -17,7 +17,7 @@ public final class KeyValueCache {
     private let block: Int
     private let layerCount: Int
 
-    /// Positions from `start` on, until the next segment's; `layers` are filled at the first write.
+    /// Positions from `start` up to the next segment; `layers` are allocated at the first write.
     private struct Segment {
         let start: Int
         let slots: Int
@@ -26,14 +26,14 @@ public final class KeyValueCache {
     }
 
     private var segments: [Segment] = []
-    /// Of every row, the slots of its positions: `slots[row][position]`.
+    /// For every row the slots of its positions: `slots[row][position]`.
     private var slots: [[Int32]] = []
-    /// Whether row i lies in slot i throughout, in one segment.
+    /// Whether row i is in slot i throughout, in one segment.
     private var isDirect = true
     private var wanted = 0
 
     /// - Parameters:
-    ///   - headCount: heads of keys and values, which some families have fewer of than of queries.
+    ///   - headCount: heads of keys and values; some families have fewer of them than heads of queries.
     ///   - block: positions added at a time when the capacity is used up.
     public init(layerCount: Int, headCount: Int, headSize: Int, block: Int = 32) {
         precondition(layerCount > 0 && headCount > 0 && headSize > 0 && block > 0)
@@ -43,13 +43,13 @@ public final class KeyValueCache {
         self.block = block
     }
 
-    /// Makes room for `positions` in all, so that reaching them takes no memory anew. Takes effect with the next keys when
-    /// the cache is empty.
+    /// Makes room for `positions` in all, so that no memory is allocated before that number is reached. Takes effect
+    /// with the next keys if the cache is empty.
     public func reserve(_ positions: Int) {
         wanted = max(wanted, positions)
     }
 
-    /// Writes the new keys and values of one layer behind those that are there.
+    /// Writes the new keys and values of one layer after the existing ones.
     /// - Parameter new: `[B, T, 2, heads, d]`.
     /// - Returns: keys and values of all positions, `[B, heads, S, d]`, views of the cache.
     public func append(_ new: Tensor, layer: Int) -> (keys: Tensor, values: Tensor) {
@@ -60,12 +60,12 @@ public final class KeyValueCache {
         return (seen.select(2, 0).transposed(1, 2), seen.select(2, 1).transposed(1, 2))
     }
 
-    /// Writes one new position per row, and attends to all of the row's positions.
+    /// Writes one new position per row, and lets it attend to all positions of the row.
     /// - Parameters:
-    ///   - query: `[B, 1, H, d]`; H is a multiple of the cache's heads, of which neighbouring queries share one.
+    ///   - query: `[B, 1, H, d]`; H is a multiple of the cache's heads, and neighbouring queries share one of them.
     ///   - new: keys and values `[B, 1, 2, heads, d]`.
     ///   - mask: bool `[B, S]`, true = may be attended to; nil is all.
-    /// - Returns: `[B, H · d]`; nil, with nothing done, where there is no kernel for it.
+    /// - Returns: `[B, H · d]`; nil, with nothing done, if there is no kernel for it.
     func attend(_ query: Tensor, _ new: Tensor, mask: Tensor?, scale: Double, layer: Int) -> Tensor? {
         guard length > 0, Functional.hasCachedAttention(query) else { return nil }
         write(new, layer: layer)
@@ -77,7 +77,7 @@ public final class KeyValueCache {
         }
         let shape = query.shape  // [B, 1, H, d]
         guard shape[2] != headCount else { return attention(query.select(1, 0), table(end), mask) }
-        // The kernel knows one query per head of keys: the others become rows of their own with the same slots.
+        // The kernel handles one query per head of keys; further ones become rows of their own with the same slots.
         let group = shape[2] / headCount
         let rows = query.reshaped(rowCount, headCount, group, headSize).transposed(1, 2)
             .reshaped(rowCount * group, headCount, headSize)
@@ -92,7 +92,7 @@ public final class KeyValueCache {
             .reshaped(rowCount, shape[2] * headSize)
     }
 
-    /// The flat table of this step, the same for every layer.
+    /// The flat table of this step, which is the same for every layer.
     private func table(_ end: Int) -> [Int32] {
         if flat.count != rowCount * end || isFlatStale {
             flat = slots.flatMap { $0 }
@@ -146,8 +146,8 @@ public final class KeyValueCache {
         max((positions + block - 1) / block * block, wanted)
     }
 
-    /// Row i becomes what row `rows[i]` was: beams that change places, prompts that become several rows, rows that end.
-    /// Copies nothing; keys are gathered when `append` has to show them in one piece.
+    /// Row i becomes a copy of row `rows[i]`: for beams that change places, prompts that become several rows, rows that
+    /// end. Nothing is copied now; keys are gathered when `append` must return them in one piece.
     public func select(rows: [Int]) {
         precondition(rows.allSatisfy { (0..<rowCount).contains($0) }, "rows \(rows) of a cache of \(rowCount)")
         guard rows != Array(0..<rowCount), length > 0 else { return }

@@ -1,18 +1,18 @@
 import Torch
 
-// Generation along one line per sequence: the next token is chosen and never revised.
+// Generation of single sequences: the next token is chosen and never revised.
 
 /// Chooses the next token of every row.
 protocol TokenChooser {
     /// - Parameters:
     ///   - logits: float32 `[rows, V]`.
     ///   - excluded: ids that may not be chosen.
-    ///   - sequences: which sequence each row is, over all prompts.
-    ///   - index: how many new tokens each sequence has already.
+    ///   - sequences: to which sequence each row belongs, over all prompts.
+    ///   - index: how many new tokens each sequence already has.
     func choose(_ logits: Tensor, excluding excluded: [Int], sequences: [Int], index: Int) -> [Int]
 }
 
-/// The likeliest token; the smaller id among equals.
+/// The most likely token; the smaller id among equals.
 struct GreedyChooser: TokenChooser {
     func choose(_ logits: Tensor, excluding excluded: [Int], sequences: [Int], index: Int) -> [Int] {
         logits.excluding(excluded).argmax(1).array(of: Int64.self).map { Int($0) }
@@ -69,7 +69,7 @@ extension CausalLanguageModel {
             let open = rows.indices.filter { !hasEnded[rows[$0]] }
             if open.isEmpty { break }
             var tokens = chosen
-            // Rows that ended run along until dropping them saves more than moving the others costs.
+            // Rows that ended keep running until dropping them saves more than moving the others costs.
             if open.count <= rows.count * 3 / 4 {
                 state.select(rows: open)
                 rows = open.map { rows[$0] }

@@ -1,9 +1,11 @@
 import Foundation
 import Torch
 
-/// Random choice by inverse distribution function.
+/// Random choice by the inverse of the distribution function.
 ///
-/// The tokens that pass the filters stand in descending order of score, equal ones by id. A number u in [0, 1) picks the
+/// The tokens that pass the filters are in descending order of score, equal ones by id. A number u in [0, 1) picks the
+/// first token whose cumulative probability exceeds u. transformers draws from the same distribution with
+/// `torch.multinomial`.
 /// first whose cumulative probability exceeds u. transformers draws with `torch.multinomial` from the same distribution.
 struct SamplingChooser: TokenChooser {
     private let settings: GenerationSettings.Sampling
@@ -36,7 +38,7 @@ struct SamplingChooser: TokenChooser {
             candidates.append((id, logit / temperature))
         }
         if let k = settings.topK, k < candidates.count {
-            // Everything that is no worse than the k-th best, so ties with it stay.
+            // Every token that is no worse than the k-th best, so that ties with it stay.
             let threshold = kthLargest(candidates.map(\.score), k)
             candidates.removeAll { $0.score < threshold }
         }
@@ -44,7 +46,7 @@ struct SamplingChooser: TokenChooser {
         let highest = candidates[0].score
         var weights = candidates.map { exp(Double($0.score - highest)) }
         if settings.topP < 1 {
-            // A token stays while those before it have not reached the probability asked for.
+            // A token stays as long as those before it have not reached the requested probability.
             let wanted = settings.topP * weights.reduce(0, +)
             var sum = 0.0
             let kept = weights.prefix { weight in

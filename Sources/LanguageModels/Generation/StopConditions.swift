@@ -1,7 +1,7 @@
 /// Decides which token ends a sequence.
 ///
-/// A stop string counts when its last byte lies in the newest token, wherever in it; bytes that the token has beyond are
-/// kept. What was there before the newest token ended nothing, so the prompt alone never stops a sequence.
+/// A stop string counts if its last byte is in the newest token, at any place; further bytes of the token are kept.
+/// What was there before the newest token ended nothing, so the prompt alone never stops a sequence.
 final class StopConditions {
     private let tokens: Set<Int>
     private let strings: [(text: String, bytes: [UInt8])]
@@ -16,7 +16,7 @@ final class StopConditions {
         self.bytesOfToken = bytesOfToken
     }
 
-    /// How `token` ends a sequence that had `history` (prompt tokens among it); nil when it does not.
+    /// How `token` ends a sequence with `history` (including prompt tokens); nil if it does not.
     func ending(_ token: Int, after history: some BidirectionalCollection<Int>) throws -> GeneratedSequence.Ending? {
         if tokens.contains(token) { return .stopToken(token) }
         guard !strings.isEmpty else { return nil }
@@ -29,7 +29,7 @@ final class StopConditions {
         }
         let text = tail.prefix(max(0, reach - 1)).reversed() + new
         for (name, wanted) in strings {
-            // The first place where the occurrence reaches into the newest token.
+            // The first place at which the occurrence reaches into the newest token.
             let first = max(0, text.count - new.count - wanted.count + 1)
             guard text.count >= wanted.count, first <= text.count - wanted.count else { continue }
             for start in first...text.count - wanted.count

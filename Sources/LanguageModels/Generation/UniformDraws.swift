@@ -2,8 +2,8 @@ import Torch
 
 /// The uniform numbers that sampling consumes, one per sequence and token.
 ///
-/// Sequence i reads its own numbers, so what it becomes depends neither on when other sequences end nor on how prompts are
-/// batched, as long as its place among them is the same.
+/// Sequence i reads its own numbers. So a sequence depends neither on when others end nor on how prompts are batched,
+/// as long as its place among them is the same.
 public struct UniformDraws {
     private enum Source {
         case generator(Generator)
@@ -12,13 +12,14 @@ public struct UniformDraws {
 
     private let source: Source
 
-    /// Numbers from a CPU generator: one table of `[sequences, maximumNewTokens]` per call of `generate`.
+    /// Numbers from a CPU generator: one table `[sequences, maximumNewTokens]` per call of `generate`.
     public init(_ generator: Generator) {
         precondition(generator.device == .cpu, "uniform draws come from a CPU generator")
         source = .generator(generator)
     }
 
-    /// Given numbers in [0, 1): row i is for sequence i, in the order of the prompts and, within one, of its sequences.
+    /// Given numbers in [0, 1): row i is for sequence i, in the order of the prompts and, within a prompt, of its
+    /// sequences.
     public init(_ values: [[Double]]) { source = .values(values) }
 
     func table(sequences: Int, tokens: Int) throws(LanguageModelError) -> [[Double]] {

@@ -25,7 +25,7 @@ public final class CLIPObjective: Objective {
         let data: SceneData
         /// `[N · K, T]`, int64.
         let ids: Tensor
-        /// Number of each distinct caption: captions that read alike have the same.
+        /// The number of each distinct caption: equal captions have equal numbers.
         let textClass: [Int]
 
         init(_ data: SceneData, _ reader: TextReader) throws {
@@ -71,8 +71,8 @@ public final class CLIPObjective: Objective {
         return (loss, [Metric("temperature", exp(-model.logitScale.item()))])
     }
 
-    /// One caption of each scene. Where a scene has another caption to offer, none comes twice: a pair must not be its own
-    /// negative.
+    /// One caption of each scene. No caption comes twice as long as a scene has another one to offer, because a pair
+    /// must not be its own negative.
     private func captions(of scenes: [Int], _ random: inout SplitMix) -> [Int] {
         let count = train.data.captionsPerScene
         var used: Set<Int> = []
@@ -86,11 +86,11 @@ public final class CLIPObjective: Objective {
     }
 
     public func constrain() {
-        // A larger scale would let single pairs rule the gradient (Radford et al., section 2.5).
+        // With a larger scale, single pairs would dominate the gradient (Radford et al., section 2.5).
         model.logitScale.copy(from: model.logitScale.detached().clamped(-.infinity, log(100)))
     }
 
-    /// Recall among the validation scenes: an image counts when any of its captions is the nearest of all.
+    /// Recall among the validation scenes: an image counts if any of its captions is the nearest of all.
     public func validate() -> [Metric] {
         let count = validation.data.count
         let perScene = validation.data.captionsPerScene
@@ -121,7 +121,7 @@ public final class CLIPObjective: Objective {
 }
 
 extension Module {
-    /// Writes the weights in another precision than that of training.
+    /// Writes the weights in another precision than that of the training.
     func saveWeights(to path: String, dtype: DType, prefix: String = "") throws {
         let tensors = namedTensors(prefix: prefix).filter { $0.kind != .derived }.map { entry in
             (

@@ -5,11 +5,12 @@ import Safetensors
 import Torch
 import TorchNN
 
-/// The small CLIP of the miniature: the class and files of the big ones at a size that two cores train in a minute.
+/// The small CLIP of the miniature: the class and the files of full-size ones, in a size that two cores train in a
+/// minute.
 public enum MiniatureCLIP {
     /// Side of its pictures.
     public static let imageSize = 64
-    /// Tokens of a text, start and end included; the longest caption of the world needs fewer.
+    /// The most tokens of a text, start and end included; the longest caption of the world needs fewer.
     public static let contextLength = 48
 
     /// Widths and depths.
@@ -26,7 +27,7 @@ public enum MiniatureCLIP {
         public init() {}
     }
 
-    /// - Parameter vocabulary: of the tokenizer made from the captions; its last token ends a text.
+    /// - Parameter vocabulary: of the tokenizer learned from the captions; its last token ends a text.
     public static func configuration(vocabulary: BPETraining, sizes: Sizes = Sizes()) -> CLIPConfiguration {
         var configuration = CLIPConfiguration()
         configuration.projectionDimension = sizes.projection
@@ -47,10 +48,10 @@ public enum MiniatureCLIP {
         return configuration
     }
 
-    /// Writes what stands beside the weights of a Hugging Face folder: configuration, preprocessing, tokenizer.
+    /// Writes the files beside the weights of a Hugging Face folder: configuration, preprocessing, tokenizer.
     public static func writeFiles(_ configuration: CLIPConfiguration, vocabulary: BPETraining, to folder: String) throws
     {
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try FileSystem.createFolder(folder)
         try AtomicFile.write(configuration.huggingFaceJSON, to: "\(folder)/config.json")
         try writeTokenizer(vocabulary, contextLength: configuration.text.contextLength, to: folder)
         let side = configuration.vision.imageSize
@@ -76,7 +77,7 @@ public enum MiniatureCLIP {
 
     /// Writes the tokenizer's files: `vocab.json`, `merges.txt`, `tokenizer_config.json`.
     static func writeTokenizer(_ vocabulary: BPETraining, contextLength: Int, to folder: String) throws {
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try FileSystem.createFolder(folder)
         try AtomicFile.write(vocabulary.vocabularyJSON, to: "\(folder)/vocab.json")
         try AtomicFile.write(vocabulary.mergesText, to: "\(folder)/merges.txt")
         try AtomicFile.write(

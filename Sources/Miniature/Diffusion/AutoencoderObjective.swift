@@ -29,7 +29,7 @@ public final class AutoencoderObjective: Objective {
         Self.quieten(model)
     }
 
-    /// Starts with little noise in the latents, which would drown what the fresh encoder says.
+    /// Starts with little noise in the latents, because more would hide the output of the untrained encoder.
     private static func quieten(_ model: AutoencoderKL) {
         let channels = model.configuration.latentChannels
         withoutGradients {
@@ -46,7 +46,7 @@ public final class AutoencoderObjective: Objective {
         configuration.latentChannels = model.latentChannels
         configuration.normGroups = model.normGroups
         configuration.sampleSize = MiniatureCLIP.imageSize
-        // Convolutions alone see enough of a picture this small.
+        // Convolutions alone cover enough of a picture this small.
         configuration.hasAttention = false
         configuration.forcesUpcast = false
         return configuration
@@ -66,7 +66,7 @@ public final class AutoencoderObjective: Objective {
         )
     }
 
-    /// In the first steps the same part of every picture, another one in each step.
+    /// In the first steps, the same part of every picture; another part in each step.
     private func cropped(_ pictures: Tensor, _ step: Int) -> Tensor {
         let side = recipe.loss.cropSide
         guard step < recipe.loss.cropSteps else { return pictures }
@@ -76,7 +76,7 @@ public final class AutoencoderObjective: Objective {
         return pictures.slice(2, top..<top + side).slice(3, left..<left + side).contiguous()
     }
 
-    /// Peak signal-to-noise ratio (dB) of validation pictures coded and decoded, without noise.
+    /// Peak signal-to-noise ratio (dB) of validation pictures after encoding and decoding, without noise.
     public func validate() -> [Metric] {
         var squares = 0.0
         var absolutes = 0.0
@@ -105,7 +105,7 @@ public final class AutoencoderObjective: Objective {
         var configuration = model.configuration
         let deviation = (all - all.mean()).square().mean().sqrt().item()
         configuration.scalingFactor = (1000 / deviation).rounded() / 1000
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try FileSystem.createFolder(folder)
         try AtomicFile.write(configuration.diffusersJSON, to: "\(folder)/config.json")
         try model.saveWeights(to: "\(folder)/\(DiffusionFiles.weights)", dtype: dtype)
     }

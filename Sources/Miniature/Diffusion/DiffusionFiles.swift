@@ -3,11 +3,11 @@ import Files
 import Foundation
 import Safetensors
 
-/// The parts of a diffusers folder that no training makes: noise schedule, scheduler, tokenizer.
+/// The parts of a diffusers folder that need no training: noise schedule, scheduler, tokenizer.
 enum DiffusionFiles {
     static let weights = "diffusion_pytorch_model.safetensors"
 
-    /// The noise schedule that the UNet is trained on: Stable Diffusion's.
+    /// The noise schedule with which the UNet is trained, Stable Diffusion's.
     static func schedule(_ prediction: PredictionType) -> SchedulerConfiguration {
         .stableDiffusion(.dpmSolver, prediction: prediction)
     }
@@ -36,13 +36,9 @@ enum DiffusionFiles {
 
     /// Copies a tokenizer's files.
     static func copyTokenizer(from folder: String, to target: String) throws {
-        try FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: true)
+        try FileSystem.createFolder(target)
         for name in ["vocab.json", "merges.txt", "tokenizer_config.json"] {
-            try copy("\(folder)/\(name)", to: "\(target)/\(name)")
+            try FileSystem.copy("\(folder)/\(name)", to: "\(target)/\(name)")
         }
-    }
-
-    static func copy(_ path: String, to target: String) throws {
-        try AtomicFile.write([UInt8](Data(contentsOf: URL(fileURLWithPath: path))), to: target)
     }
 }

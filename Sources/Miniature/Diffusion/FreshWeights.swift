@@ -2,10 +2,10 @@ import Torch
 import TorchNN
 
 extension Module {
-    /// Fresh weights with which a network of residual blocks learns fastest: convolutions keep the variance of what they
-    /// read (normal, 1 / √fan-in), and the last layer of each residual branch is zero, so that every block starts as its
-    /// shortcut (Goyal et al. 2017, section 5.1; Dhariwal & Nichol 2021 for diffusion models). On the autoencoder some
-    /// hundred steps reach what takes thousands from PyTorch's own start.
+    /// Fresh weights with which a network of residual blocks learns fastest. Convolutions keep the variance of their
+    /// input (normal, 1 / √fan-in), and the last layer of each residual branch is zero, so every block starts as its
+    /// shortcut (Goyal et al. 2017, section 5.1; Dhariwal & Nichol 2021 for diffusion models). With them the
+    /// autoencoder reaches in some hundred steps what takes thousands with PyTorch's initial weights.
     ///
     /// - Parameter silenced: ends of the paths of layers that start at zero.
     func startAsShortcuts(silencing silenced: [String], generator: Generator) {

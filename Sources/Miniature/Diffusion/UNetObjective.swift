@@ -10,8 +10,8 @@ import Torch
 import TorchNN
 import Training
 
-/// Training of the small denoiser (Ho et al. 2020, with velocities as Salimans & Ho 2022) on latents of scenes, each with
-/// one of its captions; now and then with the empty caption, for classifier-free guidance (Ho & Salimans 2022).
+/// Training of the small denoiser (Ho et al. 2020, with velocities as in Salimans & Ho 2022) on latents of scenes, each
+/// with one of its captions, and sometimes with the empty caption, for classifier-free guidance (Ho & Salimans 2022).
 public final class UNetObjective: Objective {
     public let model: UNet2DConditionModel
     public var module: Module { model }
@@ -24,10 +24,10 @@ public final class UNetObjective: Objective {
     private let train: Latents
     private let validation: Latents
     private let draws: Draws
-    /// What latents are multiplied by.
+    /// The factor of the latents.
     private let scale: Double
 
-    /// A split's latents, not scaled, and its captions as tokens.
+    /// The latents of a split, not scaled, and its captions as tokens.
     private struct Latents {
         let data: SceneData
         let mean: Tensor  // [N, Z, h, w]
@@ -61,7 +61,7 @@ public final class UNetObjective: Objective {
 
     /// Encodes all scenes and makes fresh weights.
     /// - Parameters:
-    ///   - clip: folder of the trained CLIP, whose text tower conditions.
+    ///   - clip: folder of the trained CLIP, whose text tower gives the condition.
     ///   - autoencoder: folder of the trained autoencoder.
     public init(_ recipe: UNetRecipe, train: SceneData, validation: SceneData, clip: String, autoencoder: String) throws
     {
@@ -70,7 +70,7 @@ public final class UNetObjective: Objective {
         autoencoderFolder = autoencoder
         draws = Draws(seed: recipe.training.seed)
         let encoder = try CLIPModel(folder: clip, dtype: .float32, memory: .owned)
-        // As Stable Diffusion 2: without the last layer.
+        // As in Stable Diffusion 2, without the last layer.
         text = try DiffusionTextEncoder(of: encoder)
         text.setRequiresGrad(false)
         let reader = TextReader(encoder: encoder, tokenizer: try TokenizerFolder.open(clip))
@@ -150,12 +150,12 @@ public final class UNetObjective: Objective {
     /// Writes the whole diffusers folder: UNet, autoencoder, text encoder, tokenizer, scheduler.
     public func export(to folder: String, dtype: DType) throws {
         for part in ["unet", "vae", "text_encoder", "tokenizer", "scheduler"] {
-            try FileManager.default.createDirectory(atPath: "\(folder)/\(part)", withIntermediateDirectories: true)
+            try FileSystem.createFolder("\(folder)/\(part)")
         }
         try AtomicFile.write(model.configuration.diffusersJSON, to: "\(folder)/unet/config.json")
         try model.saveWeights(to: "\(folder)/unet/\(DiffusionFiles.weights)", dtype: dtype)
         for name in ["config.json", DiffusionFiles.weights] {
-            try DiffusionFiles.copy("\(autoencoderFolder)/\(name)", to: "\(folder)/vae/\(name)")
+            try FileSystem.copy("\(autoencoderFolder)/\(name)", to: "\(folder)/vae/\(name)")
         }
         try text.save(folder: "\(folder)/text_encoder")
         try DiffusionFiles.copyTokenizer(from: clipFolder, to: "\(folder)/tokenizer")

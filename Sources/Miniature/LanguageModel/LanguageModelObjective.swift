@@ -7,7 +7,7 @@ import Torch
 import TorchNN
 import Training
 
-/// Training of the small GPT-2 on captions: each stands alone, between two `<|endoftext|>`.
+/// Training of the small GPT-2 on captions; each stands alone between two `<|endoftext|>`.
 public final class LanguageModelObjective: Objective {
     public let model: GPT2LanguageModel
     public var module: Module { model }
@@ -67,7 +67,7 @@ public final class LanguageModelObjective: Objective {
         configuration.hiddenSize = recipe.model.width
         configuration.layerCount = recipe.model.layers
         configuration.headCount = recipe.model.heads
-        // Captions do not run out, so nothing has to be dropped against learning them by heart.
+        // The supply of captions is unlimited, so no dropout is needed against memorising them.
         configuration.residualDropout = 0
         configuration.embeddingDropout = 0
         configuration.attentionDropout = 0
@@ -111,7 +111,7 @@ public final class LanguageModelObjective: Objective {
 
     /// Writes `vocab.json`, `merges.txt`, `tokenizer_config.json`.
     static func writeTokenizer(_ vocabulary: BPETraining, contextLength: Int, to folder: String) throws {
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try FileSystem.createFolder(folder)
         try AtomicFile.write(vocabulary.vocabularyJSON, to: "\(folder)/vocab.json")
         try AtomicFile.write(vocabulary.mergesText, to: "\(folder)/merges.txt")
         try AtomicFile.write(

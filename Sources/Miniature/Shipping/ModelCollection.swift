@@ -3,7 +3,7 @@ import Foundation
 import Safetensors
 import Training
 
-// The small models as they ship: model folders, how they were trained, and a manifest with hashes of both.
+// The small models as they ship: model folders, the records of their training, and a manifest with hashes of both.
 //
 //     clip/  stable-diffusion/  gpt2/                        model folders
 //     training/<model>/recipe.yaml  manifest.json  metrics.jsonl  sessions.jsonl
@@ -11,7 +11,7 @@ import Training
 
 /// `manifest.json` of a collection of small models.
 public struct ModelCollection: Codable, Sendable, Equatable {
-    /// The trainings that a collection is made of.
+    /// The trainings of which a collection consists.
     public enum Model: String, Codable, Sendable, CaseIterable, CodingKeyRepresentable {
         case clip, autoencoder, unet
         case languageModel = "language-model"
@@ -27,25 +27,25 @@ public struct ModelCollection: Codable, Sendable, Equatable {
         }
     }
 
-    /// A file and what it must be.
+    /// A file and its expected content.
     public struct File: Codable, Sendable, Equatable {
         public var bytes: Int
         public var sha256: String
     }
 
-    /// How a model came about.
+    /// The record of a model's training.
     public struct Training: Codable, Sendable, Equatable {
         public var recipe: String
-        /// Of the resolved `recipe.yaml`.
+        /// Hash of the resolved `recipe.yaml`.
         public var recipeSHA256: String
-        /// Of the world.
+        /// Seed of the world.
         public var dataSeed: Int
         public var seed: Int
         public var steps: Int
-        /// Of all sessions that trained it.
+        /// Total time of all sessions that trained it.
         public var seconds: Double
         public var machines: [String]
-        /// What was read, by role: renders, models.
+        /// The files that were read, by role: renders, models.
         public var sources: [String: String]
         /// The last validation.
         public var validation: [String: Double]
@@ -58,10 +58,10 @@ public struct ModelCollection: Codable, Sendable, Equatable {
     }
 
     public var version = 1
-    /// Of this project's code, as given.
+    /// Commit of this project's code, as given.
     public var commit: String
     public var trainings: [Model: Training]
-    /// By path below the folder; all but this manifest.
+    /// By path below the folder, without this manifest.
     public var files: [String: File]
 
     public static let name = "manifest.json"
@@ -71,32 +71,39 @@ public struct ModelCollection: Codable, Sendable, Equatable {
 
     /// Reads the manifest of a folder.
     public init(folder: String) throws {
-        self = try JSONDecoder().decode(
-            ModelCollection.self, from: Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(Self.name)")))
+        let path = "\(folder)/\(Self.name)"
+        let bytes = try RegularFile.bytes(path)
+        do {
+            self = try JSONDecoder().decode(ModelCollection.self, from: Data(bytes))
+        } catch let error as DecodingError {
+            throw TrainingError.badState(path: path, reason: error.shortReason)
+        }
     }
 
     /// Copies finished runs into `folder`, which must not exist, and writes the manifest.
     /// - Parameters:
     ///   - runs: folders of `gmail miniature train`, one of each kind.
-    ///   - commit: of the code that trained.
+    ///   - commit: commit of the code that trained.
     /// - Throws: `MiniatureError`, `TrainingError`, errors of files.
     public init(collecting runs: [Model: String], commit: String, to folder: String) throws {
-        let manager = FileManager.default
-        guard !manager.fileExists(atPath: folder) else { throw MiniatureError.folderExists(path: folder) }
+        guard !FileSystem.exists(folder) else { throw MiniatureError.folderExists(path: folder) }
+        try FileSystem.createFolder(FileSystem.folder(of: folder))
+        let lock = try OutputLock(for: folder, owner: "gmail miniature collect")
+        defer { withExtendedLifetime(lock) {} }
         let partial = folder + ".partial"
-        if manager.fileExists(atPath: partial) { try manager.removeItem(atPath: partial) }
+        try FileSystem.recreateFolder(partial)
         var trainings: [Model: Training] = [:]
         for model in Model.allCases {
-            guard let run = runs[model], manager.fileExists(atPath: "\(run)/model") else {
+            guard let run = runs[model], FileSystem.isFolder("\(run)/model") else {
                 throw MiniatureError.unfinishedRun(model: model.rawValue, path: runs[model] ?? "none")
             }
             let records = "\(partial)/training/\(model.rawValue)"
-            try manager.createDirectory(atPath: records, withIntermediateDirectories: true)
+            try FileSystem.createFolder(records)
             for name in ["recipe.yaml", "manifest.json", "metrics.jsonl", "sessions.jsonl"] {
-                try manager.copyItem(atPath: "\(run)/\(name)", toPath: "\(records)/\(name)")
+                try FileSystem.copy("\(run)/\(name)", to: "\(records)/\(name)")
             }
             if let target = model.folder {
-                try manager.copyItem(atPath: "\(run)/model", toPath: "\(partial)/\(target)")
+                try FileSystem.copy("\(run)/model", to: "\(partial)/\(target)")
             }
             trainings[model] =
                 switch model {
@@ -112,11 +119,11 @@ public struct ModelCollection: Codable, Sendable, Equatable {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         try AtomicFile.write([UInt8](encoder.encode(self)) + [0x0A], to: "\(partial)/\(Self.name)")
-        try manager.moveItem(atPath: partial, toPath: folder)
+        try FileSystem.rename(partial, to: folder)
     }
 
-    /// Compares a folder's files with this manifest.
-    /// - Returns: one line for each file that is missing, changed or not listed; README files may stand beside them.
+    /// Compares the files of a folder with this manifest.
+    /// - Returns: one line for each file that is missing, changed or not listed; README files are allowed beside them.
     public func differences(in folder: String) throws -> [String] {
         let found = try Self.files(in: folder)
         var lines: [String] = []
@@ -132,14 +139,9 @@ public struct ModelCollection: Codable, Sendable, Equatable {
 
     private static func files(in folder: String) throws -> [String: File] {
         var files: [String: File] = [:]
-        for path in try FileManager.default.subpathsOfDirectory(atPath: folder) {
+        for path in try FileSystem.files(below: folder) where path != name && !path.hasSuffix(".md") {
             let full = "\(folder)/\(path)"
-            var isFolder: ObjCBool = false
-            guard FileManager.default.fileExists(atPath: full, isDirectory: &isFolder), !isFolder.boolValue,
-                path != name, !path.hasSuffix(".md")
-            else { continue }
-            let size = try FileManager.default.attributesOfItem(atPath: full)[.size] as? Int
-            files[path] = File(bytes: size ?? 0, sha256: try ContentHash.sha256(ofFile: full))
+            files[path] = File(bytes: FileSystem.size(full) ?? 0, sha256: try ContentHash.sha256(ofFile: full))
         }
         return files
     }
@@ -151,7 +153,7 @@ extension ModelCollection.Training {
         let recipe = try run.recipe(of: R.self)
         let manifest = try run.manifest()
         func lines(_ file: String) throws -> [Data] {
-            try Data(contentsOf: URL(fileURLWithPath: file)).split(separator: 0x0A)
+            try TextLines(path: file).filter { !$0.isBlank }.map { Data($0.bytes) }
         }
         let sessions = try lines("\(path)/sessions.jsonl").map {
             try JSONDecoder().decode(RecordedSession.self, from: $0)
@@ -174,7 +176,7 @@ extension ModelCollection.Training {
     }
 }
 
-/// What is read of a line of `sessions.jsonl`.
+/// The fields that are read from a line of `sessions.jsonl`.
 private struct RecordedSession: Decodable {
     let seconds: Double
     let machine: String

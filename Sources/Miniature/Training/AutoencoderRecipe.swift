@@ -1,9 +1,9 @@
 import Training
 
-/// How the small autoencoder is made.
+/// How the small autoencoder is trained.
 public struct AutoencoderRecipe: MiniatureRecipe {
     public struct Model: Sendable, Equatable {
-        /// At each resolution, the largest first; each but the first halves the side.
+        /// Channels at each resolution, the largest first; each resolution but the first halves the side.
         public var channels = [16, 16, 32, 64]
         public var layersPerBlock = 1
         public var latentChannels = 8
@@ -15,9 +15,9 @@ public struct AutoencoderRecipe: MiniatureRecipe {
     public struct Loss: Sendable, Equatable {
         /// Weight of the squared error beside the absolute one.
         public var squared = 0.5
-        /// Weight of the KL divergence of the latents from a standard normal, in nats per latent number.
+        /// Weight of the KL divergence of the latents from a standard normal distribution, in nats per latent number.
         public var divergence = 1e-4
-        /// Side of the part of a picture that the first `cropSteps` steps look at: more of them for the same work.
+        /// Side of the part of a picture that the first `cropSteps` steps use: more parts for the same amount of work.
         public var cropSide = 32
         public var cropSteps = 0
 

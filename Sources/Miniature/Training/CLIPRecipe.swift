@@ -1,13 +1,13 @@
 import Training
 
-/// How the small CLIP is made.
+/// How the small CLIP is trained.
 public struct CLIPRecipe: MiniatureRecipe {
     public var name = "unnamed"
     public var description = ""
     public var paper = PaperReference()
     public var data = WorldSettings()
     public var model = MiniatureCLIP.Sizes()
-    /// Words beyond bytes in the vocabulary, at most.
+    /// The most words in the vocabulary beyond bytes.
     public var mergeLimit = 1000
     public var training = TrainingSettings.miniature
     public var export = ExportSettings()

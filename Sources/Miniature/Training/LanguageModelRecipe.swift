@@ -1,14 +1,14 @@
 import Training
 
-/// How the small GPT-2 is made.
+/// How the small GPT-2 is trained.
 public struct LanguageModelRecipe: MiniatureRecipe {
     public struct Model: Sendable, Equatable {
         public var width = 128
         public var layers = 4
         public var heads = 4
-        /// Positions, a captioner's prefix included.
+        /// Positions, including the prefix of a captioner.
         public var contextLength = 96
-        /// Words beyond bytes in the vocabulary, at most.
+        /// The most words in the vocabulary beyond bytes.
         public var mergeLimit = 1000
 
         public init() {}

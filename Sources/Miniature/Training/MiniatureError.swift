@@ -1,6 +1,6 @@
 import Foundation
 
-/// A small model that cannot be made as asked.
+/// A small model that cannot be made as requested.
 public enum MiniatureError: Error, Equatable, CustomStringConvertible, LocalizedError {
     case captionTooLong(caption: String, limit: Int, what: String)
     case latentSize(folder: String, expected: String, got: Int)

@@ -2,12 +2,13 @@ import Torch
 import TorchOptim
 import Training
 
-// What the four small models' recipes share: which scenes are rendered, how long and how is stepped, how the result is
-// stored. `Recipes/*.yaml` are the shipped ones.
+// What the recipes of the four small models share: which scenes are rendered, how long and with which settings the
+// model is trained, and how the result is stored. `Recipes/*.yaml` are the shipped ones.
 
-/// The renders that a small model is trained on. Training sees the train split alone, validation the validation split.
+/// The renders on which a small model is trained. Training uses only the train split, validation only the validation
+/// split.
 public struct WorldSettings: Sendable, Equatable {
-    /// Of the world.
+    /// Seed of the world.
     public var seed = 0
     public var scenes = 8192
     public var validationScenes = 256
@@ -16,7 +17,7 @@ public struct WorldSettings: Sendable, Equatable {
 }
 
 extension TrainingSettings {
-    /// What a small model is trained with unless its recipe says otherwise.
+    /// The settings with which a small model is trained unless its recipe says otherwise.
     static let miniature: TrainingSettings = {
         var training = TrainingSettings(steps: 1000, batchSize: 64, learningRate: 1e-3, schedule: .cosine)
         training.warmupSteps = 50
@@ -27,8 +28,8 @@ extension TrainingSettings {
         return training
     }()
 
-    /// Keys that the small models' trainer does not read: it is told its length in steps, holds whole batches, and computes in
-    /// float32.
+    /// Keys that the trainer of small models does not read: its length is given in steps, it holds whole batches, and
+    /// it computes in float32.
     static let notOfMiniature: Set<String> = [
         "epochs", "microBatchSize", "epsilon", "restartPeriod", "restartMultiplier", "precision",
     ]
@@ -40,7 +41,7 @@ public struct ExportSettings: Sendable, Equatable {
         case float32, float16, bfloat16
     }
 
-    /// Of the weights in the file; training is in float32.
+    /// Dtype of the weights in the file; training is in float32.
     public var precision = Precision.float32
 
     public init() {}
@@ -61,7 +62,7 @@ public protocol MiniatureRecipe: Recipe {
     var training: TrainingSettings { get set }
     var export: ExportSettings { get set }
 
-    /// Keys of this kind of model alone.
+    /// Keys that only this kind of model has.
     static var ownFields: [RecipeField<Self>] { get }
 
     /// Checks `ownFields`.

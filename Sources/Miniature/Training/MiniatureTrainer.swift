@@ -7,14 +7,14 @@ import Torch
 import TorchNN
 import Training
 
-/// Trains a small model as a recipe says: what `gmail miniature train` runs.
+/// Trains a small model according to a recipe, as `gmail miniature train` does.
 ///
 ///     RUN/recipe.yaml  manifest.json  metrics.jsonl  timings.jsonl  events…  checkpoints/  sessions.jsonl  model/
 ///
-/// `model/` is the finished model's folder. `sessions.jsonl` has one line for each time the program ran: steps, seconds,
-/// machine. A process that was killed leaves none.
+/// `model/` is the folder of the finished model. `sessions.jsonl` has one line for each time that the program ran:
+/// steps, seconds, machine. A process that was killed leaves no line.
 public struct MiniatureTrainer<R: MiniatureRecipe> {
-    /// A file that the run reads besides the renders.
+    /// A file, beside the renders, that the run reads.
     public struct Input: Sendable {
         public var role: String
         public var path: String
@@ -25,7 +25,7 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
         }
     }
 
-    /// What is told while the scenes are rendered.
+    /// Reports while the scenes are rendered.
     public typealias RenderReport = (_ done: Int, _ total: Int) -> Void
 
     public let recipe: R
@@ -36,10 +36,10 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
         (R, _ train: SceneData, _ validation: SceneData, _ scratch: String) throws -> any Objective
 
     /// - Parameters:
-    ///   - path: of the run's folder.
+    ///   - path: the run's folder.
     ///   - inputs: files of models that the training reads.
-    ///   - hasPictures: whether it looks at the pictures, or at the captions alone.
-    ///   - objective: makes the model and its loss; `scratch` is a folder for files in between.
+    ///   - hasPictures: whether it uses the pictures, or only the captions.
+    ///   - objective: makes the model and its loss; `scratch` is a folder for intermediate files.
     public init(
         _ recipe: R, path: String, inputs: [Input] = [], hasPictures: Bool = true,
         objective: @escaping (R, _ train: SceneData, _ validation: SceneData, _ scratch: String) throws -> any Objective
@@ -55,7 +55,7 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
 
     /// Runs from the latest checkpoint, or from the beginning, and writes the model when the last step is done.
     /// - Parameters:
-    ///   - resume: whether `path` holds a run to go on with.
+    ///   - resume: whether `path` holds a run to continue.
     ///   - versions: for the manifest.
     ///   - progress: makes the loop's reporter.
     /// - Throws: `TrainingError`, `MiniatureError`, and what models and files throw.
@@ -63,6 +63,10 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
         resume: Bool, versions: [String: String] = [:], stop: StopSignal = StopSignal(),
         progress: ProgressReporter? = nil, rendering: RenderReport = { _, _ in }
     ) throws -> LoopOutcome {
+        if resume, !RunFolder.exists(path) { throw TrainingError.nothingToResume(path: path) }
+        try FileSystem.createFolder(path)
+        let lock = try FolderLock(folder: path, owner: "gmail miniature train")
+        defer { withExtendedLifetime(lock) {} }
         let run = try resume ? RunFolder.resume(path, recipe: recipe) : RunFolder.create(path, recipe: recipe)
         let start = ContinuousClock.now
         let world = World(seed: UInt64(recipe.data.seed))
@@ -127,12 +131,10 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
     /// The model folder, complete or absent.
     private func export(_ task: ObjectiveTask) throws {
         let partial = modelFolder + ".partial"
-        let manager = FileManager.default
-        if manager.fileExists(atPath: partial) { try manager.removeItem(atPath: partial) }
-        try manager.createDirectory(atPath: partial, withIntermediateDirectories: true)
+        try FileSystem.recreateFolder(partial)
         try task.export(to: partial, dtype: recipe.export.dtype)
-        if manager.fileExists(atPath: modelFolder) { try manager.removeItem(atPath: modelFolder) }
-        try manager.moveItem(atPath: partial, toPath: modelFolder)
+        try FileSystem.remove(modelFolder)
+        try FileSystem.rename(partial, to: modelFolder)
     }
 
     // MARK: Sessions
@@ -141,7 +143,7 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
     private struct Session: Encodable {
         let fromStep: Int
         let toStep: Int
-        /// Rendering, encoding and validation included, the export not.
+        /// Time including rendering, encoding and validation, without the export.
         let seconds: Double
         let machine: String
         let threads: Int
@@ -168,8 +170,8 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
         let file = "\(path)/sessions.jsonl"
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let before = FileManager.default.contents(atPath: file) ?? Data()
-        try AtomicFile.write([UInt8](before) + [UInt8](encoder.encode(session)) + [0x0A], to: file)
+        let before = FileSystem.exists(file) ? try RegularFile.bytes(file) : []
+        try AtomicFile.write(before + [UInt8](encoder.encode(session)) + [0x0A], to: file)
     }
 }
 

@@ -4,11 +4,11 @@ import TorchNN
 import TorchOptim
 import Training
 
-/// What makes the training of one kind of model: its loss, its validation, its files.
+/// Defines the training of one kind of model: its loss, its validation, its files.
 ///
-/// Everything random in a step follows from the step's number (see `draws`), so a resumed run needs no generator's state.
+/// All random numbers of a step follow from its number (see `draws`), so a resumed run needs no generator state.
 public protocol Objective: AnyObject {
-    /// What is trained.
+    /// The module that is trained.
     var module: Module { get }
 
     /// Scalar mean loss of a batch, and further numbers to log.
@@ -17,10 +17,10 @@ public protocol Objective: AnyObject {
     /// Called without gradients after each step.
     func constrain()
 
-    /// Numbers on the validation split, for the weights as they are in `module`.
+    /// Numbers on the validation split, for the present weights of `module`.
     func validate() throws -> [Metric]
 
-    /// Writes the model folder for the weights as they are in `module`.
+    /// Writes the model folder with the present weights of `module`.
     func export(to folder: String, dtype: DType) throws
 }
 
@@ -28,31 +28,31 @@ extension Objective {
     public func constrain() {}
 }
 
-/// Seeds of what is drawn in a training.
+/// Seeds of the random numbers of a training.
 struct Draws {
     let seed: Int
 
-    /// Of fresh weights.
+    /// For fresh weights.
     var weights: Generator { Generator(seed: SplitMix(seed: UInt64(seed), stream: 21).first) }
 
-    /// For choices of a step: which caption of a scene, which is left out.
+    /// For choices in a step: which caption of a scene, which is left out.
     func choices(_ step: Int) -> SplitMix { SplitMix(seed: UInt64(seed) &+ 0x5EED, stream: UInt64(step)) }
 
-    /// For tensors of noise of a step; -1 is for what no step draws.
+    /// For noise tensors in a step; -1 is for numbers that belong to no step.
     func noise(_ step: Int) -> Generator {
         Generator(seed: SplitMix(seed: UInt64(seed) &+ 0xA15E, stream: UInt64(bitPattern: Int64(step))).first)
     }
 }
 
 extension SplitMix {
-    /// Its next number, without moving on.
+    /// The next number, without advancing.
     var first: UInt64 {
         var copy = self
         return copy.next()
     }
 }
 
-/// Trains an objective's module by AdamW: what `TrainingLoop` drives for all four small models.
+/// Trains an objective's module with AdamW; `TrainingLoop` drives it for all four small models.
 public final class ObjectiveTask: TrainingTask {
     public let objective: any Objective
     public let settings: TrainingSettings
@@ -121,12 +121,12 @@ public final class ObjectiveTask: TrainingTask {
         try finished { try objective.validate() }
     }
 
-    /// Writes the model folder: the averaged weights where there is an average.
+    /// Writes the model folder, with the averaged weights if there is an average.
     public func export(to folder: String, dtype: DType) throws {
         try finished { try objective.export(to: folder, dtype: dtype) }
     }
 
-    /// Runs `body` with the weights that are kept, in inference.
+    /// Runs `body` in inference with the weights that are kept.
     private func finished<Result>(_ body: () throws -> Result) rethrows -> Result {
         let module = objective.module
         module.setTraining(false)
@@ -163,14 +163,15 @@ public final class ObjectiveTask: TrainingTask {
     public func restoreGenerators(_ states: [String: [UInt8]]) {}
 }
 
-/// A moving average of weights: smoother than the weights of any one step, which a constant learning rate keeps moving.
+/// A moving average of weights, which is smoother than the weights of any single step, because a constant learning rate
+/// keeps those moving.
 final class WeightAverage {
-    /// Of the weights, by key.
+    /// The averages by key.
     let tensors: [(key: String, tensor: Tensor)]
     private let weights: [Tensor]
     private let decay: Double
 
-    /// - Parameter decay: per step; in the first steps less, so that the fresh weights are soon forgotten.
+    /// - Parameter decay: per step; it is smaller in the first steps, so that the initial weights are soon forgotten.
     init(of parameters: [NamedTensor], decay: Double) {
         weights = parameters.map(\.tensor)
         tensors = withoutGradients { parameters.map { ($0.key, $0.tensor.detached().clone()) } }

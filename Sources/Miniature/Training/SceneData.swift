@@ -4,19 +4,19 @@ import Images
 import Torch
 import Training
 
-// Scenes as tensors, and the batches of them. Shapes: N scenes, K captions of each (5), S side of a picture (64).
+// Scenes as tensors, and batches of them. Shapes: N scenes, K captions of each (5), S side of a picture (64).
 
 /// Renders of one split in memory.
 public struct SceneData {
     public let dataset: SceneDataset
-    /// `[N, 3, S, S]`, uint8; `[N, 3, 0, 0]` when only the captions are asked for.
+    /// `[N, 3, S, S]`, uint8; `[N, 3, 0, 0]` if only the captions are wanted.
     public let pixels: Tensor
     public let captionsPerScene: Int
 
     /// Renders the first `count` scenes of a split; the same ones every time.
     /// - Parameters:
-    ///   - hasPictures: false leaves the rendering out.
-    ///   - report: called as pictures get finished, with how many.
+    ///   - hasPictures: false skips the rendering.
+    ///   - report: gets the number of finished pictures, repeatedly.
     public init(
         world: World, split: World.Split, count: Int, hasPictures: Bool = true,
         renderer: SceneRenderer = SceneRenderer(), report: (Int) -> Void = { _ in }
@@ -35,7 +35,7 @@ public struct SceneData {
             let pictures = renderer.render(Array(dataset.scenes[part]))
             pixels.withUnsafeMutableBytes { target in
                 for (index, picture) in zip(part, pictures) {
-                    // Rows of RGB to planes.
+                    // Converts rows of RGB to planes.
                     for channel in 0..<3 {
                         let plane = (index * 3 + channel) * area
                         for pixel in 0..<area { target[plane + pixel] = picture.pixels[pixel * 3 + channel] }
@@ -55,7 +55,7 @@ public struct SceneData {
         pixels.indexSelect(0, Tensor(indices)).to(.float32) * (2.0 / 255) - 1
     }
 
-    /// Pixels of some scenes as a model with this preprocessing sees them; its size must be that of the pictures.
+    /// Pixels of some scenes, prepared with this preprocessing; its size must be that of the pictures.
     public func pictures(_ indices: [Int], _ preprocessing: ImagePreprocessing) -> Tensor {
         func perChannel(_ values: [Double]?, _ absent: Float) -> Tensor {
             Tensor(values?.map(Float.init) ?? Array(repeating: absent, count: 3), shape: [3, 1, 1])
@@ -64,7 +64,7 @@ public struct SceneData {
         return (raw - perChannel(preprocessing.mean, 0)) / perChannel(preprocessing.std, 1)
     }
 
-    /// Row of `captions` for every scene of a batch, drawn by `random`.
+    /// For every scene of a batch the row of `captions`, drawn by `random`.
     public func captionRows(_ indices: [Int], _ random: inout SplitMix) -> [Int] {
         indices.map { $0 * captionsPerScene + random.integer(below: captionsPerScene) }
     }
@@ -83,7 +83,7 @@ public struct SceneBatch: TrainingBatch {
     }
 }
 
-/// Shuffled batches of scenes that are in memory.
+/// Shuffled batches of scenes in memory.
 public final class SceneBatches: BatchSource {
     private var sampler: ShuffledSampler
 

@@ -1,10 +1,10 @@
 import Diffusion
 import Training
 
-/// How the small denoiser is made.
+/// How the small denoiser is trained.
 public struct UNetRecipe: MiniatureRecipe {
     public struct Model: Sendable, Equatable {
-        /// At each resolution, the largest first; each but the first halves the side.
+        /// Channels at each resolution, the largest first; each resolution but the first halves the side.
         public var channels = [96, 160]
         public var layersPerBlock = 1
         public var normGroups = 16

@@ -1,15 +1,15 @@
-// What five people might write under the same picture. Each of the five slots has its own way of looking (everything with
-// its attributes; where things stand; how many there are; one thing beside another; the light), and words vary by scene.
+// What five people might write under the same picture. Each of the five slots has its own view (all objects with their
+// attributes; where they are; how many there are; one beside another; the light), and words vary by scene.
 
 /// Writes captions.
 public enum CaptionGrammar {
-    /// Five captions of a scene, all different; the same ones every time.
+    /// Five captions of a scene, all different, and always the same ones.
     public static func captions(for scene: Scene) -> [String] {
         let seed = scene.hash.utf8.prefix(16).reduce(UInt64(0)) { $0 &* 31 &+ UInt64($1) }
         var writer = Writer(scene: scene, random: SplitMix(seed: seed))
         var captions: [String] = []
         for slot in 0..<5 {
-            // A scene of one thing has few ways to be told; another draw of words is then another caption.
+            // A scene with one object can be described in few ways; another draw of words then gives another caption.
             var caption = writer.caption(slot)
             while captions.contains(caption) { caption = writer.caption(slot) }
             captions.append(caption)
@@ -22,7 +22,7 @@ private struct Writer {
     let scene: Scene
     var random: SplitMix
 
-    /// How much of a thing is said.
+    /// How much of an object is described.
     private struct Detail: OptionSet {
         let rawValue: Int
         static let size = Detail(rawValue: 1)
@@ -135,7 +135,7 @@ private struct Writer {
         finish == .shiny ? random.pick(["shiny", "glossy", "polished"]) : random.pick(["matte", "dull"])
     }
 
-    /// Size, finish and colour in the order that English has them, each with a space behind.
+    /// Size, finish and colour in their English order, each followed by a space.
     private mutating func adjectives(_ object: Scene.Object, _ detail: Detail) -> String {
         var words: [String] = []
         if detail.contains(.size) {
@@ -154,7 +154,7 @@ private struct Writer {
         return "\(article(words)) \(words)"
     }
 
-    /// Things that are described alike, taken together, from left to right.
+    /// Objects with the same description, grouped, from left to right.
     private func groups(_ detail: Detail) -> [[Scene.Object]] {
         var groups: [[Scene.Object]] = []
         for object in scene.objects {
@@ -184,7 +184,7 @@ private struct Writer {
         return join(items)
     }
 
-    /// Shapes alone, counted: "two balls and a cone".
+    /// Only shapes, counted: "two balls and a cone".
     private mutating func shapes() -> String {
         var items: [String] = []
         for shape in Scene.Shape.allCases {
@@ -223,7 +223,7 @@ private struct Writer {
         }
     }
 
-    /// Two things that are not described alike.
+    /// Two objects with different descriptions.
     private mutating func pair() -> (Scene.Object, Scene.Object)? {
         var order = Array(scene.objects.indices)
         random.shuffle(&order)
@@ -236,7 +236,7 @@ private struct Writer {
         return nil
     }
 
-    /// Where `a` stands as seen from `b`; left and right are the viewer's.
+    /// Where `a` is as seen from `b`; left and right are the viewer's.
     private mutating func between(_ a: Scene.Object, _ b: Scene.Object) -> String {
         if a.column < b.column { return random.pick(["to the left of", "left of", "on the left of"]) }
         if a.column > b.column { return random.pick(["to the right of", "right of", "on the right of"]) }

@@ -1,12 +1,12 @@
 import Images
 
-/// Many pictures on one, row by row.
+/// Many pictures in one, row by row.
 public enum ContactSheet {
     /// - Parameters:
-    ///   - images: all of one size, at least one.
-    ///   - columns: pictures per row; the last row is filled up with the paper's colour.
-    ///   - scale: each pixel becomes a square of so many.
-    /// - Throws: `ImageError.invalidRequest` when there is no image.
+    ///   - images: at least one, all of one size.
+    ///   - columns: pictures per row; the last row is filled up with the background colour.
+    ///   - scale: each pixel becomes a square with this side.
+    /// - Throws: `ImageError.invalidRequest` if there is no image.
     public static func make(_ images: [RGBImage], columns: Int, scale: Int = 1, gap: Int = 4) throws -> RGBImage {
         guard let first = images.first else { return try RGBImage(width: 0, height: 0, pixels: []) }
         let rows = (images.count + columns - 1) / columns

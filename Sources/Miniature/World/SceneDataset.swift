@@ -3,13 +3,13 @@ import Foundation
 import Images
 import Safetensors
 
-// Scenes as files that every tool reads: PNG pictures, COCO's captions JSON, and the scene graphs as JSON Lines.
+// Scenes as files that every tool can read: PNG pictures, COCO's captions JSON, and the scene graphs as JSON Lines.
 
 /// A part of the world on disk.
 public struct SceneDataset: Sendable {
     public let split: World.Split
     public let scenes: [Scene]
-    /// Five of each scene, one after the other.
+    /// Five captions of each scene, one after the other.
     public let captions: [String]
 
     public init(world: World, split: World.Split, count: Int) {
@@ -32,7 +32,7 @@ public struct SceneDataset: Sendable {
     public var scenesFile: String { "scenes_\(split.rawValue).jsonl" }
 
     /// Writes `<split>/000000.png …`, `captions_<split>.json` and `scenes_<split>.jsonl` into `folder`.
-    /// - Parameter report: called as pictures get finished, with how many.
+    /// - Parameter report: gets the number of finished pictures, repeatedly.
     /// - Returns: the pictures.
     /// - Throws: `ImageError`, `SafetensorsError` when a file cannot be written.
     @discardableResult
@@ -40,16 +40,16 @@ public struct SceneDataset: Sendable {
         to folder: String, renderer: SceneRenderer = SceneRenderer(), report: (Int) -> Void = { _ in }
     ) throws -> [RGBImage] {
         let images = "\(folder)/\(imageFolder)"
-        try FileManager.default.createDirectory(atPath: images, withIntermediateDirectories: true)
+        try FileSystem.createFolder(images)
         let names = imageNames
         var pictures: [RGBImage] = []
         for first in stride(from: 0, to: scenes.count, by: 64) {
             let part = first..<min(first + 64, scenes.count)
             let rendered = renderer.render(Array(scenes[part]))
             for (index, picture) in zip(part, rendered) {
-                // Not atomic one by one: the caller renames the folder when it is complete.
-                let bytes = try ImageEncoder.png(picture, compressionLevel: 3)
-                try Data(bytes).write(to: URL(fileURLWithPath: "\(images)/\(names[index])"))
+                // Files are not atomic one by one; the caller renames the folder when it is complete.
+                let bytes = try ImageWriter.png(picture, compressionLevel: 3)
+                try AppendFile(path: "\(images)/\(names[index])").append(Array(bytes))
             }
             pictures += rendered
             report(part.count)
@@ -116,8 +116,8 @@ public struct SceneDataset: Sendable {
         let image: String
     }
 
-    /// One caption of each scene as JSON Lines for `gmail generate`: `id`, `caption`, and as `image` the picture's path below
-    /// the data folder. The five ways to tell a scene take turns.
+    /// One caption of each scene as JSON Lines for `gmail generate`: `id`, `caption`, and as `image` the picture's path
+    /// below the data folder. The five kinds of caption take turns.
     public func promptLines() throws -> [UInt8] {
         let perScene = captions.count / max(1, scenes.count)
         var lines: [UInt8] = []

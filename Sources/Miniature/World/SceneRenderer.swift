@@ -1,8 +1,9 @@
 import Foundation
 import Images
 
-// A small ray tracer: an area light with soft shadows, ambient light that darkens near contacts, highlights and reflections
-// of the room on shiny things. Nine rays per pixel, each to another point of the light, smooth both edges and shadows.
+// A small ray tracer: an area light with soft shadows, ambient light that darkens near contacts, highlights and
+// reflections of the room on shiny objects. Nine rays per pixel, each to another point of the light, smooth both edges
+// and shadows.
 
 /// Draws scenes.
 public struct SceneRenderer: Sendable {
@@ -25,14 +26,16 @@ public struct SceneRenderer: Sendable {
                 for sample in 0..<Self.grid * Self.grid {
                     let column = x * Self.grid + sample % Self.grid
                     let row = y * Self.grid + sample / Self.grid
-                    // The light point of a sample changes from pixel to pixel, so that the steps of a shadow's edge do not line up.
+                    // The light point of a sample changes from pixel to pixel, so that the steps of a shadow's edge do
+                    // not line up.
                     let point = (sample * 4 + (x & 1) * 2 + (y & 1) * 5) % 9
                     sum += stage.colour(
                         u: (Float(column) + 0.5) * step - 1, v: 1 - (Float(row) + 0.5) * step, lightPoint: point)
                 }
                 let mean = sum / Float(Self.grid * Self.grid)
                 for channel in 0..<3 {
-                    // A soft shoulder for highlights, then a gamma of 2, close to sRGB's and exact everywhere.
+                    // A soft shoulder for highlights, then a gamma of 2, which is close to sRGB's and exact on every
+                    // machine.
                     let c = max(0, mean[channel])
                     let shown = min(1, c * (1 + c * 0.12) / (1 + c * 0.30)).squareRoot()
                     pixels[(y * side + x) * 3 + channel] = UInt8(shown * 255 + 0.5)
@@ -54,7 +57,7 @@ public struct SceneRenderer: Sendable {
     private static let grid = 3  // rays per pixel and side, and light points per side
 }
 
-/// Results of parallel work, each written once under the lock.
+/// Results of parallel work; each is written once under the lock.
 private final class ImageSlots: @unchecked Sendable {
     private let lock = NSLock()
     private var slots: [RGBImage?]
@@ -152,10 +155,10 @@ private struct Stage {
                 isLit = false
                 break
             }
-            // Falls off gently, as if the light were far.
+            // The light falls off gently, as from a distant source.
             if isLit { direct = facing * 72 / (distance * distance + 14) }
         }
-        // What another body hides of the room: its solid angle, seen from a point that faces it.
+        // How much of the room another body hides: its solid angle, seen from a point that faces it.
         var open: Float = 1
         for index in solids.indices where index != own {
             let away = solids[index].centre - point
@@ -164,7 +167,7 @@ private struct Stage {
             let size = solids[index].radius * solids[index].radius
             open *= 1 - 0.75 * cosine * min(1, size / square)
         }
-        // A body's own lower half sees the table close by; so does the foot of its side.
+        // The lower half of a body sees the nearby table; so does the foot of its side.
         if own >= 0 { open *= 0.62 + 0.38 * min(1, point.y / 0.5) }
         let ambient = sky * ((0.62 + 0.38 * normal.y) * open)
         return albedo * (lightColour * direct + ambient)
@@ -187,7 +190,7 @@ private struct Stage {
     }
 
     private func backdrop(_ direction: Vector) -> Vector {
-        // The wall stands some way behind the table and is lighter towards the light.
+        // The wall is some way behind the table and lighter towards the light.
         let t = 8.2 / direction.z
         let x = eye.x + direction.x * t
         let side = lightCentre.x > 1 ? x : lightCentre.x < -1 ? -x : 0

@@ -1,5 +1,5 @@
-// The shapes as a ray sees them. Only +, -, ·, / and √ are used, which IEEE 754 rounds alike everywhere; library
-// functions (sin, pow) are not, and would make pictures differ from machine to machine.
+// The shapes for ray tracing. Only +, -, ·, / and √ are used, which IEEE 754 rounds alike everywhere. Library functions
+// (sin, pow) are not, and would make pictures differ between machines.
 
 typealias Vector = SIMD3<Float>
 
@@ -12,10 +12,10 @@ func normalize(_ a: Vector) -> Vector { a / dot(a, a).squareRoot() }
 @inline(__always)
 func mix(_ a: Vector, _ b: Vector, _ t: Float) -> Vector { a + (b - a) * t }
 
-/// An object of the scene made ready for rays.
+/// An object of the scene, prepared for rays.
 struct Solid {
     let shape: Scene.Shape
-    /// Middle of the body; the bounding sphere is around it.
+    /// Middle of the body and of its bounding sphere.
     let centre: Vector
     let radius: Float  // of the bounding sphere
     /// Half the width of the body, and half its height.
@@ -76,7 +76,7 @@ struct Solid {
     }
 
     private func cube(_ origin: Vector, _ direction: Vector) -> (distance: Float, normal: Vector)? {
-        // Into the cube's own axes.
+        // Converts to the cube's own axes.
         let o = Vector(cosine * origin.x - sine * origin.z, origin.y, sine * origin.x + cosine * origin.z)
         let d = Vector(
             cosine * direction.x - sine * direction.z, direction.y, sine * direction.x + cosine * direction.z)
@@ -128,7 +128,7 @@ struct Solid {
     }
 
     private func cone(_ o: Vector, _ d: Vector) -> (distance: Float, normal: Vector)? {
-        // Surface x² + z² = k² (h - y)², apex at height h over the middle.
+        // Surface x² + z² = k² (h - y)², with the apex at height h above the middle.
         let k = half / (2 * halfHeight)
         let down = halfHeight - o.y
         let a = d.x * d.x + d.z * d.z - k * k * d.y * d.y
@@ -156,7 +156,7 @@ struct Solid {
         return best
     }
 
-    /// A torus lying on the table, by steps as long as the distance to it.
+    /// A torus lying on the table; the ray advances in steps as long as the distance to it.
     private func ring(_ o: Vector, _ d: Vector, from start: Float) -> (distance: Float, normal: Vector)? {
         var t = start
         let end = start + 2 * radius

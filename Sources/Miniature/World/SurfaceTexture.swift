@@ -1,7 +1,7 @@
-/// What the table is made of, as linear light at a point of its plane.
+/// The material of the table, as linear light at a point of its plane.
 struct SurfaceTexture {
     let surface: Scene.Surface
-    /// Moves the pattern, so that two wooden tables are not the same plank.
+    /// Shifts the pattern, so that two wooden tables are not the same plank.
     let offset: SIMD2<Float>
 
     func albedo(x: Float, z: Float) -> Vector {

@@ -2,14 +2,13 @@
 ///
 ///     let scenes = World(seed: 0).scenes(.train, count: 2000)
 ///
-/// The part a scene belongs to follows from its own hash, not from the seed: train, validation and test are disjoint
-/// within a world and across worlds. Scenes with a combination of `Scene.heldOut` occur in the test alone, where they are
-/// about a quarter.
+/// The hash of a scene, not the seed, decides its part: train, validation and test are disjoint within a world and
+/// across worlds. Scenes with a combination of `Scene.heldOut` occur only in the test, where they are about a quarter.
 public struct World: Sendable {
     public enum Split: String, Codable, Sendable, CaseIterable {
         case train, validation, test
 
-        /// Of ten equal parts of all scenes: eight, one and one.
+        /// The part of a scene by its hash: eight, one and one of ten equal parts.
         static func of(hash: String) -> Split {
             switch hash.utf8.prefix(8).reduce(UInt64(0), { $0 * 16 + Self.digit($1) }) % 10 {
             case 0...7: .train
@@ -54,7 +53,7 @@ public struct World: Sendable {
     private static let columnSpacing = 2.0
     private static let rowSpacing = 2.0
 
-    /// Whether a large body stands before something that it covers: a caption would speak of what nobody sees.
+    /// Whether a large body hides something behind it, so that a caption would mention what is not visible.
     private static func hidesSomething(_ scene: Scene) -> Bool {
         scene.objects.contains { front in
             front.size == .large && front.shape != .ring

@@ -11,8 +11,8 @@ struct Axis: Equatable {
     /// An axis over the values, a little wider on both sides so that nothing lies on the frame.
     /// - Parameters:
     ///   - values: finite; without any the axis is 0...1.
-    ///   - ticks: about how many.
-    ///   - logarithmic: nil decides: values over more than two decades, none of them 0 or less.
+    ///   - ticks: the approximate number of ticks.
+    ///   - logarithmic: if nil, values over more than two decades, all above 0, get a logarithmic axis.
     init(_ values: some Sequence<Double>, ticks count: Int = 5, padding: Double = 0.04, logarithmic: Bool? = nil) {
         let values = Array(values)
         var low = values.min() ?? 0
@@ -36,7 +36,7 @@ struct Axis: Equatable {
         }
     }
 
-    /// An axis from `lower` to `upper`, neither wider nor narrower.
+    /// An axis exactly from `lower` to `upper`.
     init(from lower: Double, to upper: Double, ticks count: Int = 5) {
         self.lower = lower
         self.upper = upper
@@ -44,14 +44,14 @@ struct Axis: Equatable {
         ticks = Self.linearTicks(lower, upper, count)
     }
 
-    /// 0 at the lower end, 1 at the upper; not limited to that.
+    /// 0 at the lower end, 1 at the upper end; values outside give numbers outside.
     func position(_ value: Double) -> Double {
         isLogarithmic ? log(value / lower) / log(upper / lower) : (value - lower) / (upper - lower)
     }
 
     /// Multiples of 1, 2 or 5 times a power of ten.
     static func linearTicks(_ lower: Double, _ upper: Double, _ count: Int) -> [Double] {
-        // Steps are rounded up, so a short axis may be left with one tick: then a finer step is taken.
+        // Steps are rounded up, so a short axis may get only one tick; then a finer step is used.
         for finer in max(1, count)..<(max(1, count) * 4) {
             let ticks = multiples(lower, upper, finer)
             if ticks.count > 2 { return ticks }
@@ -62,11 +62,11 @@ struct Axis: Equatable {
     private static func multiples(_ lower: Double, _ upper: Double, _ count: Int) -> [Double] {
         let step = roundStep((upper - lower) / Double(max(1, count)))
         guard step > 0, step.isFinite else { return [lower] }
-        // An end that is a tick itself must not be lost to the rounding of the quotient.
+        // An end that is itself a tick must not be lost to the rounding of the quotient.
         let first = Int((lower / step - 1e-9).rounded(.up))
         let last = Int((upper / step + 1e-9).rounded(.down))
         guard first <= last else { return [] }
-        // The quotient of whole numbers: 3 * 0.1 would print as 0.30000000000000004.
+        // Computed as a quotient of whole numbers: 3 * 0.1 would print as 0.30000000000000004.
         return (first...last).map { step < 1 ? Double($0) / (1 / step).rounded(toPlaces: 6) : Double($0) * step }
     }
 
@@ -92,7 +92,8 @@ struct Axis: Equatable {
         return some.count >= 2 ? some : linearTicks(lower, upper, count)
     }
 
-    /// Texts for the ticks: one number of decimals for all, `k` and `M` for large ones, powers of ten for tiny ones.
+    /// Texts for the ticks: the same number of decimals for all, `k` and `M` for large ones, powers of ten for tiny
+    /// ones.
     var labels: [String] { ticks.map(label) }
 
     private func label(_ value: Double) -> String {
@@ -133,7 +134,7 @@ struct Axis: Equatable {
 }
 
 extension Double {
-    /// Frees a reciprocal of a round step from its rounding error.
+    /// Removes the rounding error from the reciprocal of a round step.
     fileprivate func rounded(toPlaces places: Int) -> Double {
         let unit = pow(10, Double(places))
         return (self * unit).rounded() / unit

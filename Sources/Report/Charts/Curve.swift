@@ -8,8 +8,8 @@ enum Curve {
     /// How many logged points a moving average covers: a twenty-fifth of them, odd; 1 (none) for a short curve.
     static func window(_ count: Int) -> Int { count < 40 ? 1 : max(3, count / 25 | 1) }
 
-    /// The centred moving average over `window` points (odd). Towards the ends it covers fewer, as many on both sides,
-    /// and never less than a sixth of the window on the inner one: the last value alone would be noise again.
+    /// The centred moving average over `window` points (odd). Towards the ends it covers fewer points, as many on both
+    /// sides, but at least a sixth of the window on the inner side, because the last value alone would be noise again.
     static func smoothed(_ points: [Point], window: Int) -> [Point] {
         guard window > 1 else { return points }
         var sums = [0.0]
@@ -21,7 +21,8 @@ enum Curve {
         }
     }
 
-    /// At most about `2 * buckets` points that look the same: the lowest and the highest of each stretch, first and last.
+    /// About `2 * buckets` points at most that look the same: the lowest and the highest of each stretch, the first and
+    /// the last.
     static func thinned(_ points: [Point], buckets: Int) -> [Point] {
         guard points.count > 2 * buckets + 2 else { return points }
         var kept = [points[0]]
@@ -36,7 +37,7 @@ enum Curve {
         return kept + [points[points.count - 1]]
     }
 
-    /// Splits where a value is missing.
+    /// Splits the curve where a value is missing.
     static func pieces(_ series: MetricSeries) -> [[Point]] {
         var pieces: [[Point]] = [[]]
         for point in series.points {
@@ -49,7 +50,7 @@ enum Curve {
         return pieces.filter { !$0.isEmpty }
     }
 
-    /// The values between which all but a hundredth lie: what an axis shows of a noisy curve.
+    /// The range of all but a hundredth of the values, which the axis of a noisy curve shows.
     static func bulk(_ values: [Double]) -> [Double] {
         guard values.count >= 40 else { return values }
         let sorted = values.sorted()

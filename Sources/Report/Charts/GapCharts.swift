@@ -1,6 +1,6 @@
 import Evaluation
 
-/// How the cosines of paired real and generated images are spread, before and after alignment.
+/// The distribution of the cosines of paired real and generated images, before and after alignment.
 struct CosineHistogram {
     let before: CosineDistribution
     let after: CosineDistribution?
@@ -16,7 +16,7 @@ struct CosineHistogram {
         let inner = (width: width - 2 * left, height: height - top - bottom)
         let sides = [(before, "before"), (after, "after")].compactMap { side, name in side.map { ($0, name) } }
         let bins = CosineDistribution.binCount
-        // Empty bins at both ends would only make the rest narrow; one is kept for the eye.
+        // Empty bins at both ends would only make the rest narrower; one is kept.
         let occupied = sides.flatMap { side in side.0.histogram.indices.filter { side.0.histogram[$0] > 0 } }
         let first = max(0, (occupied.min() ?? 0) - 1)
         let last = min(bins - 1, (occupied.max() ?? bins - 1) + 1)
@@ -72,7 +72,7 @@ struct CosineHistogram {
         var out: Markup = ""
         for (index, (side, name)) in sides.enumerated() {
             let at = places[index]
-            // Two means near each other: the left label ends at its line, the right one begins at its.
+            // If two means are near each other, the left label ends at its line and the right one begins at its line.
             let isLeft =
                 sides.count == 2 && abs(places[0] - places[1]) < 110 && at == places.min() && places[0] != places[1]
             let isRight = sides.count == 2 && abs(places[0] - places[1]) < 110 && !isLeft
@@ -87,7 +87,7 @@ struct CosineHistogram {
     }
 }
 
-/// Real and generated images in two dimensions; lines join pairs when there are few enough of them to be seen.
+/// Real and generated images in two dimensions; lines join pairs if there are few enough to be visible.
 struct GapMapChart {
     let title: String
     let map: GapMap
@@ -100,7 +100,7 @@ struct GapMapChart {
         let ys = points.map { $0[1] }
         let (lowX, highX) = (xs.min() ?? 0, xs.max() ?? 0)
         let (lowY, highY) = (ys.min() ?? 0, ys.max() ?? 0)
-        // One scale for both axes, or distances on paper would not be distances of the map.
+        // Both axes have one scale; otherwise distances on paper would not be distances of the map.
         let span = max(highX - lowX, highY - lowY, 1e-12)
         let inner = side - 28
         func place(_ point: [Double]) -> (x: Double, y: Double) {

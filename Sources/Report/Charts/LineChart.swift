@@ -11,7 +11,7 @@ struct LineChart {
     var lines: [Line]
     var width = 360.0
     var height = 216.0
-    /// nil leaves it to the values.
+    /// nil leaves the choice to the values.
     var isLogarithmic: Bool?
 
     private var left: Double { 50 }
@@ -19,7 +19,7 @@ struct LineChart {
     private var top: Double { 10 }
     private var bottom: Double { 30 }
 
-    /// The page may have more lines than colours; later ones are dashed.
+    /// The page may have more lines than colours; the later ones are dashed.
     static func strokeClass(_ color: Int) -> String {
         "s\(color % PageStyle.colorCount)"
             + (color >= PageStyle.colorCount ? " dash\(color / PageStyle.colorCount % 2)" : "")
@@ -29,13 +29,13 @@ struct LineChart {
         let inner = (width: width - left - right, height: height - top - bottom)
         let drawn = lines.map { Drawn($0) }
         let (first, last) = (drawn.compactMap(\.firstStep).min() ?? 0, drawn.compactMap(\.lastStep).max() ?? 1)
-        // A log begins at its first interval; its axis at the beginning.
+        // A log begins at its first interval, but its axis at the beginning of the run.
         let x = Axis(
             from: first < 0.6 * last ? 0 : first, to: max(last, first + 1), ticks: max(3, Int(inner.width / 90)))
         let y = Axis(drawn.flatMap(\.extent), ticks: max(3, Int(inner.height / 45)), logarithmic: isLogarithmic)
         func place(_ point: Curve.Point) -> (x: Double, y: Double) {
             let value = y.isLogarithmic ? max(point.y, .leastNormalMagnitude) : point.y
-            // Far outside is outside: a coordinate must stay a number that a renderer can hold.
+            // Limits values far outside, because a coordinate must stay a number that a renderer can hold.
             let height = min(max(y.position(value), -3), 4)
             return (x.position(point.x) * inner.width, (1 - height) * inner.height)
         }
@@ -53,7 +53,7 @@ struct LineChart {
 
             """
         out += grid(x, y, inner)
-        // An inner drawing cuts off what lies outside the axes.
+        // A nested drawing cuts off what lies outside the axes.
         out += """
             <svg x="\(left)" y="\(top)" width="\(inner.width)" height="\(inner.height)">
 
@@ -83,7 +83,7 @@ struct LineChart {
     private func marks(_ curve: Drawn, _ place: (Curve.Point) -> (x: Double, y: Double)) -> Markup {
         var out: Markup = ""
         let points = curve.smooth.joined()
-        // Few logged values are seen as such, a single one is seen at all.
+        // Few logged values are shown as points, so that even a single one is visible.
         guard curve.isValidation || points.count <= 12 else { return out }
         let radius = points.count > 60 ? 1.6 : 2.8
         for point in points {
@@ -123,7 +123,7 @@ struct LineChart {
         return out + "</g>\n"
     }
 
-    /// A line made ready.
+    /// A line, prepared for drawing.
     private struct Drawn {
         let line: Line
         let isValidation: Bool
@@ -153,7 +153,7 @@ struct LineChart {
 }
 
 extension Axis {
-    /// A measured number with four digits that count.
+    /// A measured number with four significant digits.
     static func readable(_ value: Double) -> String {
         guard value != 0, value.isFinite else { return "0" }
         let size = abs(value)

@@ -1,4 +1,4 @@
-/// A piece of HTML that is XML too. What is interpolated as text is escaped; only markup goes in as it is, so that no
+/// A piece of HTML that is also XML. Interpolated text is escaped and only markup is inserted unchanged, so that no
 /// caption, path or name can become part of the page's structure.
 ///
 ///     let cell: Markup = "<td>\(caption)</td>"
@@ -11,7 +11,7 @@ struct Markup: Sendable, Equatable, ExpressibleByStringInterpolation {
 
     init(_ pieces: [Markup]) { source = pieces.map(\.source).joined() }
 
-    /// Markup from elsewhere, which the caller vouches for.
+    /// Markup from elsewhere, for which the caller is responsible.
     init(trusted source: String) { self.source = source }
 
     var isEmpty: Bool { source.isEmpty }
@@ -44,7 +44,7 @@ struct Markup: Sendable, Equatable, ExpressibleByStringInterpolation {
         }
     }
 
-    /// Text as XML and HTML both hold it. Characters that XML 1.0 has no place for, even escaped, become U+FFFD.
+    /// Text that is valid in both XML and HTML. Characters that XML 1.0 does not allow, even escaped, become U+FFFD.
     private static func append(_ text: String, to out: inout String) {
         for scalar in text.unicodeScalars {
             switch scalar {

@@ -1,9 +1,10 @@
 /// The page's style sheet: one for screen (light and dark), phone and paper.
 enum PageStyle {
-    /// Lines beyond this many repeat the colours, dashed.
+    /// Further lines repeat the colours, dashed.
     static let colorCount = 8
 
-    // Okabe and Ito's colours, which colour-blind readers tell apart, made a little darker on white and lighter on black.
+    // Okabe and Ito's colours, which colour-blind readers can distinguish, a little darker on white and lighter on
+    // black.
     private static let light = ["#0072b2", "#d55e00", "#009e73", "#b0568f", "#c08a00", "#3a9bd0", "#6b5bd2", "#7a7f87"]
     private static let dark = ["#4aa8e0", "#f28a3c", "#2fc79b", "#dd8fc0", "#e3b341", "#8fd0f5", "#a79bff", "#a4a9b1"]
 

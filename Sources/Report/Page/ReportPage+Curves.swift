@@ -1,5 +1,5 @@
 extension ReportPage {
-    /// Loss and whatever else was logged, one group of charts per kind of run.
+    /// Loss and all other logged numbers, one group of charts per kind of run.
     var curves: Section? {
         let kinds = runs.kinds.filter { kind in kind.contains { $0.runs.contains { !$0.series.isEmpty } } }
         guard !kinds.isEmpty else { return nil }
@@ -43,8 +43,8 @@ extension ReportPage {
         return Section(id: "curves", title: "Training", content: content)
     }
 
-    /// One chart per number, the loss first, validation with its training counterpart; charts that would look the same
-    /// (learning rates of several groups) are one.
+    /// One chart per number, the loss first, validation together with its training counterpart. Charts that would look
+    /// the same (learning rates of several groups) are merged.
     func panels(_ kind: [RunSet.Setting]) -> [LineChart] {
         var names: [String] = []
         var lines: [String: [LineChart.Line]] = [:]

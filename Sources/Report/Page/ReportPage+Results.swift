@@ -71,7 +71,7 @@ extension ReportPage {
         return out + "</tbody></table></div>\n"
     }
 
-    /// Every tag once per metric, with the settings that used it when there are several.
+    /// Every tag once per metric, with the settings that used it if there are several.
     private var protocols: Markup {
         var names: [String] = []
         var tags: [String: [(tag: String, settings: [String])]] = [:]

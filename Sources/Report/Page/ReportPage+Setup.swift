@@ -32,7 +32,7 @@ extension ReportPage {
             Column(title: "seed") { distinct($0.seeds.map(String.init)) },
             Column(title: "steps", text: facts { $0.steps.map(Number.grouped) }),
         ]
-        // What a model counts is its parameters, which the next column sets against the trained ones.
+        // The count of a model is its number of parameters; the next column compares it with the trained ones.
         let models = ["model", "language-model", "tokenizer", "alignment"]
         columns += roles.filter { !models.contains($0) }
             .map { Column(title: $0, text: count($0)) }
@@ -55,7 +55,7 @@ extension ReportPage {
                 text: facts { facts in facts.versions.map { "\($0.name) \($0.value)" }.joined(separator: ", ") }),
         ]
         columns = columns.filter { column in runs.settings.contains { !column.text($0).isEmpty } }
-        // What is the same everywhere is said once.
+        // What all settings have in common is listed once.
         let isCommon = { (column: Column) in
             runs.settings.count > 1 && Set(runs.settings.map(column.text)).count == 1
         }

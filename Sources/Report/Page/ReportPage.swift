@@ -1,4 +1,4 @@
-/// The page: sections from the findings to the details, each left out when there is nothing to show.
+/// The page: sections from the findings to the details; a section with nothing to show is left out.
 struct ReportPage {
     let runs: RunSet
     let title: String
@@ -72,7 +72,7 @@ struct ReportPage {
         return "<span class=\"swatch f\(setting % PageStyle.colorCount)\(dash)\"></span>"
     }
 
-    /// Names of settings beside their colours; nothing when there is one setting only.
+    /// Names of settings beside their colours; empty if there is only one setting.
     func legend(_ settings: [Int]) -> Markup {
         guard runs.settings.count > 1 else { return "" }
         let entries = settings.map { index -> Markup in
@@ -81,7 +81,7 @@ struct ReportPage {
         return "<ul class=\"chips\">\(entries)</ul>"
     }
 
-    /// Of a kind of run, by what its recipe has a section for.
+    /// The name of a kind of run, by the sections of its recipe.
     func kindName(_ kind: [RunSet.Setting]) -> String {
         let sections = kind[0].representative.recipe.sections
         if sections.contains("mapper") { return "Captioners" }

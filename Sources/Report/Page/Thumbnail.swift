@@ -1,12 +1,12 @@
 import Foundation
 import Images
 
-/// A photo made small enough to travel inside the page.
+/// A photo, reduced so that it can be embedded in the page.
 enum Thumbnail {
-    /// Pixels of the longer side at most: twice what a card shows, for sharp screens.
+    /// The most pixels of the longer side: twice what a card shows, for sharp screens.
     static let longerSide = 480
 
-    /// The image at `path` as a `data:` address; images that are smaller already keep their pixels.
+    /// The image at `path` as a `data:` address; smaller images keep their pixels.
     /// - Throws: `ImageError`.
     static func dataAddress(_ path: String) throws -> String {
         let bytes = try readImageFile(path)
@@ -20,8 +20,8 @@ enum Thumbnail {
                 height: max(1, (image.height * longerSide + longer / 2) / longer))
             image = try image.resized(to: target, filter: .lanczos)
         }
-        // Few pixels show every flaw of the compression, and cost little.
-        let jpeg = try ImageEncoder.jpeg(image, quality: isSmall ? 95 : 80, fullChroma: isSmall)
+        // In few pixels every flaw of the compression is visible, and high quality costs little.
+        let jpeg = try ImageWriter.jpeg(image, quality: isSmall ? 95 : 80, fullChroma: isSmall)
         return "data:image/jpeg;base64," + Data(jpeg).base64EncodedString()
     }
 }

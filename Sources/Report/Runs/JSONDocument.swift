@@ -3,19 +3,21 @@ import Foundation
 import Safetensors
 import StrictJSON
 
-/// JSON files read strictly, with errors that name the file and the line.
+/// Reads JSON files strictly; errors name the file and the line.
 enum JSONDocument {
-    /// The bytes of a file; nil when there is none.
+    /// The bytes of a file; nil if there is none.
     static func bytes(_ path: String) throws -> [UInt8]? {
         guard access(path, F_OK) == 0 else { return nil }
         do {
-            return try MappedFile(path: path).withUnsafeBytes { Array($0) }
+            let bytes = try RegularFile.bytes(path)
+            try PlaceholderFile.refuse(bytes, path: path)
+            return bytes
         } catch {
             throw ReportError.unreadable(path: path, reason: "\(error)")
         }
     }
 
-    /// A whole file as one value; nil when there is no such file.
+    /// A whole file as one value; nil if there is no such file.
     static func value(_ path: String) throws -> JSONValue? {
         guard let bytes = try bytes(path) else { return nil }
         return try parse(bytes, path: path)
@@ -30,7 +32,7 @@ enum JSONDocument {
         }
     }
 
-    /// A file as a typed value, after the strict reading has found it well-formed; nil when there is no such file.
+    /// A file as a typed value, after the strict reader has accepted it; nil if there is no such file.
     static func decode<Value: Decodable>(_ type: Value.Type, _ path: String) throws -> Value? {
         guard let bytes = try bytes(path) else { return nil }
         _ = try parse(bytes, path: path)
@@ -42,10 +44,10 @@ enum JSONDocument {
         }
     }
 
-    /// The lines of a JSON Lines file, each an object with its number from 1; nil when there is no such file.
+    /// The lines of a JSON Lines file, each an object with its number from 1; nil if there is no such file.
     ///
-    /// A last line without its line feed that does not parse is one that is being written, or was when its writer was
-    /// killed: it is left out and `isCut` says so. Empty lines are skipped.
+    /// A last line that has no line feed and does not parse is still being written, or its writer was killed: it is
+    /// left out, and `isCut` says so. Empty lines are skipped.
     static func lines(_ path: String) throws -> (objects: [(line: Int, value: JSONValue)], isCut: Bool)? {
         guard let bytes = try bytes(path) else { return nil }
         var objects: [(Int, JSONValue)] = []
@@ -73,7 +75,7 @@ enum JSONDocument {
 }
 
 extension DecodingError {
-    /// What should have stood where, and what stood there.
+    /// What was expected at which place, and what stood there.
     fileprivate var expectation: (expected: String, got: String) {
         func place(_ path: [any CodingKey]) -> String {
             path.isEmpty ? "the file" : "'" + path.map(\.stringValue).joined(separator: ".") + "'"

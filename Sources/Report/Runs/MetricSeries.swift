@@ -1,10 +1,10 @@
 import StrictJSON
 
-/// One number over the steps of a run, as `metrics.jsonl` has it.
+/// One number over the steps of a run, from `metrics.jsonl`.
 public struct MetricSeries: Sendable, Equatable {
     public struct Point: Sendable, Equatable {
         public let step: Int
-        /// nil where the run logged something that is no number (NaN or infinity).
+        /// nil where the run logged NaN or infinity.
         public let value: Double?
 
         public init(step: Int, value: Double?) {
@@ -27,7 +27,7 @@ public struct MetricSeries: Sendable, Equatable {
 
     var isValidation: Bool { name.hasPrefix(Self.validationPrefix) }
 
-    /// Every number of a log, in the order in which they first occur.
+    /// Every number of a log, in the order of their first occurrence.
     /// - Throws: ``ReportError``.
     static func read(_ path: String) throws -> (series: [MetricSeries], isCut: Bool)? {
         guard let (lines, isCut) = try JSONDocument.lines(path) else { return nil }
@@ -51,7 +51,7 @@ public struct MetricSeries: Sendable, Equatable {
             }
         }
         let series = names.map { name in
-            // A stable sort: what was logged twice for a step stays in the order logged.
+            // A stable sort: values that were logged twice for a step stay in their order.
             MetricSeries(
                 name: name,
                 points: points[name]!.enumerated().sorted {

@@ -1,10 +1,10 @@
 import Foundation
+import Training
 import Yams
 
 /// A run's `recipe.yaml` as keys and texts, whatever kind of run it was.
 ///
-/// The typed recipes know their own keys only; a report lays recipes of several kinds, and of earlier versions, side by
-/// side.
+/// The typed recipes know only their own keys, but a report compares recipes of several kinds and of earlier versions.
 public struct RecipeText: Sendable, Equatable {
     /// A leaf: its dotted key, and its value in YAML's flow style.
     public struct Entry: Sendable, Equatable {
@@ -12,7 +12,7 @@ public struct RecipeText: Sendable, Equatable {
         public let value: String
     }
 
-    /// What the paper published for the row of its tables that the recipe follows.
+    /// The published numbers for the row of the paper's tables that the recipe follows.
     public struct Published: Sendable, Equatable {
         public let table: String?
         public let row: String?
@@ -27,7 +27,7 @@ public struct RecipeText: Sendable, Equatable {
 
     /// The file's text.
     public let source: String
-    /// Without `name`, `description` and `paper`, which compute nothing.
+    /// The keys without `name`, `description` and `paper`, which do not affect the computation.
     public let entries: [Entry]
     public let name: String?
     public let description: String?
@@ -35,7 +35,7 @@ public struct RecipeText: Sendable, Equatable {
 
     public subscript(key: String) -> String? { entries.first { $0.key == key }?.value }
 
-    /// Names of the sections: recipes of the same kind have the same.
+    /// Names of the sections; recipes of the same kind have the same ones.
     var sections: Set<String> { Set(entries.map { String($0.key.prefix { $0 != "." }) }) }
 
     /// - Throws: ``ReportError/brokenRecipe(path:line:reason:)``.
@@ -43,16 +43,9 @@ public struct RecipeText: Sendable, Equatable {
         source = yaml
         let root: Node?
         do {
-            root = try Yams.compose(yaml: yaml)
-        } catch let error as YamlError {
-            switch error {
-            case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
-                .composer(_, let problem, let mark, _):
-                throw ReportError.brokenRecipe(path: path, line: mark.line, reason: problem)
-            default:
-                throw ReportError.brokenRecipe(
-                    path: path, line: nil, reason: "\(error)".replacingOccurrences(of: "\n", with: " "))
-            }
+            root = try YAMLText.compose(yaml)
+        } catch {
+            throw ReportError.brokenRecipe(path: path, line: error.line, reason: error.reason)
         }
         guard let root, case .mapping(let mapping) = root else {
             throw ReportError.brokenRecipe(path: path, line: nil, reason: "expected a mapping of settings")
@@ -114,7 +107,7 @@ extension Node {
 public struct RecipeDifferences: Sendable, Equatable {
     public struct Row: Sendable, Equatable {
         public let key: String
-        /// One per recipe; nil where the recipe has no such key.
+        /// One value per recipe; nil where the recipe has no such key.
         public let values: [String?]
     }
 
@@ -128,7 +121,7 @@ public struct RecipeDifferences: Sendable, Equatable {
             var last: Int?
             for entry in recipe.entries {
                 if known.insert(entry.key).inserted {
-                    // A key that only a later recipe has stands behind the one it follows there.
+                    // A key that only a later recipe has is placed after the key that it follows there.
                     keys.insert(entry.key, at: last.map { $0 + 1 } ?? keys.count)
                 }
                 last = keys.firstIndex(of: entry.key)

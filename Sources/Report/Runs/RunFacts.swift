@@ -1,6 +1,6 @@
 import StrictJSON
 
-/// What `manifest.json` says about a run: on what it was trained, with what.
+/// What `manifest.json` says about a run: data, models and programs.
 public struct RunFacts: Sendable, Equatable {
     /// A file or folder that the run read.
     public struct Source: Sendable, Equatable {
@@ -34,8 +34,8 @@ public struct RunFacts: Sendable, Equatable {
             && a.versions.map(\.value) == b.versions.map(\.value)
     }
 
-    /// Reads what is there: manifests of several kinds of run differ in what they record.
-    /// - Returns: nil when there is no such file.
+    /// Reads what is there, because manifests of several kinds of run record different things.
+    /// - Returns: nil if there is no such file.
     static func read(_ path: String) throws -> RunFacts? {
         guard let root = try JSONDocument.value(path) else { return nil }
         guard case .object = root else {

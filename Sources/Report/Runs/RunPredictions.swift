@@ -1,12 +1,13 @@
+import Files
 import StrictJSON
 
-/// A captioner's captions of an image, with what people said.
+/// A captioner's caption of an image, with the captions of people.
 public struct RunPrediction: Sendable, Equatable {
     /// As text, so that `42` and `"42"` name one image.
-    public let imageID: String
+    public let imageID: ExactString
     /// The name below `--images`.
     public let file: String?
-    /// As the captioner was given it.
+    /// The path as the captioner got it.
     public let path: String?
     public let caption: String
     public let references: [String]
@@ -21,14 +22,14 @@ public struct RunPrediction: Sendable, Equatable {
 }
 
 extension RunPrediction {
-    /// Reads `predictions.jsonl`, and per-image scores from its lines (`"scores"`) or from `per-image.jsonl` beside it,
-    /// as `gmail evaluate captions --per-image` writes it; nil when there are no predictions.
+    /// Reads `predictions.jsonl`, and scores per image from its lines (`"scores"`) or from `per-image.jsonl` beside it,
+    /// as `gmail evaluate captions --per-image` writes it; nil if there are no predictions.
     /// - Throws: ``ReportError``.
     static func read(folder: String) throws -> [RunPrediction]? {
         let path = "\(folder)/predictions.jsonl"
         guard let (lines, _) = try JSONDocument.lines(path) else { return nil }
         let scores = try perImage("\(folder)/per-image.jsonl")
-        var seen: [String: Int] = [:]
+        var seen: [ExactString: Int] = [:]
         return try lines.map { line, value in
             let id = try imageID(value, path: path, line: line)
             if let first = seen[id] {
@@ -55,7 +56,7 @@ extension RunPrediction {
         }
     }
 
-    private static func perImage(_ path: String) throws -> [String: [(name: String, value: Double)]] {
+    private static func perImage(_ path: String) throws -> [ExactString: [(name: String, value: Double)]] {
         guard let (lines, _) = try JSONDocument.lines(path) else { return [:] }
         return try lines.reduce(into: [:]) { result, entry in
             result[try imageID(entry.value, path: path, line: entry.line)] = numbers(entry.value)
@@ -69,10 +70,10 @@ extension RunPrediction {
         }
     }
 
-    private static func imageID(_ value: JSONValue, path: String, line: Int) throws -> String {
+    private static func imageID(_ value: JSONValue, path: String, line: Int) throws -> ExactString {
         switch value["image_id"] {
-        case .number(let text)?: return text
-        case .string(let text)?: return text
+        case .number(let text)?: return ExactString(text)
+        case .string(let text)?: return ExactString(text)
         case let other:
             throw ReportError.unexpectedContent(
                 path: path, line: line, expected: "a number or a text under 'image_id'",

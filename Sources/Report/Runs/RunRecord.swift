@@ -1,10 +1,10 @@
 import Foundation
 import Training
 
-/// Everything that a run's folder has to tell, read once.
+/// Everything in a run's folder, read once.
 public struct RunRecord: Sendable {
     public let path: String
-    /// What the report calls the run; told apart by ``RunSet``.
+    /// The name of the run in the report; ``RunSet`` makes names unique.
     public internal(set) var label: String
     public let recipe: RecipeText
     public let facts: RunFacts?
@@ -12,19 +12,19 @@ public struct RunRecord: Sendable {
     /// Samples per second, the median of `timings.jsonl`.
     public let samplesPerSecond: Double?
     public let scores: [RunScore]
-    /// How `metrics.json` was made, beside its numbers.
+    /// How the numbers of `metrics.json` were made.
     public let scoreSettings: [(key: String, value: String)]
     public let retrieval: [RunScore]
     public let gap: RunGap?
     public let predictions: [RunPrediction]?
-    /// Names of the files that a report would show and that the folder does not have.
+    /// Names of the files that a report would show and that are not in the folder.
     public let absent: [String]
     /// What a reader of the numbers should know.
     public let notes: [String]
 
     /// Reads a run.
-    /// - Throws: ``ReportError/notARun(path:reason:)`` for a folder without `recipe.yaml`; the other cases for files that
-    ///   cannot be understood. A file that is not there is no error but ``absent``.
+    /// - Throws: ``ReportError/notARun(path:reason:)`` for a folder without `recipe.yaml`; the other cases for files
+    ///   that cannot be understood. A missing file is not an error; it is listed in ``absent``.
     public init(path: String) throws {
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
@@ -38,8 +38,11 @@ public struct RunRecord: Sendable {
         guard let bytes = try JSONDocument.bytes(folder.recipePath) else {
             throw ReportError.unreadable(path: folder.recipePath, reason: "it has just gone")
         }
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw ReportError.brokenRecipe(path: folder.recipePath, line: nil, reason: "it is not UTF-8")
+        let text: String
+        do {
+            text = try YAMLText.text(bytes)
+        } catch {
+            throw ReportError.brokenRecipe(path: folder.recipePath, line: nil, reason: error.text)
         }
         self.path = folder.path
         label = Self.components(of: folder.path).last ?? folder.path

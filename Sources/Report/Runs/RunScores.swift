@@ -3,11 +3,11 @@ import StrictJSON
 
 /// A final number of a run, with the protocol that made it.
 public struct RunScore: Sendable, Equatable {
-    /// As the file says: `Bleu_4`, `CIDEr`, …; `image_to_text R@1` for retrieval.
+    /// The name in the file: `Bleu_4`, `CIDEr`, …; `image_to_text R@1` for retrieval.
     public let name: String
-    /// nil where the metric was undefined.
+    /// nil if the metric was undefined.
     public let value: Double?
-    /// Everything that must be equal for two numbers to be compared, in words.
+    /// Everything that must be equal before two numbers may be compared, in words.
     public let protocolTag: String
     /// Hashes of the data that the metric read, by name.
     public let dataHashes: [String: String]
@@ -24,7 +24,7 @@ extension RunScore {
                 got: root["metrics"]?.kind ?? "no such key")
         }
         let images = root["images"]?.integer
-        // Scores on other captions are other numbers, whatever else is equal.
+        // Scores on other captions are other numbers, even if everything else is equal.
         let references = settings(of: root).filter { $0.key.hasSuffix("captions_sha256") }
         return try metrics.map { metric in
             guard let name = metric["name"]?.string else {
@@ -56,7 +56,7 @@ extension RunScore {
         }
     }
 
-    /// Texts of `metrics.json` beside its numbers that say how they were made: a captioner's decoding, its encoder.
+    /// Texts of `metrics.json` that say how its numbers were made: the decoding of a captioner, its encoder.
     static func settings(_ path: String) throws -> [(key: String, value: String)] {
         try JSONDocument.value(path).map(settings(of:)) ?? []
     }
@@ -101,7 +101,7 @@ public struct RunGap: Sendable, Equatable {
     public let after: GapStatistics?
     public let pairs: Int
     public let step: Int?
-    /// nil when no map was drawn.
+    /// nil if no map was drawn.
     public let map: Map?
 
     public struct Map: Sendable, Equatable, Decodable {
@@ -109,7 +109,7 @@ public struct RunGap: Sendable, Equatable {
         public let after: GapMap?
     }
 
-    /// - Returns: nil when there is no `gap.json`.
+    /// - Returns: nil if there is no `gap.json`.
     static func read(folder: String) throws -> RunGap? {
         struct File: Decodable {
             struct Counts: Decodable { let pairs: Int }

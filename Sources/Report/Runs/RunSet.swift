@@ -1,13 +1,14 @@
+import Files
 import Foundation
 
-/// The runs of a report: told apart by name, and put together where only the seed differs.
+/// The runs of a report: they have unique names, and those that differ only in the seed are grouped.
 public struct RunSet: Sendable {
     /// Runs of one recipe on one set of data.
     public struct Setting: Sendable {
         public let label: String
         public let runs: [RunRecord]
 
-        /// The run that stands for the others where only one can be shown: the one with the lowest seed.
+        /// The run that represents the others where only one can be shown: the one with the lowest seed.
         public var representative: RunRecord { runs[0] }
         public var seeds: [Int] { runs.compactMap(\.seed) }
     }
@@ -23,14 +24,14 @@ public struct RunSet: Sendable {
     /// - Throws: ``ReportError``, also for a folder given twice.
     public init(paths: [String]) throws {
         guard !paths.isEmpty else { throw ReportError.noRuns }
-        var seen = Set<String>()
-        for path in paths where !seen.insert(URL(fileURLWithPath: path).resolvingSymlinksInPath().path).inserted {
+        var seen = Set<ExactString>()
+        for path in paths where !seen.insert(ExactString(FileSystem.resolved(path))).inserted {
             throw ReportError.repeatedRun(path: path)
         }
         self.init(try paths.map(RunRecord.init(path:)))
     }
 
-    /// - Parameter records: labels are made anew.
+    /// - Parameter records: their labels are made anew.
     init(_ records: [RunRecord]) {
         var records = records
         for (index, label) in Self.labels(records.map { RunRecord.components(of: $0.path) }).enumerated() {
@@ -74,21 +75,21 @@ public struct RunSet: Sendable {
         }
     }
 
-    /// What runs of one setting have in common: the recipe but for its seed, and the data.
+    /// What runs of one setting have in common: the recipe except for its seed, and the data.
     private struct Identity: Hashable {
         let recipe: [String]
         let data: [String]
 
         init(_ run: RunRecord) {
             recipe = run.recipe.entries.filter { $0.key != seedKey }.map { "\($0.key)=\($0.value)" }
-            // What an earlier run has trained goes with the seed; the data of the experiment do not.
+            // Models that an earlier run has trained vary with the seed; the data of the experiment do not.
             let trained = ["run", "alignment", "adapter", "projections"]
             data = (run.facts?.sources ?? []).filter { !trained.contains($0.role) }
                 .map { "\($0.role)=\($0.sha256 ?? $0.path)" }
         }
     }
 
-    /// Settings whose recipes have the same sections: one kind of run each.
+    /// Settings whose recipes have the same sections, that is one kind of run each.
     var kinds: [[Setting]] {
         var kinds: [(Set<String>, [Setting])] = []
         for setting in settings {
@@ -102,12 +103,12 @@ public struct RunSet: Sendable {
         return kinds.map(\.1)
     }
 
-    /// Names of the metrics that `runs` of several settings do not compute by one protocol, so that their numbers do not
-    /// compare.
+    /// Names of the metrics that `runs` of several settings do not compute by one protocol, so that their numbers may
+    /// not be compared.
     static func mixedProtocols(_ scores: [[RunScore]]) -> Set<String> {
         var tags: [String: Set<String>] = [:]
         for score in scores.joined() {
-            // The candidates are what is measured: they differ by right.
+            // The candidates are what is measured, so they may differ.
             let hashes = score.dataHashes.filter { $0.key != "candidates" }.sorted { $0.key < $1.key }.map {
                 "\($0.key)=\($0.value)"
             }

@@ -29,7 +29,7 @@ enum MetricName {
         String(name.lowercased().filter { $0.isLetter || $0.isNumber || $0 == "@" })
     }
 
-    /// Known ones first, in their order, then the others as they come; each once.
+    /// Known metrics first, in their order, then the others as they come; each once.
     static func ordered(_ names: [String]) -> [String] {
         var rest: [String] = []
         for name in names where !rest.contains(where: { isSame($0, name) }) { rest.append(name) }

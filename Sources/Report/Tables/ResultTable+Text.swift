@@ -1,11 +1,11 @@
 import Foundation
 
 extension ResultTable {
-    /// A heading for the published rows, so that nobody takes them for measurements of the same kind.
+    /// A heading for the published rows, so that they are not mistaken for measurements of the same kind.
     public static let publishedHeading = "published, other data"
 
-    /// Aligned columns for a terminal: the best of each column has a star, published rows stand apart.
-    /// - Parameter width: columns that would not fit go into further blocks below; nil for one line per row.
+    /// Aligned columns for a terminal: the best of each column has a star, and published rows stand apart.
+    /// - Parameter width: columns that do not fit are printed in further blocks below; nil prints one line per row.
     public func text(width: Int? = nil) -> String {
         let cells = columns.indices.map(aligned)
         let hasPublished = rows.contains { $0.published != nil }
@@ -33,7 +33,7 @@ extension ResultTable {
         row.published == nil ? row.label : row.label + (row.note.map { " (\($0))" } ?? "")
     }
 
-    /// A column's cells, means under means and deviations under deviations.
+    /// The cells of a column, with means aligned under means and deviations under deviations.
     private func aligned(_ column: Int) -> [String] {
         let best = best(column: column)
         let parts = rows.indices.map { row in
@@ -69,7 +69,7 @@ extension ResultTable {
         return out
     }
 
-    /// A table as GitHub and most other Markdown readers show it; the best of each column is bold.
+    /// A table in the form that GitHub and most other Markdown readers show; the best of each column is bold.
     public var markdown: String {
         func cell(_ text: String) -> String {
             text.replacingOccurrences(of: "|", with: "\\|").replacingOccurrences(of: "\n", with: " ")

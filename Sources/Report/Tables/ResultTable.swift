@@ -1,4 +1,4 @@
-/// Settings against metrics: mean and standard deviation over the runs of a setting, the best of each column known.
+/// Settings against metrics: mean and standard deviation over the runs of a setting, and the best of each column.
 ///
 /// Printed for a terminal (``text(width:)``), as Markdown (``markdown``), and by `gmail report` as HTML.
 ///
@@ -12,15 +12,15 @@ public struct ResultTable: Sendable, Equatable {
             case higher, lower
         }
 
-        /// The metric's name as its file has it.
+        /// The metric's name in its file.
         public let id: String
         public let title: String
-        /// Values are multiplied by it where they are shown; published numbers are already.
+        /// Measured values are multiplied by it for display; published numbers already are.
         public let scale: Double
         public let decimals: Int
-        /// nil when no value is better than another.
+        /// nil if no value is better than another.
         public let better: Better?
-        /// Numbers of this column were not made by one protocol: no best is named.
+        /// The numbers of this column were not made by one protocol, so no best is named.
         public var isMixed = false
 
         public init(
@@ -35,8 +35,8 @@ public struct ResultTable: Sendable, Equatable {
             self.isMixed = isMixed
         }
 
-        /// A column for a metric of `metrics.json`, titled and scaled (times 100) as papers print it; a metric that is
-        /// not known stands as it is, with four decimals.
+        /// A column for a metric of `metrics.json`, titled and scaled (times 100) as in papers. An unknown metric stays
+        /// as it is, with four decimals.
         public init(metric id: String) {
             if let known = MetricName.known(id) {
                 self.init(id: id, title: known.title, scale: 100, decimals: 2, better: .higher)
@@ -48,14 +48,14 @@ public struct ResultTable: Sendable, Equatable {
 
     public struct Row: Sendable, Equatable {
         public let label: String
-        /// By column id: one value per run, unscaled; no entry where nothing was measured.
+        /// By column id: one value per run, unscaled; no entry if nothing was measured.
         public let values: [String: [Double]]
-        /// By column id: numbers that others published, scaled; such a row takes no part in the comparison.
+        /// By column id: numbers that others published, scaled; such a row does not take part in the comparison.
         public let published: [String: Double]?
         public let note: String?
     }
 
-    /// Over the labels.
+    /// The heading over the labels.
     public let corner: String
     public private(set) var columns: [Column]
     public private(set) var rows: [Row] = []
@@ -66,7 +66,7 @@ public struct ResultTable: Sendable, Equatable {
     }
 
     /// Adds a setting.
-    /// - Parameter values: by metric name, one value per run. Names that no column has are ignored.
+    /// - Parameter values: by metric name, one value per run. Names without a column are ignored.
     public mutating func append(_ label: String, values: [String: [Double]], note: String? = nil) {
         rows.append(Row(label: label, values: values, published: nil, note: note))
     }
@@ -85,7 +85,7 @@ public struct ResultTable: Sendable, Equatable {
         SampleStatistics((rows[row].values[columns[column].id] ?? []).filter(\.isFinite))
     }
 
-    /// Rows whose mean is the best of the column as shown; none with fewer than two to compare.
+    /// Rows whose mean is the best of the column as shown; empty if there are fewer than two to compare.
     public func best(column: Int) -> Set<Int> {
         guard let better = columns[column].better, !columns[column].isMixed else { return [] }
         let shown = rows.indices.compactMap { row in
@@ -97,7 +97,7 @@ public struct ResultTable: Sendable, Equatable {
         return best.count == shown.count ? [] : Set(best.map(\.0))
     }
 
-    /// Equal as printed is equal: a difference that no one sees wins nothing.
+    /// Values that print the same are equal: a difference that is not visible wins nothing.
     private func rounded(_ value: Double, _ column: Column) -> Double {
         var unit = 1.0
         for _ in 0..<column.decimals { unit *= 10 }
@@ -133,7 +133,7 @@ enum Number {
         return sign + padded.dropLast(decimals) + "." + padded.suffix(decimals)
     }
 
-    /// `60 000`: groups of three, set apart by a narrow space from five digits on.
+    /// `60 000`: groups of three, separated by a narrow space from five digits on.
     static func grouped(_ value: Int) -> String {
         let digits = String(value.magnitude)
         guard digits.count > 4 else { return (value < 0 ? "−" : "") + digits }

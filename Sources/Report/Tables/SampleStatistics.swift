@@ -2,7 +2,7 @@
 public struct SampleStatistics: Sendable, Equatable {
     public let count: Int
     public let mean: Double
-    /// Of the sample: divided by `count - 1`; nil for a single value.
+    /// Standard deviation of the sample: divided by `count - 1`; nil for a single value.
     public let standardDeviation: Double?
 
     /// - Returns: nil without values.

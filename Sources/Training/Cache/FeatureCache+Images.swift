@@ -3,13 +3,13 @@ import Images
 import Torch
 
 extension FeatureCache {
-    /// Computes what is missing of the features of image files.
+    /// Computes the missing features of image files.
     ///
-    /// A feature's last bits may depend on its batch, so batches are cut from the whole list before anybody looks at the
-    /// cache: a fill that was interrupted gives the same bits as one that was not.
+    /// The last bits of a feature may depend on its batch, so batches are cut from the whole list before the cache is
+    /// consulted: a fill that was interrupted gives the same bits as one that was not.
     /// - Parameters:
     ///   - paths: distinct.
-    ///   - advanced: gets the number of files that are done, again and again; what it throws ends the fill, and what was
+    ///   - advanced: gets the number of files that are done, repeatedly; what it throws ends the fill, and what was
     ///     computed is kept.
     ///   - encode: preprocessed pixels `[n, 3, S, S]` to `[n, dimension]`.
     /// - Returns: for each path its key, or why the file cannot be read.
@@ -32,7 +32,7 @@ extension FeatureCache {
         try advanced(paths.count - missing.reduce(0) { $0 + $1.count })
         guard !missing.isEmpty else { return results }
         let due = missing.flatMap { $0 }
-        // Every chunk but the last has `size` files, so the feed's batches are the chunks.
+        // Every chunk but the last has `size` files, so the feed's batches equal the chunks.
         let feed = try ImageFeed(paths: due.map { paths[$0.index] }, preprocessing: preprocessing, batchSize: size)
         do {
             while let batch = feed.next() {

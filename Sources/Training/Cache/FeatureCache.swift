@@ -1,5 +1,5 @@
-// Features of the frozen side, computed once. f_r and the text encoder do not change during training and preprocessing is
-// deterministic, so a feature is a function of weights, preprocessing and the file's content.
+// Features of the frozen side, computed once. f_r and the text encoder do not change during training and preprocessing
+// is deterministic, so a feature is a function of weights, preprocessing and the content of the file.
 //
 //   CACHE/<space>/space.json                what the space is
 //   CACHE/<space>/features-<tag>.safetensors  keys [n, 16] U8, features [n, D] F32; complete files only
@@ -13,15 +13,15 @@ import StrictJSON
 import Torch
 import TorchNN
 
-/// What makes features comparable: everything they depend on besides the input.
+/// What makes features comparable: everything on which they depend besides the input.
 public struct FeatureSpace: Sendable, Hashable, Codable {
     /// `image`, `text`, …
     public var name: String
-    /// The identity of what computes them: a model's fingerprint, with adapters where they take part.
+    /// The identity of what computes them: a model's fingerprint, with adapters if they are used.
     public var model: String
     /// How an input reaches the model, beyond what the fingerprint covers (`ImagePreprocessing.canonicalJSON`).
     public var input: String
-    /// Of the arithmetic, `float32` or `bfloat16`: features differ between them.
+    /// The precision of the arithmetic, `float32` or `bfloat16`, between which features differ.
     public var precision: String
     /// Length of a feature.
     public var dimension: Int
@@ -65,11 +65,11 @@ public struct FeatureKey: Sendable, Hashable, CustomStringConvertible {
     public var description: String { ContentHash.hexadecimal(bytes) }
 }
 
-/// Features on disk, by content, filled while a run goes on and read through the file mapping.
+/// Features on disk by content, filled during a run and read through the file mapping.
 ///
-/// Any thread may use it, and several processes may fill one folder. What was flushed survives a crash; a flush is complete
-/// or absent. A file that changes its size or modification time is hashed again, and has other features if its content
-/// is another.
+/// Any thread may use it, and several processes may fill one folder. What was flushed survives a crash; a flush is
+/// complete or absent. A file whose size or modification time changes is hashed again, and gets other features if its
+/// content differs.
 public final class FeatureCache: @unchecked Sendable {
     public let space: FeatureSpace
     /// The space's own folder.
@@ -90,7 +90,7 @@ public final class FeatureCache: @unchecked Sendable {
     /// Rows after which `insert` flushes by itself.
     private let flushEvery: Int
 
-    /// Opens or makes the space's folder below `path`.
+    /// Opens the space's folder below `path`, or creates it.
     /// - Throws: ``TrainingError/badFeatureShard(path:reason:)``, `SafetensorsError` for a damaged shard.
     public init(path: String, space: FeatureSpace, flushEvery: Int = 8192) throws {
         precondition(space.dimension > 0 && flushEvery > 0)
@@ -125,12 +125,12 @@ public final class FeatureCache: @unchecked Sendable {
         }
     }
 
-    /// Inputs that have features, those not yet flushed included.
+    /// The number of inputs that have features, including those not yet flushed.
     public var count: Int { lock.withLock { places.count } }
 
     // MARK: Keys
 
-    /// The key of a file's content; the file is read only when its size or modification time is not the known one.
+    /// The key of a file's content; the file is read only if its size or modification time is not the known one.
     /// - Throws: `FileError`.
     public func key(ofFile path: String) throws -> FeatureKey {
         FeatureKey(hexadecimal: try stats.contentHash(of: path))
@@ -179,7 +179,7 @@ public final class FeatureCache: @unchecked Sendable {
         return result
     }
 
-    /// Adds features; a key that has some already keeps them, so that what was read once never changes.
+    /// Adds features. A key that already has some keeps them, so that what was read once never changes.
     /// - Parameter features: `[keys.count, dimension]`, any float dtype, stored as float32.
     public func insert(_ keys: [FeatureKey], _ features: Tensor) throws {
         let dimension = space.dimension
@@ -230,11 +230,11 @@ public final class FeatureCache: @unchecked Sendable {
 }
 
 extension FeatureCache {
-    /// Computes what is missing of `keys`, in chunks that depend on `keys` alone.
+    /// Computes the missing features of `keys`, in chunks that depend only on `keys`.
     ///
-    /// A feature's last bits can depend on what else is in its batch. So chunk `i` is always inputs
-    /// `i * chunkSize ..< (i + 1) * chunkSize` of the distinct keys, and a chunk with anything missing is computed whole:
-    /// a fill that was interrupted gives the same bits as one that was not.
+    /// The last bits of a feature can depend on the rest of its batch. So chunk `i` always consists of inputs `i *
+    /// chunkSize ..< (i + 1) * chunkSize` of the distinct keys, and a chunk in which anything is missing is computed
+    /// whole: a fill that was interrupted gives the same bits as one that was not.
     /// - Parameters:
     ///   - keys: may repeat.
     ///   - compute: gets the indices (into `keys`) of a chunk's inputs, gives `[indices.count, dimension]`.
@@ -254,7 +254,7 @@ extension FeatureCache {
                 try progress(start + chunk.count, distinct.count)
             }
         } catch {
-            // What was computed until then is kept.
+            // What was computed so far is kept.
             try flush()
             throw error
         }

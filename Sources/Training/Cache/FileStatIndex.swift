@@ -14,11 +14,11 @@ final class FileStatIndex: @unchecked Sendable {
 
     private let path: String
     private let lock = NSLock()
-    private var entries: [String: Entry] = [:]
+    private var entries: [ExactString: Entry] = [:]
     private var unwritten: [UInt8] = []
     private let workingFolder = FileManager.default.currentDirectoryPath
 
-    /// Reads the index; later lines win. A last line without its end (a crash while writing) is cut off.
+    /// Reads the index; later lines take precedence. An incomplete last line (after a crash while writing) is cut off.
     init(path: String) throws {
         self.path = path
         guard FileSystem.exists(path) else { return }
@@ -41,20 +41,20 @@ final class FileStatIndex: @unchecked Sendable {
                 throw TrainingError.badFeatureShard(
                     path: path, reason: "a line lacks path, size, mtime_ns or a sha256 of 64 digits")
             }
-            entries[name] = Entry(size: size, modified: modified, hash: hash)
+            entries[ExactString(name)] = Entry(size: size, modified: modified, hash: hash)
         }
         if start < bytes.count { try AppendFile(path: path).truncate(to: start) }
     }
 
     /// SHA-256 of the file as it is now.
     func contentHash(of relative: String) throws -> String {
-        // Under its full name: the same relative path is another file elsewhere.
+        // The full path is the key, because the same relative path is another file elsewhere.
         let file = relative.hasPrefix("/") ? relative : "\(workingFolder)/\(relative)"
         var status = stat()
         let known: (size: Int, modified: Int)? =
             stat(file, &status) == 0
             ? (Int(status.st_size), status.st_mtim.tv_sec * 1_000_000_000 + status.st_mtim.tv_nsec) : nil
-        if let known, let entry = lock.withLock({ entries[file] }), entry.size == known.size,
+        if let known, let entry = lock.withLock({ entries[ExactString(file)] }), entry.size == known.size,
             entry.modified == known.modified
         {
             return entry.hash
@@ -62,7 +62,7 @@ final class FileStatIndex: @unchecked Sendable {
         let hash = try ContentHash.sha256(ofFile: file)
         guard let known else { return hash }
         lock.withLock {
-            entries[file] = Entry(size: known.size, modified: known.modified, hash: hash)
+            entries[ExactString(file)] = Entry(size: known.size, modified: known.modified, hash: hash)
             unwritten.append(contentsOf: "{\"path\": ".utf8)
             StrictJSON.append(string: file, to: &unwritten)
             unwritten.append(
@@ -72,7 +72,7 @@ final class FileStatIndex: @unchecked Sendable {
         return hash
     }
 
-    /// Appends what was learnt since the last flush.
+    /// Appends what was added since the last flush.
     func flush() throws {
         try lock.withLock {
             guard !unwritten.isEmpty else { return }

@@ -2,10 +2,10 @@ import Datasets
 import Torch
 
 extension PixelBatch {
-    /// The pixels as a CPU tensor, over the loader's memory where it holds floats and as new floats where it holds bytes;
-    /// nil when no row has any.
+    /// The pixels as a CPU tensor: over the loader's memory if it holds floats, as new floats if it holds bytes; nil if
+    /// no row has pixels.
     ///
-    /// The memory goes back to the loader's pool when the tensor is freed: do not write to it.
+    /// The memory returns to the loader's pool when the tensor is freed: do not write to it.
     /// - Returns: `[rows.count, 3, H, W]`, float32.
     public func tensor() -> Tensor? {
         let pixels = normalized()

@@ -1,13 +1,14 @@
 import Foundation
 import Terminal
 
-/// How far a run is, on standard error: one line redrawn on a terminal, a line for every logged step otherwise.
+/// The progress of a run on standard error: one line that is redrawn on a terminal, otherwise a line for every logged
+/// step.
 public final class ProgressReporter {
     public typealias Style = ProgressLine.Style
 
     private let line: ProgressLine
     private let total: Int
-    /// Loss last seen, for steps between logged ones.
+    /// The last known loss, for steps between logged ones.
     private var lastLoss = Double.nan
 
     /// - Parameter total: steps of the whole run.
@@ -19,14 +20,14 @@ public final class ProgressReporter {
         self.total = total
     }
 
-    /// After a step.
+    /// Reports a step.
     /// - Parameter isLogged: whether a plain line is due.
     public func update(step: Int, loss: Double, rate: RateMeter, isLogged: Bool) {
         lastLoss = loss
         line.update(done: step, total: total, isLineDue: isLogged) { text(step: step, rate: rate) }
     }
 
-    /// A message of its own line.
+    /// A message on a line of its own.
     public func note(_ text: String) { line.note(text) }
 
     /// Ends an open line.
@@ -54,7 +55,7 @@ public struct RateMeter: Sendable {
     private var samples: [Sample] = []
     private let window: Int
 
-    /// - Parameter window: how many steps the numbers are taken over.
+    /// - Parameter window: over how many steps the numbers are computed.
     public init(window: Int = 50) { self.window = window }
 
     public mutating func add(seconds: Double, waited: Double, pairs: Int) {
@@ -79,7 +80,7 @@ public struct RateMeter: Sendable {
 }
 
 extension Duration {
-    /// As a number of seconds.
+    /// A duration as a number of seconds.
     var seconds: Double {
         let (seconds, attoseconds) = components
         return Double(seconds) + Double(attoseconds) * 1e-18

@@ -1,4 +1,4 @@
-/// Lines about how far a long preparation is: one every two seconds, none at its end.
+/// Lines about the progress of a long preparation: one every two seconds, none at its end.
 public final class SlowNotes {
     private let note: (_ done: Int, _ total: Int) -> Void
     private var lastShown = ContinuousClock.now

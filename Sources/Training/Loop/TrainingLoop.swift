@@ -3,13 +3,13 @@ import Files
 import Foundation
 import Terminal
 
-/// How long a loop runs and how often it does what.
+/// How long a loop runs, and how often it logs, validates and saves.
 public struct LoopSettings: Sendable, Equatable {
     /// Optimizer steps of the whole run.
     public var totalSteps: Int
     /// Steps between lines of metrics.jsonl, at least 1.
     public var logEvery: Int
-    /// Steps between validations; 0 for none at all, else also before step 1 and at the end.
+    /// Steps between validations; 0 for none at all, otherwise also before step 1 and at the end.
     public var validationEvery: Int
     /// Steps between checkpoints, at least 1; the end always has one.
     public var checkpointEvery: Int
@@ -32,7 +32,7 @@ public struct LoopSettings: Sendable, Equatable {
 /// How a loop ended.
 public enum LoopOutcome: Sendable, Equatable {
     case finished(step: Int)
-    /// A signal asked to stop; the checkpoint of this step is written.
+    /// A signal asked to stop; the checkpoint of this step has been written.
     case interrupted(step: Int, signal: Int32)
 
     /// The last step done.
@@ -42,7 +42,7 @@ public enum LoopOutcome: Sendable, Equatable {
         }
     }
 
-    /// For the process: 0, or 128 plus the signal's number.
+    /// The exit code of the process: 0, or 128 plus the signal's number.
     public var exitCode: Int32 {
         switch self {
         case .finished: 0
@@ -51,10 +51,11 @@ public enum LoopOutcome: Sendable, Equatable {
     }
 }
 
-/// Drives a task over its data: steps, logs, validates, writes checkpoints, stops when asked and goes on where it was.
+/// Drives a task over its data: steps, logs, validates, writes checkpoints, stops on request and continues where it
+/// was.
 ///
-/// The metrics file, the parameters and the optimizer of a run that was stopped or killed any number of times and
-/// resumed are those of an uninterrupted one, bit for bit.
+/// A run that was stopped or killed any number of times and resumed has the same metrics file, parameters and optimizer
+/// state as an uninterrupted one, bit for bit.
 public struct TrainingLoop<Task: TrainingTask, Source: BatchSource> where Source.Batch == Task.Batch {
     private let task: Task
     private let folder: RunFolder
@@ -64,9 +65,9 @@ public struct TrainingLoop<Task: TrainingTask, Source: BatchSource> where Source
     private let makeSource: (SamplerPosition, [SkippedSample]) throws -> Source
 
     /// - Parameters:
-    ///   - task: freshly made; on resume it is given the checkpoint's state.
-    ///   - stop: already listening, when signals are to be heard.
-    ///   - makeSource: the data from a position on, knowing the samples left out before it.
+    ///   - task: freshly made; when the run is resumed, it gets the state of the checkpoint.
+    ///   - stop: already listening, if signals matter.
+    ///   - makeSource: the data from a position on, given the samples left out before it.
     public init(
         task: Task, run: RunFolder, settings: LoopSettings, stop: StopSignal = StopSignal(),
         progress: ProgressReporter? = nil,
@@ -80,8 +81,8 @@ public struct TrainingLoop<Task: TrainingTask, Source: BatchSource> where Source
         self.makeSource = makeSource
     }
 
-    /// Runs from the latest complete checkpoint, or from the beginning when there is none, to the end.
-    /// - Throws: ``TrainingError``, and whatever task and source throw; what was complete stays usable.
+    /// Runs to the end, from the latest complete checkpoint or, without one, from the beginning.
+    /// - Throws: ``TrainingError``, and whatever task and source throw; complete files stay usable.
     @discardableResult
     public func run() throws -> LoopOutcome {
         var session = try begin()
@@ -119,11 +120,9 @@ public struct TrainingLoop<Task: TrainingTask, Source: BatchSource> where Source
     /// What changes while the loop runs.
     private struct Session {
         var state: TrainingState
-        /// The step whose checkpoint is on disk.
+        /// The step of the checkpoint that is on disk.
         var savedStep: Int?
-        let metrics: MetricsLog
-        let timings: MetricsLog
-        let events: EventFile
+        let logs: RunLogs
         var rate = RateMeter()
 
         mutating func advance(past batch: some TrainingBatch, skipped: [SkippedSample]) {
@@ -154,9 +153,9 @@ public struct TrainingLoop<Task: TrainingTask, Source: BatchSource> where Source
         }
         let metrics = try MetricsLog(path: folder.metricsPath)
         try metrics.truncate(to: state.metricsBytes)
-        return Session(
-            state: state, savedStep: latest?.step, metrics: metrics, timings: try MetricsLog(path: folder.timingsPath),
-            events: try EventFile(folder: folder.path, resumedAt: isFirstStart ? nil : state.step + 1))
+        let logs = RunLogs(
+            metrics: metrics, folder: folder, resumedAt: isFirstStart ? nil : state.step + 1, note: progress.note)
+        return Session(state: state, savedStep: latest?.step, logs: logs)
     }
 
     private func afterStep(_ report: StepReport, _ session: inout Session) throws {
@@ -164,14 +163,13 @@ public struct TrainingLoop<Task: TrainingTask, Source: BatchSource> where Source
         let isLogged = step % settings.logEvery == 0 || step == settings.totalSteps
         if isLogged {
             let metrics = [Metric("loss", report.loss)] + report.metrics
-            try session.metrics.append(step: step, metrics)
-            try session.events.append(step: step, metrics)
-            let timings = [
-                Metric("pairs_per_second", session.rate.pairsPerSecond),
-                Metric("data_wait_share", session.rate.waitShare),
-            ]
-            try session.timings.append(step: step, timings)
-            try session.events.append(step: step, timings.map { Metric("time/\($0.name)", $0.value) })
+            session.logs.append(step: step, metrics)
+            session.logs.append(
+                step: step,
+                timings: [
+                    Metric("pairs_per_second", session.rate.pairsPerSecond),
+                    Metric("data_wait_share", session.rate.waitShare),
+                ])
         }
         progress.update(step: step, loss: report.loss, rate: session.rate, isLogged: isLogged)
         let isEnd = step == settings.totalSteps
@@ -182,17 +180,24 @@ public struct TrainingLoop<Task: TrainingTask, Source: BatchSource> where Source
     private func validate(_ session: inout Session) throws {
         let metrics = try task.validate().map { Metric("validation/\($0.name)", $0.value) }
         guard !metrics.isEmpty else { return }
-        try session.metrics.append(step: session.state.step, metrics)
-        try session.events.append(step: session.state.step, metrics)
+        session.logs.append(step: session.state.step, metrics)
         let numbers = metrics.map { "\($0.name.dropFirst(11)) \(ProgressReporter.short($0.value))" }
         progress.note("step \(session.state.step), validation: \(numbers.joined(separator: ", "))")
     }
 
     private func checkpoint(_ session: inout Session) throws {
         guard session.savedStep != session.state.step else { return }
-        // The lines up to this step must be on the device before a checkpoint says that they are.
-        try session.metrics.sync()
-        session.state.metricsBytes = try session.metrics.size()
+        // The lines up to this step must be on the disk before a checkpoint refers to them.
+        do {
+            try session.logs.metrics.sync()
+        } catch {
+            throw TrainingError.checkpointFailed(
+                step: session.state.step,
+                path: "\(folder.checkpoints.folder)/\(CheckpointStore.name(of: session.state.step))",
+                reason: "\(error)",
+                latest: try folder.checkpoints.latest()?.step)
+        }
+        session.state.metricsBytes = try session.logs.metrics.size()
         session.state.generators = task.generatorStates.mapValues { Data($0).base64EncodedString() }
         try folder.checkpoints.write(session.state) { try task.save(to: $0) }
         session.savedStep = session.state.step

@@ -1,12 +1,12 @@
-// What the loop knows of a task and of its data; everything else is the task's own business.
+// What the loop knows of a task and of its data; everything else is up to the task.
 
 import Datasets
 
-/// A batch as the loop sees it.
+/// A batch in the loop's terms.
 public protocol TrainingBatch {
-    /// Where the sampler stands once the batch is used.
+    /// The position of the sampler after the batch.
     var next: SamplerPosition { get }
-    /// Pairs in it.
+    /// The number of pairs in it.
     var count: Int { get }
     /// Their ids, for errors.
     var ids: [String] { get }
@@ -17,21 +17,21 @@ public protocol BatchSource {
     associatedtype Batch: TrainingBatch
     /// The next batch; nil at the end of the data.
     func next() throws -> Batch?
-    /// Time spent in `next()` waiting, so far.
+    /// Time spent waiting in `next()` so far.
     var waited: Duration { get }
-    /// Samples left out so far, those before a resume included.
+    /// Samples left out so far, including those before a resume.
     var skipped: [SkippedSample] { get }
 }
 
 extension PiecewiseBatch: TrainingBatch {}
 extension PiecewiseLoader: BatchSource {}
 
-/// What one optimizer step did.
+/// The result of one optimizer step.
 public struct StepReport: Sendable, Equatable {
     /// Mean over the batch, before the step.
     public var loss: Double
-    /// Further numbers to log, such as the gradient's norm and the learning rate; functions of the training alone, never
-    /// of the clock.
+    /// Further numbers to log, such as the gradient's norm and the learning rate; they depend only on the training,
+    /// never on the time.
     public var metrics: [Metric]
 
     public init(loss: Double, metrics: [Metric] = []) {
@@ -43,17 +43,17 @@ public struct StepReport: Sendable, Equatable {
 /// A model, its loss and its optimizer: what `TrainingLoop` drives.
 ///
 /// Bit-exact resume is a contract between both: everything that influences later steps is either a function of the step
-/// number, or written by `save` / named in `generatorStates`.
+/// number, or written by `save`, or named in `generatorStates`.
 public protocol TrainingTask: AnyObject {
     associatedtype Batch: TrainingBatch
 
-    /// Makes optimizer step number `step` (0 for the first): forward, loss, backward, clip, step.
+    /// Takes optimizer step number `step` (0 for the first): forward, loss, backward, clip, step.
     /// - Throws: ``TrainingError/nonFiniteLoss(step:value:samples:)`` before the optimizer step when the loss or the
     ///   gradient is not finite.
     func step(_ batch: Batch, step: Int) throws -> StepReport
 
-    /// Numbers on the validation data; must leave parameters, optimizer and generators as they are. Empty when the task
-    /// has none.
+    /// Numbers on the validation data; must not change parameters, optimizer and generators. Empty if the task has no
+    /// validation data.
     func validate() throws -> [Metric]
 
     /// Writes parameters and optimizer state into `folder`, which is empty (`adapter_model.safetensors`,
@@ -63,9 +63,9 @@ public protocol TrainingTask: AnyObject {
     /// Takes over what `save` wrote, strictly.
     func load(from folder: String) throws
 
-    /// State of every random generator that steps draw from, by name.
+    /// State of every random generator from which steps draw, by name.
     var generatorStates: [String: [UInt8]] { get }
 
-    /// Takes over the states; the names have been checked to be those of `generatorStates`.
+    /// Takes over the states; their names are known to be those of `generatorStates`.
     func restoreGenerators(_ states: [String: [UInt8]]) throws
 }

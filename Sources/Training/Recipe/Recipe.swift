@@ -1,5 +1,5 @@
-// What every kind of recipe has in common. A recipe is a value read from YAML: strictly, key by key, with the same table
-// of fields for reading, overriding, writing and suggesting.
+// What all kinds of recipes have in common. A recipe is a value that is read from YAML strictly, key by key; the same
+// table of fields serves reading, overriding, writing and suggesting.
 
 /// All settings of one kind of run, named key by key in YAML.
 public protocol Recipe: Sendable, Equatable {
@@ -15,15 +15,15 @@ public protocol Recipe: Sendable, Equatable {
     /// The files that come with the program, by recipe name.
     static var shipped: [String: [UInt8]] { get }
 
-    /// Keys that may change when a run is resumed: what it is called, how often it is saved, its length where the schedule
+    /// Keys that may change when a run is resumed: its name, how often it is saved, and its length where the schedule
     /// allows it.
     var freeKeys: Set<String> { get }
 
-    /// What a key is for when this recipe has no use for it; nil for keys that count. Keys of no use are neither accepted
-    /// nor written.
+    /// What a key is for, if this recipe has no use for it; nil for keys that count. Keys without use are neither
+    /// accepted nor written.
     func foreignKind(of key: String) -> String?
 
-    /// Checks what single values cannot tell by themselves.
+    /// Checks how the values fit together.
     /// - Throws: ``TrainingError``.
     func validate(source: String) throws
 }
@@ -37,12 +37,12 @@ extension Recipe {
     /// Every key that a recipe may set.
     public static var knownKeys: [String] { fields.map(\.key) }
 
-    /// Keys under which other keys stand.
+    /// Keys that contain other keys.
     static var sections: Set<String> {
         Set(fields.map(\.key).filter { $0.contains(".") }.map { String($0.prefix { $0 != "." }) })
     }
 
-    /// Keys under which two recipes differ.
+    /// Keys in which two recipes differ.
     public func differences(from other: Self) -> [String] {
         Self.fields.filter { field in
             let counts = foreignKind(of: field.key) == nil || other.foreignKind(of: field.key) == nil
@@ -51,7 +51,7 @@ extension Recipe {
     }
 }
 
-/// Where a recipe stands in the paper.
+/// The place of a recipe in the paper.
 public struct PaperReference: Sendable, Equatable {
     public var table: String?
     public var row: String?

@@ -1,11 +1,11 @@
-/// The checks of a recipe's values, each with the recipe's name in its error.
+/// Checks the values of a recipe; errors name the recipe.
 public struct RecipeCheck: Sendable {
-    /// What errors call the recipe.
+    /// The recipe's name in errors.
     public let source: String
 
     public init(source: String) { self.source = source }
 
-    /// - Throws: ``TrainingError/recipeValue(source:key:expected:got:)`` unless `holds`.
+    /// - Throws: ``TrainingError/recipeValue(source:key:expected:got:)`` unless `holds` is true.
     public func callAsFunction(_ holds: Bool, _ key: String, _ expected: String, _ got: Any) throws(TrainingError) {
         guard holds else { throw .recipeValue(source: source, key: key, expected: expected, got: "\(got)") }
     }
@@ -26,7 +26,7 @@ public struct RecipeCheck: Sendable {
     }
 }
 
-/// A setting with a value that it cannot have, found where no recipe stands behind it.
+/// A setting with an impossible value, found where no recipe is known.
 public struct SettingError: Error, Equatable, Sendable, CustomStringConvertible {
     public let setting: String
     public let expected: String
@@ -40,7 +40,7 @@ public struct SettingError: Error, Equatable, Sendable, CustomStringConvertible 
 
     public var description: String { "setting '\(setting)' is \(got), expected \(expected)" }
 
-    /// - Throws: the error unless `holds`.
+    /// - Throws: the error unless `holds` is true.
     package static func require(
         _ holds: Bool, _ setting: String, _ expected: String, _ got: Any
     ) throws(SettingError) {

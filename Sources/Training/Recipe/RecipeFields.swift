@@ -1,12 +1,12 @@
-// The one table of recipe keys: reading, overriding, writing and suggesting all go by it, so none can know other keys.
+// The one table of recipe keys. Reading, overriding, writing and suggesting all use it, so none can know other keys.
 
 import Yams
 
-/// One leaf of a recipe: its dotted key and how it moves between YAML and the struct.
+/// One leaf of a recipe: its dotted key, and how its value is converted between YAML and the struct.
 public struct RecipeField<R: Recipe>: Sendable {
     public let key: String
     let expectation: String
-    /// Puts the node's value into the recipe; false when it is of another type.
+    /// Puts the node's value into the recipe; false if it is of another type.
     let read: @Sendable (Node, inout R) -> Bool
     let write: @Sendable (R) -> String
 
@@ -35,7 +35,7 @@ public struct RecipeField<R: Recipe>: Sendable {
 }
 
 extension RecipeField {
-    /// `paper.table`, `paper.row`, `paper.numbers`: every recipe has them.
+    /// `paper.table`, `paper.row`, `paper.numbers`, which every recipe has.
     package static var paper: [RecipeField] {
         [
             RecipeField("paper.table", String?.self, { $0.paper.table }, { $0.paper.table = $1 }),
@@ -45,28 +45,4 @@ extension RecipeField {
                 { $0.paper.numbers = $1.entries }),
         ]
     }
-}
-
-/// The candidate with the smallest edit distance (insert, delete, substitute; case counts half), when it is near enough
-/// to be a slip of the pen.
-func nearest(to text: String, in candidates: [String]) -> String? {
-    // In half steps, so that a wrong capital is nearer than a wrong letter.
-    func distance(_ a: [Character], _ b: [Character]) -> Int {
-        var row = (0...b.count).map { $0 * 2 }
-        for (i, x) in a.enumerated() {
-            var diagonal = row[0]
-            row[0] = (i + 1) * 2
-            for (j, y) in b.enumerated() {
-                let cost = x == y ? 0 : x.lowercased() == y.lowercased() ? 1 : 2
-                let substituted = diagonal + cost
-                diagonal = row[j + 1]
-                row[j + 1] = min(substituted, diagonal + 2, row[j] + 2)
-            }
-        }
-        return row[b.count]
-    }
-    let target = Array(text.prefix(128))
-    let ranked = candidates.map { ($0, distance(target, Array($0))) }.min { $0.1 < $1.1 }
-    guard let ranked, ranked.1 <= max(4, target.count * 2 / 3) else { return nil }
-    return ranked.0
 }

@@ -1,15 +1,15 @@
-// What a recipe's leaf may hold, and how it is read from and written as YAML.
+// The values that a recipe's leaf may have, and how they are read from and written as YAML.
 
 import Foundation
 import Yams
 
 /// A value that a recipe field can have.
 package protocol RecipeValue: Sendable {
-    /// In an error: "should be …".
+    /// The kind in errors: "should be …".
     static var expectation: String { get }
-    /// nil when the node is something else.
+    /// nil if the node is something else.
     static func parse(_ node: Node) -> Self?
-    /// Flow-style YAML that reads back as this value.
+    /// Flow-style YAML that is read back as this value.
     var yaml: String { get }
 }
 
@@ -25,13 +25,13 @@ extension Int: RecipeValue {
 extension Double: RecipeValue {
     package static var expectation: String { "a number" }
     package static func parse(_ node: Node) -> Double? {
-        // YAML 1.1 reads 2e-4 as text (it wants a dot); people write it, so Swift's own reader decides.
+        // YAML 1.1 reads 2e-4 as text (it demands a dot), but people write it, so Swift's own reader decides.
         guard case .scalar(let scalar) = node, scalar.style == .plain, scalar.string.utf8.first != UInt8(ascii: "n"),
             let value = Double(scalar.string.replacingOccurrences(of: "_", with: "")), value.isFinite
         else { return nil }
         return value
     }
-    // The shortest text that reads back as the same number.
+    // The shortest text that is read back as the same number.
     package var yaml: String { "\(self)" }
 }
 
@@ -50,7 +50,7 @@ extension String: RecipeValue {
         guard case .scalar(let scalar) = node, !node.isNull else { return nil }
         return scalar.string
     }
-    /// Double-quoted, so that no text can be taken for something else.
+    /// Double-quoted, so that no text can be mistaken for another kind of value.
     package var yaml: String {
         var out = "\""
         for scalar in unicodeScalars {
@@ -140,7 +140,7 @@ extension Node {
         return ["", "~", "null"].contains(scalar.string)
     }
 
-    /// What the node is, in the words of an error message.
+    /// The kind of the node, in the words of an error message.
     var kindText: String {
         switch self {
         case .scalar(let scalar): isNull ? "null" : "'\(scalar.string)'"

@@ -1,8 +1,8 @@
 import Torch
 import TorchOptim
 
-// The part of a recipe that every training has: how long, in what portions, with which optimizer, and how often it is
-// logged, validated and saved. Recipes differ in their defaults and in which of the keys they have.
+// The part of a recipe that every training has: length, batch size, optimizer, and how often it is logged, validated
+// and saved. Recipes differ in their defaults and in which of these keys they have.
 
 /// Length, optimizer (AdamW), schedule and bookkeeping of a run.
 public struct TrainingSettings: Sendable, Equatable {
@@ -16,7 +16,7 @@ public struct TrainingSettings: Sendable, Equatable {
         case cosineRestarts
     }
 
-    /// Optimizer steps; nil when `epochs` says how long.
+    /// Optimizer steps; nil if `epochs` gives the length.
     public var steps: Int?
     public var epochs: Int?
     /// Samples per step.
@@ -38,16 +38,17 @@ public struct TrainingSettings: Sendable, Equatable {
     public var warmupSteps = 0
     /// Upper limit of the gradient's norm; nil clips nothing.
     public var clipNorm: Double? = 1.0
-    /// Per step, of the moving average of the weights that is kept in their place; 0 keeps the weights themselves.
+    /// Decay per step of the moving average of the weights, which is kept in their place; 0 keeps the weights
+    /// themselves.
     public var averageDecay = 0.0
     public var precision = Precision.auto
-    /// Of fresh weights, the order of the samples and every other draw.
+    /// The seed of fresh weights, the order of the samples and every other draw.
     public var seed = 0
     /// Steps between validations; 0 for none.
     public var validationEvery = 500
     public var checkpointEvery = 500
     public var logEvery = 10
-    /// Checkpoints kept, the newest ones.
+    /// How many checkpoints are kept, the newest ones.
     public var keepCheckpoints = 2
 
     public init(steps: Int?, batchSize: Int, learningRate: Double, schedule: ScheduleKind) {
@@ -57,8 +58,8 @@ public struct TrainingSettings: Sendable, Equatable {
         self.schedule = schedule
     }
 
-    /// Keys that may change when a run is resumed: how often it is saved, and how long it goes on where its schedule does
-    /// not end with it. Another length of the others is another run from the first step.
+    /// Keys that may change when a run is resumed: how often it is saved, and its length where the schedule does not
+    /// depend on it. With other schedules another length is another run from the first step.
     public var freeKeys: Set<String> {
         let always: Set = ["training.checkpointEvery", "training.keepCheckpoints"]
         return switch schedule {
@@ -69,10 +70,10 @@ public struct TrainingSettings: Sendable, Equatable {
 }
 
 extension TrainingSettings {
-    /// Optimizer steps for a set of this many samples; an epoch leaves out its last, incomplete batch.
+    /// Optimizer steps for this number of samples; an epoch leaves out its last, incomplete batch.
     public func totalSteps(sampleCount: Int) -> Int { steps ?? (epochs ?? 0) * (sampleCount / batchSize) }
 
-    /// The learning rate's way over a run of this many steps.
+    /// The course of the learning rate over a run of this many steps.
     public func schedule(totalSteps: Int) -> Schedule {
         switch schedule {
         case .constant: .constant(warmup: warmupSteps)
@@ -84,7 +85,7 @@ extension TrainingSettings {
         }
     }
 
-    /// Checks what single values cannot tell by themselves.
+    /// Checks how the values fit together.
     /// - Parameter leastSteps: 0 for a recipe that trains nothing.
     /// - Throws: ``TrainingError``.
     public func validate(_ check: RecipeCheck, leastSteps: Int = 1) throws {
@@ -117,13 +118,13 @@ extension TrainingSettings {
         try check.range("training.keepCheckpoints", keepCheckpoints, 1...Self.largest)
     }
 
-    /// Far beyond any training; a slip of the keyboard should not count to it.
+    /// Far beyond any training, to catch a typing mistake.
     private static let largest = 1_000_000_000
 }
 
 extension RecipeField {
     /// The keys below `training.`, in the order in which recipes are written.
-    /// - Parameter omitted: keys that this kind of recipe does not have, since its trainer does not read them.
+    /// - Parameter omitted: keys that this kind of recipe does not have, because its trainer does not read them.
     package static func training(
         _ path: WritableKeyPath<R, TrainingSettings> & Sendable, omitting omitted: Set<String> = []
     ) -> [RecipeField<R>] {
@@ -156,7 +157,7 @@ extension RecipeField {
 }
 
 extension LoopSettings {
-    /// How long and how often a run of these settings is stepped, logged and saved.
+    /// How long a run with these settings is, and how often it is logged and saved.
     public init(_ training: TrainingSettings, sampleCount: Int) {
         self.init(
             totalSteps: training.totalSteps(sampleCount: sampleCount), logEvery: training.logEvery,

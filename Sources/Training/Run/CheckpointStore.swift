@@ -13,8 +13,8 @@ public struct Checkpoint: Sendable, Equatable {
 /// The folder `checkpoints/` of a run.
 ///
 /// A checkpoint is written under a temporary name, every file synced, `state.json` (which lists the others) last, and
-/// then renamed: under the name `step-…` there are complete ones only. What another program has cut short or left out
-/// since is noticed by size when looking for the latest, and by content when loading.
+/// then renamed, so only complete ones have a name `step-…`. Files that another program has truncated or removed since
+/// are noticed by their size when the latest is searched, and by their content when it is loaded.
 public struct CheckpointStore: Sendable {
     public let folder: String
 
@@ -58,8 +58,8 @@ public struct CheckpointStore: Sendable {
             try AtomicFile.write(PrettyJSON.encode(state), to: "\(temporary)/state.json")
             FileSystem.syncFolder(temporary)
             if FileSystem.exists(final) {
-                // A step reached a second time: the old one steps aside, since a folder cannot replace a full one. A
-                // process killed between the renames leaves it under a name that `all` and `removeLeftovers` know.
+                // A step is reached a second time: the old checkpoint is renamed first, because a folder cannot replace
+                // a full one. If the process is killed between the renames, `all` and `removeLeftovers` know the name.
                 let old = replaced(Self.name(of: state.step))
                 try FileSystem.remove(old)
                 try FileSystem.rename(final, to: old)
@@ -72,7 +72,7 @@ public struct CheckpointStore: Sendable {
         } catch {
             if FileSystem.exists(temporary) {
                 do { try FileSystem.remove(temporary) } catch {
-                    // The first failure is the one to report; the left-over is removed when the run is next opened.
+                    // The first failure is the one to report; the leftover is removed when the run is next opened.
                 }
             }
             throw TrainingError.checkpointFailed(
@@ -93,10 +93,10 @@ public struct CheckpointStore: Sendable {
         }.sorted { $0.step < $1.step }
     }
 
-    /// Where a checkpoint waits while another one takes its name.
+    /// The name of a checkpoint while another one takes its place.
     private func replaced(_ name: String) -> String { "\(folder)/\(Self.replacedPrefix)\(name)" }
 
-    /// The newest complete checkpoint; nil when there is none.
+    /// The newest complete checkpoint; nil if there is none.
     public func latest() throws -> Checkpoint? { try all().last }
 
     private func isComplete(_ checkpoint: Checkpoint) -> Bool {
@@ -132,7 +132,8 @@ public struct CheckpointStore: Sendable {
         for checkpoint in try all().dropLast(max(1, count)) { try FileSystem.remove(checkpoint.folder) }
     }
 
-    /// Removes what an interrupted write left behind, and gives a checkpoint that had stepped aside its name back.
+    /// Removes what an interrupted write left behind, and restores the name of a checkpoint that was renamed for
+    /// another.
     public func removeLeftovers() throws {
         for name in try FileSystem.entries(folder) {
             let path = "\(folder)/\(name)"

@@ -7,13 +7,13 @@
 import Files
 import Foundation
 
-/// A TensorBoard event file being appended to.
+/// A TensorBoard event file to which events are appended.
 public final class EventFile {
     public var path: String { file.path }
     private let file: AppendFile
 
     /// Opens a new event file in `folder`.
-    /// - Parameter resumedAt: when given, TensorBoard forgets what earlier files in the folder say about steps from here
+    /// - Parameter resumedAt: if given, TensorBoard ignores what earlier files in the folder say about steps from here
     ///   on (they were lost with the run that wrote them).
     public init(folder: String, now: Date = Date(), resumedAt step: Int? = nil) throws {
         let seconds = now.timeIntervalSince1970
@@ -56,7 +56,7 @@ public final class EventFile {
     }
 
     private func append(_ event: ProtobufMessage) throws {
-        // One write per record, so that a killed process leaves no half of one behind.
+        // One write per record, so that a killed process leaves no half record.
         try file.append(Self.record(event.content))
     }
 

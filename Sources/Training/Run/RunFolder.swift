@@ -17,8 +17,8 @@ public struct RunFolder: Sendable {
     /// Whether a run was begun in the folder.
     public static func exists(_ path: String) -> Bool { FileSystem.exists(RunFolder(path: path).recipePath) }
 
-    /// Begins a run: makes the folder and writes the resolved recipe.
-    /// - Throws: ``TrainingError/runExists(path:)`` when it holds one already.
+    /// Begins a run: creates the folder and writes the resolved recipe.
+    /// - Throws: ``TrainingError/runExists(path:)`` if the folder already holds a run.
     public static func create(_ path: String, recipe: some Recipe) throws -> RunFolder {
         let run = RunFolder(path: path)
         guard !FileSystem.exists(run.recipePath) else { throw TrainingError.runExists(path: path) }
@@ -27,7 +27,7 @@ public struct RunFolder: Sendable {
         return run
     }
 
-    /// Opens a run to go on with it as it was begun.
+    /// Opens a run to continue it as it was begun.
     /// - Throws: ``TrainingError/nothingToResume(path:)``.
     public static func resume(_ path: String) throws -> RunFolder {
         guard exists(path) else { throw TrainingError.nothingToResume(path: path) }
@@ -36,8 +36,8 @@ public struct RunFolder: Sendable {
         return run
     }
 
-    /// Opens a run to go on with it.
-    /// - Parameter recipe: what the run is asked to do now; only its kind's ``Recipe/freeKeys`` may differ from what it
+    /// Opens a run to continue it.
+    /// - Parameter recipe: the present recipe; only the ``Recipe/freeKeys`` of its kind may differ from what the run
     ///   was begun with.
     /// - Throws: ``TrainingError/nothingToResume(path:)``, ``TrainingError/recipeChanged(path:keys:)``.
     public static func resume<R: Recipe>(_ path: String, recipe: R) throws -> RunFolder {
@@ -56,15 +56,16 @@ public struct RunFolder: Sendable {
         return run
     }
 
-    /// Forgets a run that failed before its first step, so that it does not stop the next attempt; one that has begun stays.
+    /// Removes a run that failed before its first step, so that it does not block the next attempt. A run that has
+    /// begun stays.
     public func removeUnlessBegun() throws {
         guard try checkpoints.latest() == nil, !FileSystem.exists(metricsPath) else { return }
         for path in [recipePath, manifestPath] where FileSystem.exists(path) {
-            try FileManager.default.removeItem(atPath: path)
+            try FileSystem.remove(path)
         }
     }
 
-    /// Checks that a run to be resumed is given the models and data that it was begun with. Validation data may change.
+    /// Checks that a resumed run gets the models and data with which it was begun. Validation data may change.
     /// - Throws: ``TrainingError/sourceChanged(path:role:begun:given:)``,
     ///   ``TrainingError/sourceAdded(path:role:given:)``.
     public func checkSources(_ given: [RunManifest.Source]) throws {

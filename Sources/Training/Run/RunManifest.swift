@@ -1,7 +1,8 @@
 import Datasets
 import TorchOptim
 
-/// `manifest.json`: what exactly was trained, on what, with what. Written before step 1 and completed at the end.
+/// `manifest.json`: what was trained, on which data and with which programs. It is written before step 1 and completed
+/// at the end.
 public struct RunManifest: Sendable, Equatable, Codable {
     /// A file or folder that the run read.
     public struct Source: Sendable, Equatable, Codable {
@@ -9,7 +10,7 @@ public struct RunManifest: Sendable, Equatable, Codable {
         public var role: String
         public var path: String
         public var sha256: String
-        /// Pairs, images, parameters: what `role` counts.
+        /// The number of pairs, images or parameters, according to `role`.
         public var count: Int?
 
         public init(role: String, path: String, sha256: String, count: Int? = nil) {
@@ -24,7 +25,7 @@ public struct RunManifest: Sendable, Equatable, Codable {
         public var name: String
         public var tensors: Int
         public var elements: Int
-        /// Before the schedule's factor.
+        /// Before multiplication by the schedule's factor.
         public var learningRate: Double
         public var weightDecay: Double
 
@@ -46,7 +47,7 @@ public struct RunManifest: Sendable, Equatable, Codable {
     /// Program, libtorch, CPU capability, …
     public var versions: [String: String]
     public var steps: Int
-    /// Samples left out because they cannot be read.
+    /// Samples left out because they could not be read.
     public var skipped: [SkippedSample] = []
 
     public init(
@@ -65,7 +66,7 @@ public struct RunManifest: Sendable, Equatable, Codable {
 }
 
 extension RunManifest.ParameterGroup {
-    /// What the manifest says of an optimizer's group.
+    /// What the manifest records about an optimizer's group.
     public init(_ group: TorchOptim.ParameterGroup) {
         self.init(
             name: group.name, tensors: group.parameters.count, elements: group.elementCount,

@@ -1,5 +1,4 @@
-// A training from its folder to its last checkpoint; what is trained is the trainer's business, and what is printed the
-// caller's.
+// A training from its folder to its last checkpoint. The trainer decides what is trained, the caller what is printed.
 
 import Datasets
 import Files
@@ -16,18 +15,18 @@ public protocol RunnableTrainer: TrainingTask {
     /// What the run folder's manifest records.
     func runManifest(versions: [String: String]) throws -> RunManifest
 
-    /// Computes what the frozen side gives, once, before the first step.
-    /// - Throws: `Interruption` when `stop` asks to; what was computed is kept.
+    /// Computes the features of the frozen side once, before the first step.
+    /// - Throws: `Interruption` if `stop` asks for it; what was computed is kept.
     func prepare(stop: StopSignal) throws
 
     /// The run's batches from a position on.
     func batches(from position: SamplerPosition, skipped: [SkippedSample]) throws -> Source
 }
 
-/// How a run goes on after its set-up.
+/// How a run continues after its set-up.
 public enum RunStart<Trainer: RunnableTrainer> {
     case train(Trainer)
-    /// The recipe changes no weight: the manifest says which encoder reads what, for the steps that follow.
+    /// The recipe changes no weight: the manifest says which encoder reads which images, for the steps that follow.
     case nothingToTrain(RunManifest)
 }
 
@@ -35,9 +34,9 @@ public enum RunStart<Trainer: RunnableTrainer> {
 public struct TrainingJob {
     /// The run's folder.
     public let folder: String
-    /// Whether it goes on with the run in `folder`.
+    /// Whether it continues the run in `folder`.
     public let resumes: Bool
-    /// Who writes there, for the lock: `gmail align`.
+    /// The name of the writer, for the lock: `gmail align`.
     public let owner: String
     /// Program, libtorch, CPU capability, …
     public let versions: [String: String]
@@ -65,9 +64,9 @@ public struct TrainingJob {
     /// another attempt.
     /// - Parameters:
     ///   - stop: already listening, so that a signal during set-up is not lost.
-    ///   - begin: reads models and data; what it throws ends the run before it began.
+    ///   - begin: reads models and data; if it throws, the run ends before it has begun.
     /// - Returns: the run, and how the loop ended.
-    /// - Throws: `FileError.locked`; ``TrainingError``, also when a resumed run is given other models or data than it was
+    /// - Throws: `FileError.locked`; ``TrainingError``, also if a resumed run gets other models or data than it was
     ///   begun with; whatever the trainer throws.
     public func run<R: Recipe, Trainer: RunnableTrainer>(
         _ recipe: R, stop: StopSignal, begin: () throws -> RunStart<Trainer>

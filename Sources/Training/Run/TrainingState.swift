@@ -3,15 +3,15 @@ import Files
 import Foundation
 import Safetensors
 
-/// `state.json` of a checkpoint: where the run stands, beside the tensors.
+/// `state.json` of a checkpoint: the state of the run, beside the tensors.
 public struct TrainingState: Sendable, Equatable, Codable {
-    /// Of this file's layout; another number is refused.
+    /// The version of this file's layout; other versions are refused.
     public static let formatVersion = 1
 
     public var formatVersion = TrainingState.formatVersion
     /// Optimizer steps done.
     public var step: Int
-    /// Where the sampler goes on.
+    /// Where the sampler continues.
     public var sampler: SamplerPosition
     /// Pairs trained on so far.
     public var pairsSeen: Int
@@ -72,7 +72,7 @@ public struct TrainingState: Sendable, Equatable, Codable {
 
 extension DecodingError {
     /// One line: which key, and what is wrong with it.
-    var shortReason: String {
+    package var shortReason: String {
         func place(_ context: Context, _ last: (any CodingKey)? = nil) -> String {
             let path = (context.codingPath + (last.map { [$0] } ?? [])).map(\.stringValue).joined(separator: ".")
             return path.isEmpty ? "the file" : "'\(path)'"

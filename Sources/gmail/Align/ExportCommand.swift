@@ -7,7 +7,7 @@ import Terminal
 import Torch
 import Training
 
-/// `gmail export`: a run as files that other tools load.
+/// `gmail export`: writes a run as files that other tools can load.
 struct ExportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export",

@@ -3,7 +3,7 @@ import Datasets
 import Foundation
 import Terminal
 
-/// `gmail data check`: is a pairs manifest, with all the images it names, fit to train on?
+/// `gmail data check`: checks that a pairs manifest and all the images that it names can be trained on.
 struct DataCheck: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
@@ -38,14 +38,14 @@ struct DataCheck: AsyncParsableCommand {
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            try Terminal.output(String(decoding: try encoder.encode(Findings(check)), as: UTF8.self))
+            try Terminal.output(json: String(decoding: try encoder.encode(Findings(check)), as: UTF8.self))
         } else {
             try Terminal.output(check.text)
         }
         if check.problemCount > 0 { throw ExitCode(1) }
     }
 
-    /// The findings as they stand in `--json`.
+    /// The findings, as in `--json`.
     private struct Findings: Encodable {
         let pairs, realImages, generatedImages, pairsWithoutReal, pairsWithoutGenerator: Int
         let captionWords, captionCharacters: PairsCheck.Distribution

@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// `gmail data …`: looks after the data that other commands read.
+/// `gmail data …`: prepares and checks the data that other commands read.
 struct DataCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "data",

@@ -2,7 +2,7 @@ import ArgumentParser
 import Datasets
 import Terminal
 
-/// `gmail data unpack`: pairs in tars become a manifest with images as files.
+/// `gmail data unpack`: turns pairs in tars into a manifest with image files.
 struct DataUnpack: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "unpack",

@@ -2,10 +2,11 @@ import CaptionMetrics
 import Foundation
 import Terminal
 
-/// Captions against references: tokenised, scored, written down. Behind `gmail evaluate captions` and `captioning`.
+/// Tokenises and scores captions against references and writes the results, for `gmail evaluate captions` and
+/// `captioning`.
 struct CaptionScoring {
     let selection: MetricSelection
-    /// No progress on standard error; findings about the data are reported all the same.
+    /// No progress on standard error; findings about the data are still reported.
     let quiet: Bool
 
     /// - Parameter tags: further protocol tags of the report.
@@ -18,6 +19,7 @@ struct CaptionScoring {
         let results = try evaluation.run(captions) { progress in
             if case .started(let metric, let index, let count) = progress { note("\(index + 1)/\(count) \(metric)") }
         }
+        for note in results.scores.compactMap(\.note) { Self.printError("note: \(note)") }
         return (results, try CaptionReport.metrics(results, findings: pairing.findings, tags: tags))
     }
 
@@ -27,15 +29,6 @@ struct CaptionScoring {
 
     private static func printError(_ text: String) {
         Terminal.note(text)
-    }
-
-    /// Written under another name, then renamed: a file under its final name is complete.
-    static func write(_ data: Data, to path: String) throws {
-        do {
-            try data.write(to: URL(fileURLWithPath: path), options: .atomic)
-        } catch {
-            throw CaptionOutputError(path: path, reason: error.localizedDescription)
-        }
     }
 
     static func table(_ results: CaptionResults) -> String {

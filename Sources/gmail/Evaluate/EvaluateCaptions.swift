@@ -1,5 +1,7 @@
 import ArgumentParser
+import CaptionFiles
 import CaptionMetrics
+import Files
 import Foundation
 import Terminal
 
@@ -9,8 +11,8 @@ struct EvaluateCaptions: ParsableCommand {
         commandName: "captions",
         abstract: "Score captions against references with the metrics of coco-caption.",
         discussion: """
-            Reads COCO caption files, COCO result files and {"image id": ["caption", …]}. Captions are tokenised as \
-            coco-caption does it (Penn Treebank, lower case, no punctuation); no Java or Python is needed.
+            Reads COCO captions and results, Karpathy's dataset_coco.json, BLIP's and LAVIS's lists, {"image id": \
+            ["caption", …]} and JSON Lines such as predictions.jsonl. Captions are tokenised as coco-caption does it (Penn Treebank, lower case, no punctuation); no Java or Python is needed.
 
             An image is scored if it has references and a candidate; what does not fit is reported by id.
 
@@ -21,10 +23,11 @@ struct EvaluateCaptions: ParsableCommand {
             carries the tag spice-native; docs/captions.md says how near it is to the official one.
             """)
 
-    @Option(help: ArgumentHelp("Reference captions: COCO captions or {id: [captions]}.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Reference captions: COCO, Karpathy's or BLIP's, or {id: [captions]}.", valueName: "file"))
     var references: String
 
-    @Option(help: ArgumentHelp("Captions to score: COCO results or {id: [caption]}.", valueName: "file"))
+    @Option(help: ArgumentHelp("Captions to score: COCO results, {id: [caption]} or JSON Lines.", valueName: "file"))
     var candidates: String
 
     @Option(help: ArgumentHelp("Where to write the scores, with the protocol of each, as JSON.", valueName: "file"))
@@ -43,19 +46,23 @@ struct EvaluateCaptions: ParsableCommand {
 
     func run() throws {
         let start = ContinuousClock.now
+        let locks = try ([out] + (perImage.map { [$0] } ?? [])).map {
+            try OutputLock(for: $0, owner: "gmail evaluate captions")
+        }
+        defer { withExtendedLifetime(locks) {} }
         let selection = try MetricSelection(metricOptions)
         for omission in selection.omissions { Self.printError("note: \(omission)") }
         note("reading \(references) and \(candidates)")
         let pairing = try CaptionPairing(
             references: CaptionFile(contentsOf: references), candidates: CaptionFile(contentsOf: candidates))
         let (results, report) = try CaptionScoring(selection: selection, quiet: quiet).score(pairing)
-        try CaptionScoring.write(report, to: out)
-        if let perImage { try CaptionScoring.write(try CaptionReport.perImage(results), to: perImage) }
+        try AtomicFile.write(report, to: out)
+        if let perImage { try AtomicFile.write(CaptionReport.perImage(results), to: perImage) }
         note(
             "done in \((ContinuousClock.now - start).formatted(.units(allowed: [.seconds], fractionalPart: .show(length: 2))))"
         )
         if json {
-            try Terminal.output([UInt8](report))
+            try Terminal.output(json: String(decoding: report, as: UTF8.self), terminator: "")
         } else {
             try Terminal.output(CaptionScoring.table(results))
         }
@@ -68,13 +75,4 @@ struct EvaluateCaptions: ParsableCommand {
     private static func printError(_ text: String) {
         Terminal.note(text)
     }
-}
-
-/// An output file that could not be written.
-struct CaptionOutputError: Error, CustomStringConvertible, LocalizedError {
-    let path: String
-    let reason: String
-
-    var description: String { "cannot write '\(path)': \(reason)" }
-    var errorDescription: String? { description }
 }

@@ -6,7 +6,7 @@ import Safetensors
 import Terminal
 import Torch
 
-/// `gmail evaluate retrieval`: image-text retrieval with a CLIP folder.
+/// `gmail evaluate retrieval`: image-text retrieval with an encoder that reads images and texts.
 struct EvaluateRetrieval: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "retrieval",
@@ -43,18 +43,18 @@ struct EvaluateRetrieval: AsyncParsableCommand {
     var quiet = false
 
     func run() async throws {
+        let lock = try OutputLock(for: out, owner: "gmail evaluate retrieval")
+        defer { withExtendedLifetime(lock) {} }
         let data = try RetrievalSet(file: captions, folder: images, split: split)
-        if data.withoutCaption > 0 {
-            Terminal.note("note: \(data.withoutCaption) images of '\(captions)' have no caption and are left out")
-        }
-        // The evaluation itself refuses any image that is not read: recall over fewer would be another number.
+        if let note = data.note { Terminal.note("note: \(note)") }
+        // The evaluation itself refuses an unreadable image, because recall over fewer images would be another number.
         let embedder = try encoder.embedder(
             compute, modality: .real, batchSize: batch.batchSize, maximumSkippedShare: 1, quiet: quiet)
         let result = try await RetrievalEvaluation(embedder, data, captions: captions, images: images, rowsBeside: out)
         let text = try result.json()
         try AtomicFile.write(text, to: out)
         if json {
-            try Terminal.output(text, terminator: "")
+            try Terminal.output(json: text, terminator: "")
         } else {
             try Terminal.output(result.metrics.table)
             try Terminal.output("\(out) written")
@@ -63,7 +63,7 @@ struct EvaluateRetrieval: AsyncParsableCommand {
 }
 
 extension RetrievalMetrics {
-    /// Both directions for a terminal, chance beside each number.
+    /// Both directions for a terminal, with chance beside each number.
     var table: String {
         func row(_ name: String, _ d: Direction) -> String {
             String(

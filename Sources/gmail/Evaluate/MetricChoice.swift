@@ -1,6 +1,6 @@
 import CaptionMetrics
 
-/// The metrics of `gmail evaluate captions`, by the name a user gives. A new metric is a case and a line in
+/// The metrics of `gmail evaluate captions`, by their names for users. A new metric is a case here and a line in
 /// `MetricSelection.make`.
 enum MetricChoice: String, CaseIterable {
     case bleu, meteor, rouge, cider
@@ -16,7 +16,7 @@ struct MetricList {
 
     init(choices: [MetricChoice]) { self.choices = choices }
 
-    /// - Throws: `UnknownMetric` for the first name that is none.
+    /// - Throws: `UnknownMetric` for the first unknown name.
     init(argument: String) throws {
         var choices: [MetricChoice] = []
         for name in argument.split(separator: ",", omittingEmptySubsequences: false) {
@@ -33,13 +33,13 @@ struct UnknownMetric: Error, CustomStringConvertible {
     var description: String { "unknown metric '\(name)'; expected some of \(MetricChoice.names), separated by commas" }
 }
 
-/// METEOR modules as `--meteor` takes them.
+/// METEOR modules as the values of `--meteor`.
 struct MeteorModules {
     let list: [MeteorModule]
 
     init(argument: String) throws { list = try MeteorModule.list(argument) }
 
-    /// Whether the tables are needed; without `--meteor-data` they are then not looked for either, so that the same
-    /// command gives the same number on every machine.
+    /// Whether the tables are needed. If they are not, they are not searched for either without `--meteor-data`, so
+    /// that the same command gives the same number on every machine.
     var needData: Bool { list.contains(where: \.needsData) }
 }

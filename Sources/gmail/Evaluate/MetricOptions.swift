@@ -1,7 +1,7 @@
 import ArgumentParser
 import CaptionMetrics
 
-/// Which metrics to compute, and what they need besides the captions.
+/// Which metrics to compute, and what they need in addition to the captions.
 struct MetricOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(

@@ -1,7 +1,7 @@
 import CaptionMetrics
 
-/// The metrics of a run, settled before any caption is read: what was asked for and is missing is an error, what was
-/// only assumed and is missing is left out with its reason.
+/// The metrics of a run, settled before any caption is read: a metric that was requested and cannot be computed is an
+/// error; one of the default list is left out with the reason.
 struct MetricSelection {
     private(set) var choices: [MetricChoice] = []
     /// Metrics of the default list that cannot be computed, and why, one line each.
@@ -28,7 +28,7 @@ struct MetricSelection {
             do {
                 data = try MeteorData.open(path: options.meteorData)
             } catch {
-                // A path that was given is asked for, and a damaged file is no missing one.
+                // A path that was given is a request, and a damaged file is not a missing one.
                 guard case .dataMissing = error, options.meteorData == nil else { throw error }
                 missing = error
             }
@@ -82,7 +82,7 @@ struct MetricSelection {
             for caption in captions.references.joined() + captions.candidates {
                 for word in caption.utf8.split(separator: 0x20) { vocabulary.insert(Array(word)) }
             }
-            // `validate` has seen to it that there is a path.
+            // `validate` has made sure that there is a path.
             let path = options.wordVectors ?? ""
             let vectors = try WordVectors(contentsOf: path, keeping: vocabulary)
             guard vectors.count > 0 || vocabulary.isEmpty else {

@@ -138,33 +138,7 @@ struct GenerateCommand: AsyncParsableCommand {
             plan: plan, settings: settings, folder: out, realFolder: realFolder, generator: generator, stop: stop,
             report: progress.handle)
         let outcome = try run.run()
-        try report(outcome, out, device)
-        if let signal = outcome.signal { throw ExitCode(128 + signal) }
-    }
-
-    private func report(_ estimate: SynthesisEstimate?) throws {
-        guard let estimate else { throw CommandError("this shard has no images to estimate from") }
-        try Terminal.output(json ? try GenerateSummary(estimate).text : estimate.text)
-    }
-
-    private func report(_ outcome: SynthesisOutcome, _ out: String, _ device: Device) throws {
-        if json {
-            try Terminal.output(GenerateSummary(outcome, out: out, device: device).text)
-            return
-        }
-        guard !quiet else { return }
-        if outcome.truncated > 0 {
-            try Terminal.output(
-                "\(outcome.truncated) images have captions longer than the model reads; what is beyond was cut off")
-        }
-        if outcome.retried > 0 { try Terminal.output("\(outcome.retried) images were made again in a wider dtype") }
-        if outcome.failed > 0 { try Terminal.output("\(outcome.failed) images could not be made and are left out") }
-        try Terminal.output(
-            outcome.isComplete
-                ? "\(out): \(outcome.finished) images"
-                : "\(out): stopped after \(outcome.finished) of \(outcome.total) images; run the same command to go on")
-        if let pairs = outcome.pairs { try Terminal.output("pairs: \(pairs)") }
-        if !outcome.tars.isEmpty { try Terminal.output("\(outcome.tars.count) tar shards") }
+        try conclude(outcome.signal.map { 128 + $0 } ?? 0) { try report(outcome, out, device) }
     }
 }
 

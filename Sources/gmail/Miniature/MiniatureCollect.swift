@@ -3,7 +3,7 @@ import Foundation
 import Miniature
 import Terminal
 
-/// `gmail miniature collect`: finished trainings as the folder that ships.
+/// `gmail miniature collect`: writes finished trainings as the folder that ships.
 struct MiniatureCollect: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "collect",

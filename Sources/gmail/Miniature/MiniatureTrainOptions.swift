@@ -1,11 +1,12 @@
 import ArgumentParser
+import Files
 import Foundation
 import Miniature
 import Terminal
 import Torch
 import Training
 
-/// What the trainings of the small models take.
+/// The options that all trainings of small models have.
 struct MiniatureTrainOptions: ParsableArguments {
     @Option(help: "The run's folder.", completion: .directory)
     var out: String
@@ -26,8 +27,8 @@ struct MiniatureTrainOptions: ParsableArguments {
     @Flag(help: "No progress.")
     var quiet = false
 
-    /// Trains; leaves with the exit code of a signal that stopped it.
-    /// - Parameter name: of the recipe to take without --recipe.
+    /// Trains; exits with the code of a signal that stopped it.
+    /// - Parameter name: the recipe to use without --recipe.
     func train<R: MiniatureRecipe>(
         _ type: R.Type, _ name: String, inputs: [MiniatureTrainer<R>.Input] = [], hasPictures: Bool = true,
         objective: @escaping (R, SceneData, SceneData, String) throws -> any Objective
@@ -49,11 +50,12 @@ struct MiniatureTrainOptions: ParsableArguments {
             bar.advance(by: done - rendered)
             rendered = done
         }
-        switch outcome {
-        case .finished(let step): try Terminal.output("\(trainer.modelFolder) written (\(step) steps)")
-        case .interrupted(let step, _): try Terminal.output("\(out): stopped at step \(step); go on with --resume")
+        try conclude(outcome.exitCode) {
+            switch outcome {
+            case .finished(let step): try Terminal.output("\(trainer.modelFolder) written (\(step) steps)")
+            case .interrupted(let step, _): try Terminal.output("\(out): stopped at step \(step); go on with --resume")
+            }
         }
-        if outcome.exitCode != 0 { throw ExitCode(outcome.exitCode) }
     }
 }
 
@@ -104,7 +106,7 @@ struct MiniatureTrainUNet: AsyncParsableCommand {
             .init(role: "clip", path: "\(clip)/model.safetensors"),
             .init(role: "autoencoder", path: "\(autoencoder)/diffusion_pytorch_model.safetensors"),
         ]
-        for input in inputs where !FileManager.default.fileExists(atPath: input.path) {
+        for input in inputs where !FileSystem.exists(input.path) {
             throw CommandError(
                 "--\(input.role): '\(input.path)' does not exist; give the folder that `gmail miniature train \(input.role)` wrote (RUN/model)"
             )

@@ -5,7 +5,7 @@ import Report
 import Safetensors
 import Terminal
 
-/// `gmail report`: runs compared on one page.
+/// `gmail report`: shows runs on one page.
 struct ReportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "report",
@@ -33,7 +33,7 @@ struct ReportCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Folder that the file names in predictions.jsonl are below; default: where the predictions say.",
+            "Folder that the file names in predictions.jsonl are below; without it only pictures in the runs' own folders are shown.",
             valueName: "folder"),
         completion: .directory)
     var images: String?
@@ -65,7 +65,7 @@ struct ReportCommand: ParsableCommand {
             Self.note("note: \(run.label): \(run.notes.joined(separator: "; "))")
         }
         if json {
-            try Terminal.output(report.json(page: out), terminator: "")
+            try Terminal.output(json: report.json(page: out), terminator: "")
             return
         }
         if !quiet {
@@ -78,7 +78,7 @@ struct ReportCommand: ParsableCommand {
 
     private static func note(_ text: String) { Terminal.note(text) }
 
-    /// Columns of the terminal; nil (no limit) when standard output is none.
+    /// Columns of the terminal; nil (no limit) if standard output is not a terminal.
     private static var terminalWidth: Int? {
         var size = winsize()
         guard isatty(STDOUT_FILENO) == 1, ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 20 else {

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Torch
 
-/// Where and in which precision a model runs; shared by the commands that only read with one.
+/// On which device and in which precision a model runs, for commands that only use models.
 struct ComputeOptions: ParsableArguments {
     @Option(help: "Precision of the model; auto is bfloat16 where the device multiplies it natively, else float32.")
     var dtype = Precision.auto
@@ -15,7 +15,7 @@ struct ComputeOptions: ParsableArguments {
         }
     }
 
-    /// Loads libtorch and settles what `auto` means on this machine.
+    /// Loads libtorch and resolves `auto` on this machine.
     func resolve() throws -> (device: Device, dtype: DType) {
         let device = try device.resolve()
         return (device, try dtype.dtype(on: device))

@@ -3,7 +3,7 @@ import Torch
 
 /// How many CPU threads an operation of libtorch uses.
 struct ThreadOptions: ParsableArguments {
-    /// Far beyond any machine; a slip of the keyboard should not start a million threads.
+    /// Far beyond any machine, because a typing mistake should not start a million threads.
     static let maximum = 1024
 
     @Option(help: "CPU threads of one operation; 0 is one per core.")
@@ -22,14 +22,14 @@ struct ThreadOptions: ParsableArguments {
     }
 }
 
-/// Where a model runs; shared by every command that runs one.
+/// On which device a model runs, for every command that runs one.
 struct DeviceOptions: ParsableArguments {
     @Option(help: "auto, cpu, cuda or cuda:N; auto is the first CUDA device when there is one.")
     var device = "auto"
 
     @OptionGroup var threads: ThreadOptions
 
-    /// Loads libtorch and settles what `auto` means on this machine.
+    /// Loads libtorch and resolves `auto` on this machine.
     func resolve() throws -> Device {
         try threads.apply()
         let device = try Device(parsing: device)

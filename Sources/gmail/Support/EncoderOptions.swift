@@ -47,7 +47,7 @@ struct EncoderOptions: ParsableArguments {
 }
 
 extension FileHashes {
-    /// Hashes of a command: remembered between commands, and a memory that cannot be written is mentioned.
+    /// The hashes of a command. They are remembered between commands; if that memory cannot be written, a note says so.
     static let command = FileHashes(warn: { Terminal.note("warning: \($0)") })
 }
 
@@ -59,7 +59,7 @@ struct BatchOptions: ParsableArguments {
     func validate() throws { try Check.range("--batch-size", batchSize, 1...65_536) }
 }
 
-/// Checks of numbers that a user gives, all with the same words.
+/// Checks numbers from the user, all with the same words.
 enum Check {
     /// - Throws: `ValidationError` with the range.
     static func range(_ option: String, _ value: Int?, _ range: ClosedRange<Int>) throws {
@@ -69,7 +69,7 @@ enum Check {
         throw ValidationError("\(option) is \(value), expected \(expected)")
     }
 
-    /// - Throws: `ValidationError` with the range; numbers that are none are in no range.
+    /// - Throws: `ValidationError` with the range; NaN is in no range.
     static func range(_ option: String, _ value: Double?, _ range: ClosedRange<Double>, _ expected: String) throws {
         guard let value, !range.contains(value) else { return }
         throw ValidationError("\(option) is \(value), expected \(expected)")

@@ -2,7 +2,7 @@ import ArgumentParser
 import Files
 import Images
 
-/// How image files are read, where a command may differ from what the model's folder says.
+/// How image files are read, where a command may differ from the model's folder.
 struct ImageOptions: ParsableArguments {
     @Option(help: "Refuse images of more pixels than this.")
     var maxPixels = ImageLimits.standard.maximumPixels
@@ -23,7 +23,7 @@ struct ImageOptions: ParsableArguments {
 
     func validate() throws { try Check.range("--max-pixels", maxPixels, ImageLimits.range) }
 
-    /// The folder's settings with these in place of them.
+    /// The folder's settings, replaced by these where given.
     func applied(to settings: ImagePreprocessing) throws -> ImagePreprocessing {
         var settings = settings
         settings.limits = try ImageLimits(maximumPixels: maxPixels)
@@ -32,9 +32,8 @@ struct ImageOptions: ParsableArguments {
         return settings
     }
 
-    /// The images that a command's arguments name.
-    /// - Throws: `FileError` for a path that does not exist; `CommandError` when paths were given but no image is among
-    ///   them.
+    /// The images that the arguments of a command name.
+    /// - Throws: `FileError` for a path that does not exist; `CommandError` if paths were given but contain no image.
     static func images(_ paths: [String]) throws -> FileList {
         let found = try ImageFiles.list(paths)
         guard paths.isEmpty || !found.files.isEmpty else {

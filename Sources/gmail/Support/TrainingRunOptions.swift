@@ -5,7 +5,7 @@ import Terminal
 import Torch
 import Training
 
-/// What every command that trains on a pairs manifest takes, beside its models and data.
+/// The options of every command that trains on a pairs manifest, in addition to its models and data.
 struct TrainingRunOptions: ParsableArguments {
     @Option(help: "The run's folder.")
     var out: String
@@ -31,12 +31,13 @@ struct TrainingRunOptions: ParsableArguments {
 }
 
 extension TrainingRunOptions {
-    /// Trains in the folder `--out`, from its beginning or, with `--resume`, from its last checkpoint; says how it ended, and
-    /// leaves with the exit code of a signal that stopped it.
+    /// Trains in the folder `--out`, from the beginning or, with `--resume`, from the last checkpoint. Prints how it
+    /// ended, and exits with the code of a signal that stopped it.
     /// - Parameters:
     ///   - command: `gmail align`, for the lock and for messages.
-    ///   - ending: what is said on standard output when the run is done, beside the number of steps.
-    ///   - begin: reads models and data; gets the device, the folder of cached features, and what takes lines for the user.
+    ///   - ending: printed on standard output when the run is done, beside the number of steps.
+    ///   - begin: reads models and data; gets the device, the folder of cached features, and what takes lines for the
+    ///     user.
     func train<R: Recipe, Trainer: RunnableTrainer>(
         _ recipe: R, command: String, ending: RunEnding,
         begin: (_ device: Device, _ cache: String, _ job: TrainingJob) throws -> RunStart<Trainer>
@@ -50,8 +51,7 @@ extension TrainingRunOptions {
         let (run, outcome) = try job.run(recipe, stop: stop) {
             try begin(device, cache ?? "\(CacheFolder.path)/features", job)
         }
-        try report(outcome, run, ending)
-        if outcome.exitCode != 0 { throw ExitCode(outcome.exitCode) }
+        try conclude(outcome.exitCode) { try report(outcome, run, ending) }
     }
 
     private func report(_ outcome: LoopOutcome, _ run: RunFolder, _ ending: RunEnding) throws {
@@ -67,7 +67,7 @@ extension TrainingRunOptions {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
             let summary = Summary(run: run.path, step: outcome.step, checkpoint: checkpoint, finished: isFinished)
-            try Terminal.output(String(decoding: try encoder.encode(summary), as: UTF8.self))
+            try Terminal.output(json: String(decoding: try encoder.encode(summary), as: UTF8.self))
         } else if !quiet {
             try Terminal.output(
                 isFinished
@@ -78,16 +78,16 @@ extension TrainingRunOptions {
     }
 }
 
-/// What a command says when it is done, beside the number of steps.
+/// What a command prints when it is done, beside the number of steps.
 struct RunEnding {
     /// The next command.
     var next: String?
-    /// What the checkpoint holds, when its path is worth a line.
+    /// The content of the checkpoint, if its path should be printed.
     var checkpoint: String?
 }
 
 extension Gmail {
-    /// What a run's manifest records of the program.
+    /// What the manifest of a run records about the program.
     static func versions() throws -> [String: String] {
         [
             "gmail": configuration.version, "libtorch": try TorchRuntime.version(),

@@ -1,4 +1,6 @@
+import CaptionFiles
 import Foundation
+import TestSupport
 import Testing
 
 @testable import CaptionMetrics
@@ -64,9 +66,10 @@ import Testing
     }
 
     /// Tokens, counts and scores of every image, from raw captions.
-    @Test(arguments: ["scores", "fakecap1000"])
+    @Test(
+        .enabled(if: GoldenFiles.have("scores.json.gz", "fakecap1000.json.gz")), arguments: ["scores", "fakecap1000"])
     func equalsTheGoldens(_ name: String) throws {
-        guard let golden = try SharedData.decode(Golden.self, "data/metrics/\(name).json.gz") else { return }
+        let golden = try GoldenFiles.decode(Golden.self, "\(name).json.gz")
         let captions = try TokenizedCaptions(
             imageIDs: golden.images.map { .number($0.image_id) }, rawReferences: golden.images.map(\.refs_raw),
             rawCandidates: golden.images.map(\.cand_raw))
@@ -95,16 +98,18 @@ import Testing
         }
     }
 
+    private static let oracle = "data/oracles/captions_val2014_fakecap_results.json"
+
     /// The results coco-caption publishes with their scores, from the published file itself.
-    @Test func reproducesThePublishedScores() throws {
-        guard let golden = try SharedData.decode(Golden.self, "data/metrics/fakecap1000.json.gz"),
-            let oracle = SharedData.path("data/oracles/captions_val2014_fakecap_results.json")
-        else { return }
+    @Test(.enabled(if: GoldenFiles.have("fakecap1000.json.gz") && SharedData.has(oracle)))
+    func reproducesThePublishedScores() throws {
+        let golden = try GoldenFiles.decode(Golden.self, "fakecap1000.json.gz")
         let references = CaptionFile(
             entries: golden.images.flatMap { image in
                 image.refs_raw.map { .init(imageID: .number(image.image_id), caption: $0) }
             }, hash: "")
-        let pairing = try CaptionPairing(references: references, candidates: CaptionFile(contentsOf: oracle.path))
+        let pairing = try CaptionPairing(
+            references: references, candidates: CaptionFile(contentsOf: SharedData.path(Self.oracle)))
         #expect(pairing.imageIDs.count == 1000 && pairing.findings.isEmpty)
         let results = try evaluate(pairing.tokenized())
         for (name, published) in [
@@ -150,9 +155,31 @@ import Testing
         }
     }
 
+    /// Whole books are refused by name where time goes with the square of the words; long lists of words are not.
+    @Test func captionsOfMinutesAreRefused() throws {
+        let book = Array(repeating: "a dog", count: 20_000).joined(separator: " ")
+        let fine = try TokenizedCaptions(
+            imageIDs: [.number(7)], references: [["a cat"]], candidates: [book], tokenizer: "none")
+        #expect(try ROUGEL().evaluate(fine).count == 1 && BLEU().evaluate(fine).count == 4)
+        let both = try TokenizedCaptions(
+            imageIDs: [.number(7)], references: [["a cat", book]], candidates: [book], tokenizer: "none")
+        #expect {
+            try ROUGEL().evaluate(both)
+        } throws: {
+            "\($0)"
+                == "image 7 has a candidate of 40000 words and a reference of 40000; rouge compares every word with every other, "
+                + "which is too many here. Shorten them, or leave rouge out"
+        }
+    }
+
     @Test func oneImageAloneHasNoCIDEr() throws {
         let results = try evaluate(tokenized([["a dog runs", "the dog"]], ["a dog runs"]))
         #expect(results["CIDEr"]?.corpus == 0 && results["CIDEr-plain"]?.corpus == 0)
+        let note =
+            "of one image is 0 whatever its caption: words weigh by how many of the images have them, so score a set of images"
+        #expect(results.scores.compactMap(\.note) == ["CIDEr \(note)", "CIDEr-plain \(note)"])
+        let report = String(decoding: try CaptionReport.metrics(results, findings: []), as: UTF8.self)
+        #expect(report.contains("\"note\" : \"CIDEr \(note)\""))
     }
 
     /// As in Python: words are split at U+00A0 for BLEU and CIDEr, not for ROUGE-L.

@@ -57,7 +57,7 @@ enum TinyModel {
             UInt8(truncatingIfNeeded: ($0 / 3 + 11 * number) * (number + 3) / 7)
         }
         let image = try RGBImage(width: width, height: height, pixels: pixels)
-        try Data(ImageEncoder.png(image)).write(to: URL(fileURLWithPath: path))
+        try Data(ImageWriter.png(image)).write(to: URL(fileURLWithPath: path))
     }
 
     static func read(_ path: String, _ name: String) throws -> [[Float]] {
