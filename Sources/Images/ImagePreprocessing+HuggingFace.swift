@@ -130,7 +130,8 @@ extension ImagePreprocessing {
         for key in file.keys where !known.contains(ExactString(key)) {
             throw file.invalid(
                 key,
-                expected: "no such key: CLIP's and SigLIP's image processors have none, and another's could change the pixels"
+                expected:
+                    "no such key: CLIP's and SigLIP's image processors have none, and another's could change the pixels"
             )
         }
         _ = try file.value("data_format", expected: "\"channels_first\"") { $0.string == "channels_first" ? true : nil }

@@ -8,7 +8,8 @@ extension TokenizerFolder {
     /// - Throws: `JSONFileError`, `FileError`.
     package static func widen(_ folder: String, to length: Int) throws {
         let folder = try ModelFolder(folder)
-        guard let file = try folder.json("tokenizer_config.json"), let limit = try TokenizerFiles(folder).contextLength(),
+        guard let file = try folder.json("tokenizer_config.json"),
+            let limit = try TokenizerFiles(folder).contextLength(),
             limit < length
         else { return }
         var members = (file.value.members ?? []).filter { !["model_max_length", "max_len"].contains($0.key) }

@@ -44,7 +44,8 @@ public struct TokenizerFamily: ModelFamily {
 /// Opens tokenizers of every family.
 public enum TokenizerFolder {
     /// Where a new family is named.
-    public static let families = FamilyList<TokenizerFamily>(kind: "tokenizer", [.openCLIP, .clip, .gpt2, .sigLIP, .pieces])
+    public static let families = FamilyList<TokenizerFamily>(
+        kind: "tokenizer", [.openCLIP, .clip, .gpt2, .sigLIP, .pieces])
 
     /// The tokenizer in a model's folder, or in a folder of its own.
     /// - Throws: ``TokenizerError/noTokenizer(folder:)``, ``TokenizerError/unknownFamily(folder:got:known:)``, and

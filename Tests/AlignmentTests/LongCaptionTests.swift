@@ -62,7 +62,9 @@ import TorchNN
         #expect(maximumDifference(PrincipalComponents.reconstruct(plane, count: 1), plane) > 1e-2)
         // A batch that has no more components stays, whatever its size.
         let few = try Self.random([4, 6], 4)
-        for count in [3, 4, 32] { #expect(maximumDifference(PrincipalComponents.reconstruct(few, count: count), few) == 0) }
+        for count in [3, 4, 32] {
+            #expect(maximumDifference(PrincipalComponents.reconstruct(few, count: count), few) == 0)
+        }
         // The mean is kept, and a second time changes nothing.
         let batch = try Self.random([8, 6], 5)
         let once = PrincipalComponents.reconstruct(batch, count: 3)
@@ -200,6 +202,7 @@ import TorchNN
         loss.shortCaptionWeight = 1
         #expect(
             message { try loss.validate(projection: .none, input: 4, textInput: 4) }
-                == "setting 'loss.shortCaptionWeight' is 1.0, expected 0 with the sigmoid loss, which compares by cosine")
+                == "setting 'loss.shortCaptionWeight' is 1.0, expected 0 with the sigmoid loss, which compares by cosine"
+        )
     }
 }

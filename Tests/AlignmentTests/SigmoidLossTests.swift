@@ -87,7 +87,9 @@ import Training
         let papers = try start(plain)
         #expect(abs(papers[0] - 10) < 1e-5 && papers[1] == -10)
         let group = try #require(plain.optimizer.groups.last)
-        #expect(group.name == "loss" && group.weightDecay == 0 && group.parameters.map(\.key) == ["loss.logit_scale", "loss.logit_bias"])
+        #expect(
+            group.name == "loss" && group.weightDecay == 0
+                && group.parameters.map(\.key) == ["loss.logit_scale", "loss.logit_bias"])
         let fixed = try task(sigLIPTrunk(), .init(scale: 3, bias: 0.25, isTrained: false))
         let given = try start(fixed)
         #expect(abs(given[0] - 3) < 1e-5 && given[1] == 0.25)

@@ -142,7 +142,8 @@ enum Case: String, CaseIterable, Sendable {
             return settings(
                 .lora(
                     LoRAConfiguration(
-                        rank: 2, alpha: 3, targets: .names(["q_proj", "k_proj", "v_proj", "out_proj"], prefix: "encoder"))),
+                        rank: 2, alpha: 3,
+                        targets: .names(["q_proj", "k_proj", "v_proj", "out_proj"], prefix: "encoder"))),
                 .none, AlignmentLoss())
         }
     }

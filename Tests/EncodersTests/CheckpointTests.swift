@@ -49,7 +49,8 @@ private func copied(_ files: [(from: String, to: String)]) throws -> TemporaryFo
     @Test func convertedFoldersAreOrdinaryOnes() throws {
         let open = try EncoderFolder.open(checkpoint: "\(path("long-clip"))/longclip-T.pt")
         let (folder, tokenizer) = (try TemporaryFolder(), try TemporaryFolder())
-        try tokenizer.write(#"{"tokenizer_class": "CLIPTokenizer", "model_max_length": 24}"#, to: "tokenizer_config.json")
+        try tokenizer.write(
+            #"{"tokenizer_class": "CLIPTokenizer", "model_max_length": 24}"#, to: "tokenizer_config.json")
         try tokenizer.write("{}", to: "vocab.json")
         try open.write(open.image, to: folder.path, tokenizer: ModelFolder(tokenizer.path))
         try check(EncoderFolder.open(folder.path, dtype: .float32))
@@ -196,7 +197,9 @@ private func copied(_ files: [(from: String, to: String)]) throws -> TemporaryFo
     @Test func layoutsThatAreNotRead() throws {
         let folder = try copied([("stretch/model.safetensors", "model.safetensors")])
         // A file whose tensors nobody knows, an empty folder, two checkpoints.
-        #expect(message { _ = try EncoderFolder.open(folder.path) }.contains("or an authors' checkpoint (.pt, .pth) expected in it"))
+        #expect(
+            message { _ = try EncoderFolder.open(folder.path) }.contains(
+                "or an authors' checkpoint (.pt, .pth) expected in it"))
         let both = try copied([
             ("long-clip/longclip-T.pt", "a.pt"), ("synclr/synclr.pth", "b.pth"),
         ])

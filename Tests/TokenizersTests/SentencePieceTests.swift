@@ -34,7 +34,9 @@ private func check(_ name: String, _ folder: String) throws {
         let want = expected.batch[row * expected.length..<(row + 1) * expected.length]
         #expect(Array(batch.row(row)) == Array(want), "\(text.debugDescription)")
     }
-    #expect(batch.truncatedRows.contains(expected.texts.count - 1) && !batch.truncatedRows.contains(expected.texts.count - 5))
+    #expect(
+        batch.truncatedRows.contains(expected.texts.count - 1)
+            && !batch.truncatedRows.contains(expected.texts.count - 5))
     for (text, (whole, plain)) in zip(expected.texts, zip(expected.decoded, expected.decodedWithoutSpecial)) {
         let row = try tokenizer.encode([text], contextLength: 4096, truncation: .truncate)
         // Without padding, which the reference did not decode either.
@@ -79,7 +81,8 @@ private func check(_ name: String, _ folder: String) throws {
 
     private func edited(_ name: String, _ edit: (String) -> String) throws -> TemporaryFolder {
         let folder = try TemporaryFolder()
-        let text = String(decoding: try RegularFile.bytes(fixture("sentencepiece/\(name)/tokenizer.json")), as: UTF8.self)
+        let text = String(
+            decoding: try RegularFile.bytes(fixture("sentencepiece/\(name)/tokenizer.json")), as: UTF8.self)
         let changed = edit(text)
         #expect(changed != text)
         try folder.write(changed, to: "tokenizer.json")

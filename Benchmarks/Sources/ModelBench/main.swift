@@ -126,6 +126,8 @@ case "align":
     )
 default:
     FileHandle.standardError.write(
-        Data("ModelBench gemm | embed DTYPE BATCH REPEATS | siglip DTYPE BATCH REPEATS | align DTYPE BATCH REPEATS computed|cached\n".utf8))
+        Data(
+            "ModelBench gemm | embed DTYPE BATCH REPEATS | siglip DTYPE BATCH REPEATS | align DTYPE BATCH REPEATS computed|cached\n"
+                .utf8))
     exit(2)
 }

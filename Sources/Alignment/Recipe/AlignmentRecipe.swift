@@ -171,7 +171,8 @@ extension AlignmentRecipe {
         try check.atLeast0("loss.generatedTextWeight", loss.generatedTextWeight)
         try check.atLeast0("loss.realTextWeight", loss.realTextWeight)
         try check.positive("loss.textTemperature", loss.textTemperature ?? 1)
-        try check((0..<1).contains(loss.labelSmoothing), "loss.labelSmoothing", "0 up to but not 1", loss.labelSmoothing)
+        try check(
+            (0..<1).contains(loss.labelSmoothing), "loss.labelSmoothing", "0 up to but not 1", loss.labelSmoothing)
         try check.atLeast0("loss.shortCaptionWeight", loss.shortCaptionWeight)
         try check.range("loss.principalComponents", loss.principalComponents, 1...1_000_000)
         try check(

@@ -138,7 +138,8 @@ extension AlignmentPieces.Pairs {
     ///     features are given here.
     /// - Throws: `AlignmentError` for parts of different lengths, or parts that `loss` needs and that are missing.
     func validate(
-        for loss: AlignmentLoss, embeddingDimension: Int, step: Int, generated: Int, realImages: Int?, texts: Int? = nil,
+        for loss: AlignmentLoss, embeddingDimension: Int, step: Int, generated: Int, realImages: Int?,
+        texts: Int? = nil,
         shortTexts: Int? = nil
     ) throws {
         func count(_ what: String, _ got: Int) throws {

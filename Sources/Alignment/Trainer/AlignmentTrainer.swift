@@ -140,7 +140,9 @@ public final class AlignmentTrainer {
         var truncatedCount = 0
         if task.text != nil {
             // Trained positions leave nothing to compute ahead; what they cannot hold is counted all the same.
-            for index in indices { truncatedCount += try text.tokens([manifest.pair(at: index).caption]).truncatedRows.count }
+            for index in indices {
+                truncatedCount += try text.tokens([manifest.pair(at: index).caption]).truncatedRows.count
+            }
             if truncatedCount > 0 { note("\(truncatedCount) captions are cut to the context of the text encoder") }
             return
         }

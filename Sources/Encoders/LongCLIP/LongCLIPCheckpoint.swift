@@ -71,7 +71,8 @@ extension CLIPConfiguration {
                 throw ModelFolderError.unknownLayout(file: weights.source, expected: "\(expected), got \(got)")
             }
         }
-        try expect(side * side == positions[0] - 1, "positions of a square of patches and a class token", "\(positions[0])")
+        try expect(
+            side * side == positions[0] - 1, "positions of a square of patches and a class token", "\(positions[0])")
         try expect(patches[0] % 64 == 0, "an image tower whose width is a multiple of 64", "\(patches[0])")
         try expect(tokens[1] % 64 == 0, "a text tower whose width is a multiple of 64", "\(tokens[1])")
         projectionDimension = try weights.shape(of: "text_projection", rank: 2)[1]

@@ -59,7 +59,9 @@ public struct SigLIPConfiguration: Sendable, Hashable {
         guard let file = try ModelFolder(folder).json("config.json") else {
             throw ModelFolderError.missing(path: folder, expected: "config.json")
         }
-        guard try file.string("model_type") == "siglip" else { throw file.invalid("model_type", expected: "\"siglip\"") }
+        guard try file.string("model_type") == "siglip" else {
+            throw file.invalid("model_type", expected: "\"siglip\"")
+        }
         try file.refuseUnknown(["text_config", "vision_config"], harmless: Self.harmless)
         if let part = try file.object("text_config") { text = try Text(part) }
         if let part = try file.object("vision_config") { vision = try Vision(part) }

@@ -95,7 +95,8 @@ final class SigLIPPoolingHead: Module {
         func part(_ index: Int) -> Range<Int> { index * width..<(index + 1) * width }
         let query = Functional.linear(probe.reshaped(1, width), weight: weight[part(0)], bias: bias[part(0)])  // [1, D]
         // [H, 1, d] · [H, d, D]
-        let keys = query.reshaped(heads, 1, size).matmul(weight[part(1)].reshaped(heads, size, width))
+        let keys =
+            query.reshaped(heads, 1, size).matmul(weight[part(1)].reshaped(heads, size, width))
             .reshaped(heads, width) / Double(size).squareRoot()  // [H, D]
         let scores = Functional.linear(x, weight: keys.to(x.dtype)).to(.float32)  // [B, T, H]
         let shares = scores.transposed(1, 2).softmax(-1).to(x.dtype)  // [B, H, T]

@@ -144,7 +144,8 @@ extension TimmViTConfiguration {
         guard side * side == positions[1] - 1, patches[0] % 64 == 0 else {
             throw ModelFolderError.unknownLayout(
                 file: weights.source,
-                expected: "a vision transformer with a class token over a square of patches, of a width that is a multiple of "
+                expected:
+                    "a vision transformer with a class token over a square of patches, of a width that is a multiple of "
                     + "64; got positions \(positions) and width \(patches[0])")
         }
         self.init(
@@ -159,7 +160,8 @@ extension TimmViTConfiguration {
         guard case .shortestEdge(let edge) = preprocessing.resize, let mean = preprocessing.mean,
             let std = preprocessing.std
         else {
-            throw EncoderError.anotherImageSize(folder: "config.json", expected: imageSize, got: "a resize that timm has not")
+            throw EncoderError.anotherImageSize(
+                folder: "config.json", expected: imageSize, got: "a resize that timm has not")
         }
         func list(_ values: [Double]) -> String { "[" + values.map(\.description).joined(separator: ", ") + "]" }
         // timm knows architectures by name; the sizes below the name are what counts.

@@ -37,7 +37,9 @@ struct CharacterPairs: Sendable {
         self.ids = ids
         count = files.vocabulary.count
         self.fusesUnknown = fusesUnknown
-        byteIDs = fallsBackToBytes ? (0...255).map { ids.value(of: ByteToken.text(UInt8($0))) } : Array(repeating: nil, count: 256)
+        byteIDs =
+            fallsBackToBytes
+            ? (0...255).map { ids.value(of: ByteToken.text(UInt8($0))) } : Array(repeating: nil, count: 256)
         if let unknown {
             guard let id = ids.value(of: unknown.utf8) else {
                 throw .unknownToken(path: files.path, role: "unk_token", token: unknown)

@@ -59,7 +59,9 @@ struct PieceNormalizer: Sendable {
             var i = 0
             while i < text.count {
                 var end = i
-                while end < text.count, onlyPlain ? text[end] == 0x20 : CharacterClass.of(text[end]) == .space { end += 1 }
+                while end < text.count, onlyPlain ? text[end] == 0x20 : CharacterClass.of(text[end]) == .space {
+                    end += 1
+                }
                 if end - i >= (onlyPlain ? 2 : 1) {
                     output += new
                     i = end

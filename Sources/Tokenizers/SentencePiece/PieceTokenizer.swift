@@ -60,7 +60,8 @@ public struct PieceTokenizer: TextTokenizer {
             try processor.requireType(["TemplateProcessing"])
             guard let template = processor.template, template.before.count <= 1, template.after.count <= 1 else {
                 throw TokenizerError.unsupported(
-                    path: whole.path, field: "post_processor", supported: "at most one token before and one after a text",
+                    path: whole.path, field: "post_processor",
+                    supported: "at most one token before and one after a text",
                     got: processor.template.map { "\($0.before) before and \($0.after) after" } ?? "another form")
             }
             rows.start = try template.before.first.map { try id(of: ExactString($0), "post_processor") }
@@ -215,7 +216,8 @@ struct PieceSplitter: Sendable {
             // Gemma's, which finds nothing to split at: the normaliser has replaced the spaces.
             guard normalizer.replacesSpaces, parts[0].value["pattern"]?["String"]?.string == " " else {
                 throw .unsupported(
-                    path: part.file.path, field: "pre_tokenizer", supported: "Split at spaces that the normalizer replaces",
+                    path: part.file.path, field: "pre_tokenizer",
+                    supported: "Split at spaces that the normalizer replaces",
                     got: "another Split")
             }
             return nil
@@ -224,7 +226,8 @@ struct PieceSplitter: Sendable {
         if splitsAtSpaces { parts.removeFirst() }
         guard parts.count == 1, parts[0].type == "Metaspace" else {
             throw .unsupported(
-                path: part.file.path, field: "pre_tokenizer", supported: "Metaspace, with or without WhitespaceSplit before it",
+                path: part.file.path, field: "pre_tokenizer",
+                supported: "Metaspace, with or without WhitespaceSplit before it",
                 got: part.sequence("pretokenizers").map(\.type).joined(separator: ", "))
         }
         let metaspace = parts[0]
@@ -266,7 +269,8 @@ struct PieceSplitter: Sendable {
         }
     }
 
-    private func marked(_ text: UnsafeBufferPointer<UInt8>, isFirst: Bool, _ body: (UnsafeBufferPointer<UInt8>) -> Void) {
+    private func marked(_ text: UnsafeBufferPointer<UInt8>, isFirst: Bool, _ body: (UnsafeBufferPointer<UInt8>) -> Void)
+    {
         guard !text.isEmpty else { return }
         let mark = SentencePieceUnigram.space
         var output: [UInt8] = []

@@ -52,7 +52,9 @@ struct ProtocolBuffer {
         let start = position
         var value: UInt64 = 0
         for shift in stride(from: UInt64(0), to: 70, by: 7) {
-            guard position < bytes.endIndex else { throw Malformed(reason: "the file ends within a number", offset: start) }
+            guard position < bytes.endIndex else {
+                throw Malformed(reason: "the file ends within a number", offset: start)
+            }
             let byte = bytes[position]
             position += 1
             value |= UInt64(byte & 0x7F) << shift

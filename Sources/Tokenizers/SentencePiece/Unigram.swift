@@ -57,5 +57,7 @@ struct Unigram<Score: BinaryFloatingPoint & Sendable>: Sendable {
         return path.reversed()
     }
 
-    private static func characterLength(_ lead: UInt8) -> Int { lead < 0xC0 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4 }
+    private static func characterLength(_ lead: UInt8) -> Int {
+        lead < 0xC0 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4
+    }
 }

@@ -23,7 +23,8 @@ struct ModelConvert: ParsableCommand {
     var model: String
 
     @Option(
-        help: "Folder whose tokenizer reads the model's texts (CLIP's, for Long-CLIP); default: the one beside the model.",
+        help:
+            "Folder whose tokenizer reads the model's texts (CLIP's, for Long-CLIP); default: the one beside the model.",
         completion: .directory)
     var tokenizer: String?
 
