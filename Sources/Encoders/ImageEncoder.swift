@@ -27,7 +27,7 @@ public protocol ImageEncoder: Module {
     ///   Negative numbers count from the last: -1 is the state after the last layer, before any final norm.
     func imageStates(_ pixels: Tensor, layer: Int) -> Tensor
 
-    /// Paths of the modules of the image encoder: what full fine-tuning trains.
+    /// Paths of the modules of the image encoder, and of parameters beside them: what full fine-tuning trains.
     var imageModules: [String] { get }
 
     /// Path of the module below which adapters are put.

@@ -36,7 +36,8 @@ extension EncoderFamily {
         })
     /// SigLIP 2's published folders name a tokenizer that keeps capital letters, which its training did not see.
     private static func capitalNotes(_ folder: ModelFolder) throws -> [String] {
-        guard try TokenizerFiles(folder).className == "GemmaTokenizer" else { return [] }
+        let named = try folder.json("tokenizer_config.json")?.string("tokenizer_class")
+        guard let named, ["GemmaTokenizer", "GemmaTokenizerFast"].contains(named) else { return [] }
         return ["texts keep their capital letters, as transformers reads them; SigLIP 2 was trained on lower case"]
     }
 }
