@@ -53,7 +53,7 @@ let package = Package(
         .target(name: "CaptionFiles", dependencies: ["Files"]),
         // F1
         .target(name: "Torch", dependencies: ["CTorch", "Files"]),
-        .target(name: "TorchNN", dependencies: ["Files", "Torch", "Safetensors", "ModelFolders"]),
+        .target(name: "TorchNN", dependencies: ["Torch", "Safetensors", "ModelFolders"]),
         .target(name: "TorchOptim", dependencies: ["Torch", "TorchNN"]),
         // F2
         .target(name: "Tokenizers", dependencies: ["Files", "StrictJSON", "ModelFolders"]),
@@ -64,7 +64,7 @@ let package = Package(
         // F3
         .target(
             name: "Encoders",
-            dependencies: ["Files", "Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers"]),
+            dependencies: ["Files", "ModelFolders", "Torch", "TorchNN", "StrictJSON", "Images", "Tokenizers"]),
         .target(name: "Adapters", dependencies: ["Files", "ModelFolders", "Torch", "TorchNN", "StrictJSON"]),
         .target(
             name: "Diffusion",
@@ -114,17 +114,16 @@ let package = Package(
             name: "Captioning",
             dependencies: [
                 "Files", "Terminal", "ModelFolders",
-                "Torch", "TorchNN", "TorchOptim", "Safetensors", "StrictJSON", "Encoders", "Adapters", "LanguageModels",
-                "Datasets", "Training", "Alignment", "Tokenizers", "Images",
+                "Torch", "TorchNN", "TorchOptim", "Safetensors", "StrictJSON", "Encoders", "LanguageModels", "Datasets",
+                "Training", "Alignment", "Tokenizers", "Images",
             ],
             resources: [.embedInCode("Recipes")]),
         // F7
         .target(
             name: "Evaluation",
             dependencies: [
-                "Files", "Terminal", "CScores", "Randomness", "Torch", "CaptionFiles", "CaptionMetrics", "Images",
-                "Encoders",
-                "Datasets", "Training", "Alignment", "Captioning",
+                "Files", "Terminal", "ModelFolders", "CScores", "Randomness", "Torch", "CaptionFiles", "CaptionMetrics",
+                "Images", "Encoders", "Datasets", "Alignment", "Captioning",
             ]),
         // F8
         .target(
@@ -138,11 +137,9 @@ let package = Package(
         .executableTarget(
             name: "gmail",
             dependencies: [
-                "Files", "Terminal",
-                "Safetensors", "Torch", "TorchNN", "Tokenizers", "Images", "CaptionFiles", "CaptionMetrics", "Encoders",
-                "Datasets", "Adapters", "Training", "Alignment", "Miniature", "Evaluation", "Report", "Diffusion",
-                "Synthesis",
-                "Captioning", "LanguageModels",
+                "Files", "Terminal", "StrictJSON", "Safetensors", "Torch", "TorchNN", "Images", "CaptionFiles",
+                "CaptionMetrics", "Encoders", "Datasets", "Training", "Alignment", "Miniature", "Evaluation", "Report",
+                "Diffusion", "Synthesis", "Captioning",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 

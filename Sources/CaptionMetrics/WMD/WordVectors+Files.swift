@@ -27,7 +27,7 @@ extension WordVectors {
             return
         }
         let file = try MappedFile(path: path)
-        try PlaceholderFile.refuse(file.bytes, path: path)
+        try PlaceholderFile.refuse(file)
         let isBinary = format == .word2vecBinary || format == nil && path.hasSuffix(".bin")
         let hash = file.withUnsafeBytes { ContentHash.sha256(of: $0) }
         let table = try file.withUnsafeBytes { raw in

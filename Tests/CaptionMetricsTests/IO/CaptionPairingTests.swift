@@ -25,7 +25,6 @@ import Testing
             (
                 .wordVectors(path: "v.bin", expected: "x", got: "y"), "word vectors 'v.bin': expected x, got y"
             ),
-            (.unreadable(path: "f", reason: "r"), "cannot read 'f': r"),
         ]
         for (error, message) in messages {
             #expect(error.description == message && error.localizedDescription == message)
