@@ -133,11 +133,11 @@ public struct OpenEncoder {
     /// Writes the files that describe the architecture (`config.json`, `preprocessor_config.json`) and copies those of the
     /// tokenizer, so that weights written beside them make a folder that opens here and in transformers.
     /// - Parameter tokenizer: the folder whose tokenizer is copied; nil is the encoder's own.
-    public func writeConfiguration(to out: String, tokenizer: ModelFolder? = nil) throws {
+    public func writeConfiguration(to out: String, tokenizer: String? = nil) throws {
         try FileSystem.createFolder(out)
         try writeConfiguration(out)
         guard text != nil || tokenizer != nil else { return }
-        let source = tokenizer ?? folder
+        let source = try tokenizer.map { try ModelFolder($0) } ?? folder
         for name in ModelFingerprint.tokenizerFiles where source.has(name) {
             try AtomicFile.write(RegularFile.bytes(source.file(name)), to: "\(out)/\(name)")
         }
@@ -149,8 +149,8 @@ extension OpenEncoder {
     /// Writes a model of this architecture as a folder: what `writeConfiguration` writes, and its weights.
     /// - Parameters:
     ///   - model: the encoder itself, or one with tuned weights.
-    ///   - tokenizer: as for ``writeConfiguration(to:tokenizer:)``.
-    public func write(_ model: any ImageEncoder, to out: String, tokenizer: ModelFolder? = nil) throws {
+    ///   - tokenizer: the folder whose tokenizer is copied; nil is the encoder's own.
+    public func write(_ model: any ImageEncoder, to out: String, tokenizer: String? = nil) throws {
         try writeConfiguration(to: out, tokenizer: tokenizer)
         // Merged layers keep their A and B beside the weight; a model folder has no place for them.
         let tensors = model.namedTensors().filter { $0.kind != .derived && !$0.key.contains(".lora_") }

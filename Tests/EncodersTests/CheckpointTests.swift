@@ -1,11 +1,9 @@
 import Files
 import Foundation
 import Images
-import ModelFolders
 import StrictJSON
 import TestSupport
 import Testing
-import Tokenizers
 import Torch
 import TorchNN
 
@@ -52,7 +50,7 @@ private func copied(_ files: [(from: String, to: String)]) throws -> TemporaryFo
         try tokenizer.write(
             #"{"tokenizer_class": "CLIPTokenizer", "model_max_length": 24}"#, to: "tokenizer_config.json")
         try tokenizer.write("{}", to: "vocab.json")
-        try open.write(open.image, to: folder.path, tokenizer: ModelFolder(tokenizer.path))
+        try open.write(open.image, to: folder.path, tokenizer: tokenizer.path)
         try check(EncoderFolder.open(folder.path, dtype: .float32))
         #expect(try JSONFile(folder("config.json")).string("model_type") == "clip")
         // The texts of the longer context are not cut at the old one.
@@ -155,12 +153,12 @@ private func copied(_ files: [(from: String, to: String)]) throws -> TemporaryFo
         #expect(again.preprocessing == open.preprocessing)
         let written = try Weights(path: folder("model.safetensors"))
         let given = try Weights(stateDict: "\(path("synclr"))/synclr.pth")
-        let names = given.entries.keys.filter { $0.hasPrefix("module.visual.") && !$0.contains("head.") }
-            .map { String($0.dropFirst("module.visual.".count)) }.filter { $0 != "mask_token" }
+        let names = given.entries.keys.filter { $0.hasPrefix("visual.") && !$0.contains("head.") }
+            .map { String($0.dropFirst("visual.".count)) }.filter { $0 != "mask_token" }
         #expect(written.entries.keys.sorted() == names.sorted())
         for name in names {
             #expect(
-                maximumDifference(written[name]!.tensor(), given["module.visual.\(name)"]!.tensor()) == 0, "\(name)")
+                maximumDifference(written[name]!.tensor(), given["visual.\(name)"]!.tensor()) == 0, "\(name)")
         }
         #expect(try JSONFile(folder("config.json")).string("architecture") == "vit_base_patch16_224")
     }

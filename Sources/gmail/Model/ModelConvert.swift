@@ -1,7 +1,6 @@
 import ArgumentParser
 import Encoders
 import Files
-import ModelFolders
 import Terminal
 import Torch
 
@@ -40,7 +39,7 @@ struct ModelConvert: ParsableCommand {
         try FileSystem.createFolder(out)
         let lock = try FolderLock(folder: out, owner: "gmail model convert")
         defer { withExtendedLifetime(lock) {} }
-        try encoder.write(encoder.image, to: out, tokenizer: tokenizer.map { try ModelFolder($0) })
+        try encoder.write(encoder.image, to: out, tokenizer: tokenizer)
         try Terminal.output("\(out) written")
         if encoder.text != nil, try !EncoderFolder.hasTokenizer(out) {
             Terminal.note("\(out) has no tokenizer, so it reads images alone; --tokenizer names a folder that has one")
