@@ -1,3 +1,4 @@
+import Encoders
 import Foundation
 
 /// Reasons why an alignment cannot go on.
@@ -8,6 +9,8 @@ public enum AlignmentError: Error, Equatable, Sendable {
     case nothingToTrain(objective: String)
     /// Text terms with an encoder that reads only images.
     case noText
+    /// Of the text encoder; nil where there is none of a kind whose positions can be trained.
+    case noTextPositions(contextLength: Int?)
     case tooFewPairs(manifest: String, count: Int, batchSize: Int)
 
     // A batch
@@ -41,6 +44,10 @@ extension AlignmentError: CustomStringConvertible, LocalizedError {
         case .nothingToTrain(let objective):
             "objective '\(objective)' without a weighted text term trains nothing; use the base model as it is, or give"
                 + " loss.generatedTextWeight or loss.realTextWeight a value above 0"
+        case .noTextPositions(let contextLength):
+            "text.trainPositions trains a CLIP's text positions from \(LongCLIP.keptPositions) on; the model has "
+                + (contextLength.map { "\($0) positions" } ?? "no such text encoder")
+                + "; leave it false, or give a Long-CLIP (gmail model stretch makes one)"
         case .noText:
             "the loss has text terms (loss.kind mixed, loss.generatedTextWeight or loss.realTextWeight), and the model has no "
                 + "text encoder; leave them out, or give a model with one"

@@ -4,7 +4,9 @@ import Foundation
 public enum EncoderError: Error, Equatable, Sendable {
     /// Preprocessing makes images of another size than the model reads.
     case anotherImageSize(folder: String, expected: Int, got: String)
-    /// The model reads only images.
+    /// Text positions that cannot be stretched as Long-CLIP's are.
+    case cannotStretch(folder: String, expected: String, got: String)
+    /// The model reads images alone.
     case noText(folder: String)
     /// Embeddings came out as NaN or infinity.
     case notFinite(source: String, reason: String)
@@ -18,6 +20,8 @@ extension EncoderError: CustomStringConvertible, LocalizedError {
         case .anotherImageSize(let folder, let expected, let got):
             "'\(folder)': preprocessing makes images of \(got), the model reads \(expected)x\(expected); are "
                 + "preprocessor_config.json and config.json of one model?"
+        case .cannotStretch(let folder, let expected, let got):
+            "'\(folder)' cannot be stretched: expected \(expected), got \(got)"
         case .noText(let folder):
             "'\(folder)' holds an encoder of images alone; texts need a model with a text encoder, such as CLIP"
         case .notFinite(let source, let reason):

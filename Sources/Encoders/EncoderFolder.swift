@@ -10,7 +10,8 @@ public enum EncoderFolder {
     /// The families that are read, in the order in which they are asked. A new one is a folder in Encoders and an entry
     /// here.
     public static let families = FamilyList<EncoderFamily>(
-        kind: "encoder", expecting: "config.json or open_clip_config.json", [.clip])
+        kind: "encoder", expecting: "config.json, open_clip_config.json, or an authors' checkpoint (.pt, .pth)",
+        [.timm, .clip, .sigLIP, .checkpoints])
 
     /// Opens a model folder.
     /// - Parameters:
@@ -30,6 +31,9 @@ public enum EncoderFolder {
             try family.open(folder, weights, WeightLoading(dtype: dtype, device: device, memory: memory))
         }
     }
+
+    /// Whether a folder has a tokenizer, of whatever family.
+    public static func hasTokenizer(_ path: String) throws -> Bool { TokenizerFolder.isThere(try ModelFolder(path)) }
 
     /// The identity of the model in a folder, without opening it.
     /// - Throws: as `open`.
@@ -87,17 +91,19 @@ public struct OpenEncoder {
 
     private let weights: WeightFiles
     private let openTokenizer: () throws -> any TextTokenizer
+    private let published: ([(key: String, tensor: Tensor)]) -> [(key: String, tensor: Tensor)]
     private let writeConfiguration: (String) throws -> Void
 
     /// - Parameters:
     ///   - weights: the files from which `image` and `text` were loaded.
     ///   - notes: lines for the user.
-    ///   - tokenizer: is called when the first text comes, because a folder used only for images needs none.
-    ///   - writeConfiguration: writes the files that describe the architecture, under Hugging Face's names, into a
-    ///     folder.
+    ///   - tokenizer: asked when the first text comes: a folder for images alone needs none, whatever lies in it.
+    ///   - published: tensors by the model's paths to tensors as the files beside the configuration name them.
+    ///   - writeConfiguration: writes the files that describe the architecture, as Hugging Face names them, into a folder.
     public init(
         folder: ModelFolder, image: any ImageEncoder, text: (any TextEncoder)?, preprocessing: ImagePreprocessing,
         weights: WeightFiles, notes: [String] = [], tokenizer: @escaping () throws -> any TextTokenizer,
+        published: @escaping ([(key: String, tensor: Tensor)]) -> [(key: String, tensor: Tensor)] = { $0 },
         writeConfiguration: @escaping (_ folder: String) throws -> Void
     ) throws {
         self.folder = folder
@@ -107,6 +113,7 @@ public struct OpenEncoder {
         self.weights = weights
         self.notes = notes
         openTokenizer = tokenizer
+        self.published = published
         self.writeConfiguration = writeConfiguration
         let side = image.imageSize
         guard preprocessing.outputSize == ImageSize(width: side, height: side) else {
@@ -129,12 +136,30 @@ public struct OpenEncoder {
 
     /// Writes the files that describe the architecture (`config.json`, `preprocessor_config.json`) and copies those of the
     /// tokenizer, so that weights written beside them make a folder that opens here and in transformers.
-    public func writeConfiguration(to out: String) throws {
+    /// - Parameter tokenizer: the folder whose tokenizer is copied; nil is the encoder's own.
+    public func writeConfiguration(to out: String, tokenizer: String? = nil) throws {
         try FileSystem.createFolder(out)
         try writeConfiguration(out)
-        for name in ModelFingerprint.tokenizerFiles where folder.has(name) {
-            try AtomicFile.write(RegularFile.bytes(folder.file(name)), to: "\(out)/\(name)")
+        guard text != nil || tokenizer != nil else { return }
+        let source = try tokenizer.map { try ModelFolder($0) } ?? folder
+        for name in ModelFingerprint.tokenizerFiles where source.has(name) {
+            try AtomicFile.write(RegularFile.bytes(source.file(name)), to: "\(out)/\(name)")
         }
+        if let length = text?.contextLength { try TokenizerFolder.widen(out, to: length) }
+    }
+}
+
+extension OpenEncoder {
+    /// Writes a model of this architecture as a folder: what `writeConfiguration` writes, and its weights.
+    /// - Parameters:
+    ///   - model: the encoder itself, or one with tuned weights.
+    ///   - tokenizer: the folder whose tokenizer is copied; nil is the encoder's own.
+    public func write(_ model: any ImageEncoder, to out: String, tokenizer: String? = nil) throws {
+        try writeConfiguration(to: out, tokenizer: tokenizer)
+        // Merged layers keep their A and B beside the weight; a model folder has no place for them.
+        let tensors = model.namedTensors().filter { $0.kind != .derived && !$0.key.contains(".lora_") }
+        try Weights.save(
+            published(tensors.map { ($0.key, $0.tensor) }), metadata: ["format": "pt"], to: "\(out)/model.safetensors")
     }
 }
 

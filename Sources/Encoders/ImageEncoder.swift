@@ -27,7 +27,7 @@ public protocol ImageEncoder: Module {
     ///   Negative numbers count from the last: -1 is the state after the last layer, before any final norm.
     func imageStates(_ pixels: Tensor, layer: Int) -> Tensor
 
-    /// Paths of the modules of the image encoder: what full fine-tuning trains.
+    /// Paths of the modules of the image encoder, and of parameters beside them: what full fine-tuning trains.
     var imageModules: [String] { get }
 
     /// Path of the module below which adapters are put.
@@ -37,7 +37,10 @@ public protocol ImageEncoder: Module {
     /// attention.
     var adapterTargets: [String] { get }
 
-    /// A model of the same architecture without weights.
+    /// What the model's own training multiplied cosines by and then added, for encoders that learned it with a sigmoid loss.
+    var learnedScale: (scale: Double, bias: Double)? { get }
+
+    /// A model of the same architecture whose weights are not set.
     func unfilled() -> Self
 
     /// Lays out the weights for speed on batches, where that is faster on this CPU; the kind of CPU decides, never a
@@ -59,7 +62,9 @@ public protocol TextEncoder: Module {
 }
 
 extension ImageEncoder {
-    /// The device of the weights.
+    public var learnedScale: (scale: Double, bias: Double)? { nil }
+
+    /// The device that the weights are on.
     public var device: Device { namedParameters().first?.tensor.device ?? .cpu }
 
     /// The layer as a number in 0 ... `imageLayerCount`.

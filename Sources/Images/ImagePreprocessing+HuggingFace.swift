@@ -1,18 +1,37 @@
-// Reads the image processor of a Hugging Face CLIP folder: `preprocessor_config.json`, or `processor_config.json` with
-// the processor inside, as transformers 5 saves it. The meaning of each value was found by running transformers 5.24's
-// `CLIPImageProcessor`.
+// The image processor of a Hugging Face folder: `preprocessor_config.json`, or `processor_config.json` with it inside, as
+// transformers 5 saves it. What each value means was found by running transformers 5.24's `CLIPImageProcessor` and
+// `SiglipImageProcessor`, which differ in their defaults alone.
 
 import Files
 import StrictJSON
 
 extension ImagePreprocessing {
-    /// Image processors with these defaults and steps.
-    static let acceptedProcessors = [
-        "CLIPImageProcessor", "CLIPImageProcessorFast", "CLIPImageProcessorPil", "CLIPFeatureExtractor",
-    ]
+    /// The image processors of transformers that are read: the same steps, with other defaults.
+    public enum Processor: String, Sendable, CaseIterable {
+        case clip, siglip
 
-    /// Keys without influence on the pixels of one image. Conversion to RGB always happens here, whatever
-    /// `do_convert_rgb` says, because otherwise a grey image would have one channel, which no CLIP accepts.
+        /// The names that mean it, the one that is written first.
+        var names: [String] {
+            switch self {
+            case .clip:
+                [
+                    "CLIPImageProcessor", "CLIPImageProcessorFast", "CLIPImageProcessorPil", "CLIPFeatureExtractor",
+                ]
+            case .siglip: ["SiglipImageProcessor", "SiglipImageProcessorFast", "SiglipImageProcessorPil"]
+            }
+        }
+
+        fileprivate var resize: Resize {
+            self == .clip ? .shortestEdge(224) : .exact(ImageSize(width: 224, height: 224))
+        }
+        /// nil where nothing is cropped unless the file says so, and then how.
+        fileprivate var crop: ImageSize? { self == .clip ? ImageSize(width: 224, height: 224) : nil }
+        fileprivate var mean: [Double] { self == .clip ? clipMean : [0.5, 0.5, 0.5] }
+        fileprivate var deviation: [Double] { self == .clip ? clipDeviation : [0.5, 0.5, 0.5] }
+    }
+
+    /// Keys without influence on the pixels of one image. RGB conversion always happens here, whatever
+    /// `do_convert_rgb` says: without it a grey image would have one channel, which no encoder takes.
     static let keysWithoutEffect = [
         "processor_class", "_processor_class", "_valid_processor_keys", "_auto_class", "auto_map", "do_convert_rgb",
         "device", "disable_grouping", "return_tensors", "input_data_format", "image_seq_length",
@@ -27,19 +46,22 @@ extension ImagePreprocessing {
 
     /// Reads a model folder's image processor, with transformers' precedence: the one inside `processor_config.json`,
     /// then `preprocessor_config.json`.
-    /// - Returns: the settings and the file from which they come; nil if the folder has neither.
+    /// - Parameter processor: whose defaults hold where the file names no processor.
+    /// - Returns: the settings and the file that they come from; nil when the folder has neither.
     /// - Throws: as ``init(preprocessorConfig:file:)``.
-    public static func inFolder(_ folder: String) throws -> (settings: ImagePreprocessing, file: String)? {
+    public static func inFolder(
+        _ folder: String, processor: Processor = .clip
+    ) throws -> (settings: ImagePreprocessing, file: String)? {
         let outer = "\(folder)/processor_config.json", own = "\(folder)/preprocessor_config.json"
         if FileSystem.exists(outer), let nested = try JSONFile(outer).object("image_processor") {
-            return (try ImagePreprocessing(nested), outer)
+            return (try ImagePreprocessing(nested, processor), outer)
         }
-        return FileSystem.exists(own) ? (try ImagePreprocessing(JSONFile(own)), own) : nil
+        return FileSystem.exists(own) ? (try ImagePreprocessing(JSONFile(own), processor), own) : nil
     }
 
-    /// Reads the content of a `preprocessor_config.json`, with CLIP's defaults for absent keys, as in transformers.
-    /// `null` differs from an absent key: a step that is `null` is not done, and a value that is `null` must not be
-    /// needed.
+    /// Reads the content of a `preprocessor_config.json`, taking the processor's defaults for absent keys as transformers
+    /// does; CLIP's where the file names no processor.
+    /// `null` is no absent key: a step that is `null` is not done, and a value that is `null` must not be needed.
     ///
     /// An integer `size` means the shortest edge, a square with `default_to_square`; an integer `crop_size` a square;
     /// lists are height and width.
@@ -47,39 +69,40 @@ extension ImagePreprocessing {
     /// - Throws: `JSONFileError`, `ImageError.invalidConfiguration` for keys or values that would not be followed
     ///   exactly.
     public init(preprocessorConfig json: [UInt8], file: String) throws {
-        try self.init(JSONFile(json, path: file))
+        try self.init(JSONFile(json, path: file), .clip)
     }
 
     /// Reads a `preprocessor_config.json`, or a `processor_config.json` with an image processor inside.
     public init(preprocessorConfigFile path: String) throws {
         let file = try JSONFile(path)
-        try self.init(file.object("image_processor") ?? file)
+        try self.init(file.object("image_processor") ?? file, .clip)
     }
 
-    private init(_ file: JSONFile) throws {
+    private init(_ file: JSONFile, _ unnamed: Processor) throws {
         try Self.checkKeys(file)
-        func step(_ key: String) throws -> Bool {
-            file.value[key] == .null ? false : try file.bool(key) ?? true
+        let processor = try Self.processor(file) ?? unnamed
+        func step(_ key: String, default isDone: Bool = true) throws -> Bool {
+            file.value[key] == .null ? false : try file.bool(key) ?? isDone
         }
-        /// A value that an enabled step needs; `null` removes the default.
-        func needed<Value>(_ key: String, by step: String, _ value: Value?, default absent: Value) throws -> Value {
-            guard file.value[key] != .null else {
+        /// A value that an enabled step needs: `null` takes the default away.
+        func needed<Value>(_ key: String, by step: String, _ value: Value?, default absent: Value?) throws -> Value {
+            guard file.value[key] != .null, let value = value ?? absent else {
                 throw file.invalid(key, expected: "a value, which '\(step)' needs")
             }
-            return value ?? absent
+            return value
         }
         resize = .none
         filter = .bicubic
         if try step("do_resize") {
-            resize = try needed("size", by: "do_resize", Self.resize(file), default: .shortestEdge(224))
+            resize = try needed("size", by: "do_resize", Self.resize(file), default: processor.resize)
             filter = try needed("resample", by: "do_resize", Self.filter(file), default: .bicubic)
             // A switch of KOSMOS-2 with which the size has no meaning.
             if try file.bool("use_square_size") ?? false { resize = .exact(ImageSize(width: 224, height: 224)) }
         }
         crop = nil
-        if try step("do_center_crop") {
-            let standard = ImageSize(width: 224, height: 224)
-            crop = try needed("crop_size", by: "do_center_crop", Self.fixedSize(file, "crop_size"), default: standard)
+        if try step("do_center_crop", default: processor.crop != nil) {
+            crop = try needed(
+                "crop_size", by: "do_center_crop", Self.fixedSize(file, "crop_size"), default: processor.crop)
         }
         rescaleFactor = nil
         if try step("do_rescale") {
@@ -89,9 +112,9 @@ extension ImagePreprocessing {
         (mean, std) = (nil, nil)
         if try step("do_normalize") {
             mean = try needed(
-                "image_mean", by: "do_normalize", Self.channels(file, "image_mean"), default: Self.clipMean)
+                "image_mean", by: "do_normalize", Self.channels(file, "image_mean"), default: processor.mean)
             std = try needed(
-                "image_std", by: "do_normalize", Self.channels(file, "image_std"), default: Self.clipDeviation)
+                "image_std", by: "do_normalize", Self.channels(file, "image_std"), default: processor.deviation)
         }
         cropRounding = .transformers
         orientation = .exif
@@ -106,18 +129,28 @@ extension ImagePreprocessing {
         let known = Set((understoodKeys + keysWithoutEffect).map { ExactString($0) })
         for key in file.keys where !known.contains(ExactString(key)) {
             throw file.invalid(
-                key, expected: "no such key: a CLIP image processor has none, and another's could change the pixels")
-        }
-        for key in ["image_processor_type", "feature_extractor_type"] {
-            let names = acceptedProcessors.joined(separator: ", ")
-            _ = try file.value(key, expected: names) {
-                $0.string.flatMap { acceptedProcessors.contains($0) ? $0 : nil }
-            }
+                key,
+                expected:
+                    "no such key: CLIP's and SigLIP's image processors have none, and another's could change the pixels"
+            )
         }
         _ = try file.value("data_format", expected: "\"channels_first\"") { $0.string == "channels_first" ? true : nil }
     }
 
-    /// Padding comes last, to the right and below; nothing happens if the size is that of the output already.
+    /// The processor that the file names; nil when it names none.
+    private static func processor(_ file: JSONFile) throws -> Processor? {
+        let names = Processor.allCases.flatMap(\.names).joined(separator: ", ")
+        var found: Processor?
+        for key in ["feature_extractor_type", "image_processor_type"] {
+            found =
+                try file.value(key, expected: names) { value in
+                    value.string.flatMap { name in Processor.allCases.first { $0.names.contains(name) } }
+                } ?? found
+        }
+        return found
+    }
+
+    /// Padding comes last and to the right and below: nothing happens where the size is that of the output already.
     private static func checkPadding(_ file: JSONFile, output: ImageSize?) throws {
         guard try file.bool("do_pad") ?? false else { return }
         guard let output else { throw file.invalid("do_pad", expected: "false, since sizes follow each image") }

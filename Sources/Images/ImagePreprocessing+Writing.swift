@@ -1,15 +1,16 @@
 extension ImagePreprocessing {
-    /// Hugging Face's `preprocessor_config.json` of these settings, for models that are written here; transformers'
-    /// `CLIPImageProcessor` reads it.
+    /// Hugging Face's `preprocessor_config.json` of these settings, for models written by us: transformers reads
+    /// it.
     ///
-    /// Settings that the file cannot express are left out: the rounding of the crop (transformers has its own, which
-    /// moves the crop of an odd margin by one pixel), the orientation, the handling of transparency (white in
-    /// transformers), and reduced decoding.
-    public var huggingFaceJSON: String {
+    /// What that file cannot say is left out: how the crop is rounded (transformers rounds its own way, which moves the
+    /// crop of an odd margin by one pixel), the orientation, what becomes of transparency (white there), and reduced
+    /// decoding.
+    /// - Parameter processor: which of transformers' is to read it.
+    public func huggingFaceJSON(_ processor: Processor = .clip) -> String {
         func list(_ values: [Double]) -> String { "[" + values.map(\.description).joined(separator: ", ") + "]" }
         func size(_ size: ImageSize) -> String { #"{"height": \#(size.height), "width": \#(size.width)}"# }
         var members = [
-            (#"image_processor_type"#, #""CLIPImageProcessor""#), ("do_convert_rgb", "true"),
+            ("image_processor_type", "\"\(processor.names[0])\""), ("do_convert_rgb", "true"),
             ("do_resize", "\(resize != .none)"), ("resample", "\(filter.rawValue)"),
             ("do_center_crop", "\(crop != nil)"), ("do_rescale", "\(rescaleFactor != nil)"),
             ("do_normalize", "\(mean != nil)"),

@@ -100,59 +100,8 @@ final class BytePairEncoder: Sendable {
         let start = output.count
         for byte in word { output.append(byteIDs[Int(byte)]) }
         output[output.count - 1] = finalByteIDs[Int(word[word.count - 1])]
-        if word.count <= 48 { mergeShort(&output, from: start) } else { mergeLong(&output, from: start) }
+        merges.merge(&output, from: start)
         cache.insert(word, output[start...])
-    }
-
-    /// Merges the pair of lowest rank, leftmost first, until no pair can be merged.
-    private func mergeShort(_ output: inout [Int32], from start: Int) {
-        while output.count - start > 1 {
-            var best = MergeTable.none
-            var at = start
-            for i in start..<output.count - 1 {
-                let merge = merges[output[i], output[i + 1]]
-                if merge.rank < best.rank { (best, at) = (merge, i) }
-            }
-            guard best.rank != UInt32.max else { return }
-            output[at] = best.result
-            output.remove(at: at + 1)
-        }
-    }
-
-    /// The same with a queue and a linked list, for words so long that quadratic time would matter.
-    private func mergeLong(_ output: inout [Int32], from start: Int) {
-        let count = output.count - start
-        var symbols = Array(output[start...])
-        var next = Array(1...count)
-        var previous = Array(-1..<count - 1)
-        var queue = MinimumQueue()
-        func push(_ left: Int) {
-            let right = next[left]
-            guard right < count else { return }
-            let merge = merges[symbols[left], symbols[right]]
-            if merge.rank != UInt32.max { queue.push(UInt64(merge.rank) << 32 | UInt64(left)) }
-        }
-        for i in 0..<count - 1 { push(i) }
-        while let entry = queue.pop() {
-            let left = Int(entry & 0xFFFF_FFFF)
-            // Entries whose pair has changed are stale; a symbol that was merged away is -1.
-            guard symbols[left] >= 0, next[left] < count else { continue }
-            let right = next[left]
-            let merge = merges[symbols[left], symbols[right]]
-            guard UInt64(merge.rank) == entry >> 32 else { continue }
-            symbols[left] = merge.result
-            symbols[right] = -1
-            next[left] = next[right]
-            if next[right] < count { previous[next[right]] = left }
-            push(left)
-            if previous[left] >= 0 { push(previous[left]) }
-        }
-        output.removeSubrange(start...)
-        var i = 0
-        while i < count {
-            output.append(symbols[i])
-            i = next[i]
-        }
     }
 }
 
@@ -209,6 +158,61 @@ struct MergeTable: Sendable {
 
     subscript(left: Int32, right: Int32) -> Merge {
         values[slot(Self.key(left, right))]
+    }
+
+    /// Merges the pair of lowest rank, leftmost first, until there is none.
+    func merge(_ output: inout [Int32], from start: Int) {
+        if output.count - start <= 48 { mergeShort(&output, from: start) } else { mergeLong(&output, from: start) }
+    }
+
+    private func mergeShort(_ output: inout [Int32], from start: Int) {
+        while output.count - start > 1 {
+            var best = MergeTable.none
+            var at = start
+            for i in start..<output.count - 1 {
+                let merge = self[output[i], output[i + 1]]
+                if merge.rank < best.rank { (best, at) = (merge, i) }
+            }
+            guard best.rank != UInt32.max else { return }
+            output[at] = best.result
+            output.remove(at: at + 1)
+        }
+    }
+
+    /// The same with a queue and a linked list, for words whose square would hurt.
+    private func mergeLong(_ output: inout [Int32], from start: Int) {
+        let count = output.count - start
+        var symbols = Array(output[start...])
+        var next = Array(1...count)
+        var previous = Array(-1..<count - 1)
+        var queue = MinimumQueue()
+        func push(_ left: Int) {
+            let right = next[left]
+            guard right < count else { return }
+            let merge = self[symbols[left], symbols[right]]
+            if merge.rank != UInt32.max { queue.push(UInt64(merge.rank) << 32 | UInt64(left)) }
+        }
+        for i in 0..<count - 1 { push(i) }
+        while let entry = queue.pop() {
+            let left = Int(entry & 0xFFFF_FFFF)
+            // Entries whose pair has changed since are stale; a merged-away symbol is -1.
+            guard symbols[left] >= 0, next[left] < count else { continue }
+            let right = next[left]
+            let merge = self[symbols[left], symbols[right]]
+            guard UInt64(merge.rank) == entry >> 32 else { continue }
+            symbols[left] = merge.result
+            symbols[right] = -1
+            next[left] = next[right]
+            if next[right] < count { previous[next[right]] = left }
+            push(left)
+            if previous[left] >= 0 { push(previous[left]) }
+        }
+        output.removeSubrange(start...)
+        var i = 0
+        while i < count {
+            output.append(symbols[i])
+            i = next[i]
+        }
     }
 }
 

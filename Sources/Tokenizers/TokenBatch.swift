@@ -39,6 +39,8 @@ public enum Truncation: Sendable, Equatable {
 struct RowFormat {
     var start: Int?
     var end: Int?
+    /// A text that ends with the end token gets no second one.
+    var endsOnce = false
     var padding: Int
     /// The most tokens that the folder allows in a row; nil for no limit.
     var limit: Int?
@@ -76,7 +78,8 @@ struct RowFormat {
                 truncated.append(row)
             }
             let kept = cutsFront ? own.suffix(room) : own.prefix(room)
-            let used = kept.count + around
+            let end = endsOnce && end != nil && kept.last.map(Int.init) == end ? nil : end
+            let used = kept.count + (start == nil ? 0 : 1) + (end == nil ? 0 : 1)
             func pad() {
                 ids.append(contentsOf: repeatElement(Int64(padding), count: width - used))
                 mask.append(contentsOf: repeatElement(0, count: width - used))

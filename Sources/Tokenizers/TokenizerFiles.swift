@@ -51,11 +51,12 @@ package struct TokenizerFiles {
         return length.flatMap { $0 < Double(1 << 30) ? Int($0) : nil }
     }
 
-    /// `padding_side` or `truncation_side` as tokenizer_config.json gives it, otherwise as tokenizer.json does.
-    func side(_ key: String) throws(JSONFileError) -> Side {
+    /// `padding_side` or `truncation_side`: what tokenizer_config.json says, else what tokenizer.json does.
+    /// - Parameter absent: of the tokenizer's class, where no file says.
+    func side(_ key: String, default absent: Side = .right) throws(JSONFileError) -> Side {
         if let side = try configuration?.choice(key, of: Side.self) { return side }
         let part = try whole?.object(key.hasPrefix("padding") ? "padding" : "truncation")
-        return try part?.string("direction") == "Left" ? .left : .right
+        return try part?.string("direction").map { $0 == "Left" ? .left : .right } ?? absent
     }
 
     enum Side: String, CaseIterable {

@@ -43,8 +43,9 @@ public struct TokenizerFamily: ModelFamily {
 
 /// Opens tokenizers of every family.
 public enum TokenizerFolder {
-    /// The families that are read. A new one is added here.
-    public static let families = FamilyList<TokenizerFamily>(kind: "tokenizer", [.openCLIP, .clip, .gpt2])
+    /// Where a new family is named.
+    public static let families = FamilyList<TokenizerFamily>(
+        kind: "tokenizer", [.openCLIP, .clip, .gpt2, .sigLIP, .pieces])
 
     /// The tokenizer in a model's folder, or in a folder of its own.
     /// - Throws: ``TokenizerError/noTokenizer(folder:)``, ``TokenizerError/unknownFamily(folder:got:known:)``, and

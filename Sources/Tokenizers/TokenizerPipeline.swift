@@ -12,16 +12,8 @@ struct TokenizerPipeline {
     /// - Parameter suffix: what marks the end of words; empty for nothing.
     /// - Throws: ``TokenizerError``, `JSONFileError`.
     init(_ file: JSONFile, suffix: String) throws {
-        self.file = file
-        try Part(file: file, place: "", value: file.value).require(
-            [:],
-            harmless: [
-                "version", "added_tokens", "model", "normalizer", "pre_tokenizer", "post_processor", "decoder",
-                // Rows are cut and filled up when a batch is made; the sides are read elsewhere.
-                "truncation", "padding",
-            ])
-        guard let model = part("model") else { throw TokenizerError.missing(path: file.path, field: "model") }
-        try model.requireType(["BPE"])
+        try self.init(file)
+        let model = try model(["BPE"])
         try model.require(
             [
                 "dropout": [nil, .null, .number("0"), .number("0.0")],
@@ -31,6 +23,26 @@ struct TokenizerPipeline {
             ],
             // Every byte must have a token, so nothing is ever unknown.
             harmless: ["vocab", "merges", "unk_token", "fuse_unk", "byte_fallback"])
+    }
+
+    /// Checks the whole.
+    init(_ file: JSONFile) throws {
+        self.file = file
+        try Part(file: file, place: "", value: file.value).require(
+            [:],
+            harmless: [
+                "version", "added_tokens", "model", "normalizer", "pre_tokenizer", "post_processor", "decoder",
+                // Rows are cut and filled up by whoever makes a batch; the sides are asked for elsewhere.
+                "truncation", "padding",
+            ])
+    }
+
+    /// The model.
+    /// - Throws: ``TokenizerError`` when there is none, or one of another type.
+    func model(_ supported: [String]) throws(TokenizerError) -> Part {
+        guard let model = part("model") else { throw TokenizerError.missing(path: file.path, field: "model") }
+        try model.requireType(supported)
+        return model
     }
 
     /// A part of the pipeline; nil when it is absent or null.

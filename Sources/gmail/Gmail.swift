@@ -11,7 +11,8 @@ struct Gmail: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             DemoCommand.self, GenerateCommand.self, EmbedCommand.self, AlignCommand.self, TrainCommand.self,
-            CaptionCommand.self, ExportCommand.self, Evaluate.self, ReportCommand.self, MiniatureCommand.self,
+            CaptionCommand.self, ExportCommand.self, ModelCommand.self, Evaluate.self, ReportCommand.self,
+            MiniatureCommand.self,
             DataCommand.self, DoctorCommand.self,
         ])
 }

@@ -354,6 +354,46 @@ private let tolerance = 1e-5
         #expect(held.map(bits) == before)
     }
 
+    // MARK: SigLIP
+
+    private func sigLIP() throws -> SigLIPModel {
+        let model = SigLIPModel(try SigLIPConfiguration(folder: fixture("siglip")))
+        try model.load(Weights(path: fixture("siglip/model.safetensors")), memory: .owned)
+        return model
+    }
+
+    /// What a recipe gives a SigLIP: the blocks' attention, without the pooling head's `out_proj`.
+    private var sigLIPConfiguration: LoRAConfiguration {
+        get throws {
+            let model = try sigLIP()
+            return LoRAConfiguration(
+                rank: 3, alpha: 5, targets: .names(model.adapterTargets, prefix: model.imageTower))
+        }
+    }
+
+    /// PEFT's adapter gives PEFT's embeddings, and is written back tensor for tensor.
+    @Test func sigLIPAdaptersFromPEFTAndBack() throws {
+        let (model, folder) = (try sigLIP(), try TemporaryFolder())
+        let adapter = try LoRAAdapter(loadingInto: model, folder: fixture("siglip"))
+        let got = withoutGradients { try! model.imageFeatures(given("pixel_values", of: "siglip")) }
+        #expect(maximumDifference(got, try given("image_embeds", of: "siglip")) < 1e-5)
+        try adapter.save(to: folder.path)
+        let (ours, theirs) = (
+            try Weights(path: folder("adapter_model.safetensors")),
+            try Weights(path: fixture("siglip/adapter_model.safetensors"))
+        )
+        #expect(ours.entries.keys.sorted() == theirs.entries.keys.sorted())
+        for (key, entry) in theirs.entries { #expect(bits(ours[key]!.tensor()) == bits(entry.tensor()), "\(key)") }
+    }
+
+    @Test func sigLIPsPoolingHeadIsLeftOut() throws {
+        let model = try sigLIP()
+        let adapter = try LoRAAdapter(injectingInto: model, sigLIPConfiguration, generator: Generator(seed: 1))
+        let keys = adapter.namedParameters().map(\.key)
+        #expect(keys.count == 2 * 4 * model.imageLayerCount && !keys.contains { $0.contains(".head.") })
+        #expect(keys.allSatisfy { $0.contains("vision_model.encoder.layers.") })
+    }
+
     /// Leaves files for Fixtures/check_with_peft.py, where PEFT itself reads what was written here.
     @Test(.enabled(if: ProcessInfo.processInfo.environment["GMAIL_PEFT_CHECK"] != nil))
     func filesForPEFTItself() throws {
@@ -385,6 +425,15 @@ private let tolerance = 1e-5
             let model = try baseModel()
             try leave(LoRAAdapter(loadingInto: model, folder: fixture(name)), of: model, in: "\(root)/\(name)")
         }
+        let images = try sigLIP()
+        let blocks = try LoRAAdapter(
+            injectingInto: images, try sigLIPConfiguration, generator: Generator(seed: 1))
+        blocks.fill(seed: 4)
+        try blocks.save(to: "\(root)/siglip", baseModel: "siglip")
+        let pixels = try given("pixel_values", of: "siglip")
+        let embeds = withoutGradients { images.imageFeatures(pixels) }
+        try Weights.save(
+            [("pixel_values", pixels), ("image_embeds", embeds)], to: "\(root)/siglip/expected.safetensors")
         let model = try languageModel()
         let adapter = try LoRAAdapter(
             injectingInto: model,

@@ -29,16 +29,19 @@ struct AlignmentBatch {
     let generated: ImageBatch<Generated>
     let real: RealInput?
     let text: TextInput?
+    /// Short captions likewise.
+    let shortText: TextInput?
 
     init(
         ids: [String], realIDs: [ExactString], generated: ImageBatch<Generated>, real: RealInput?,
-        text: TextInput? = nil
+        text: TextInput? = nil, shortText: TextInput? = nil
     ) {
         self.ids = ids
         self.realIDs = realIDs
         self.generated = generated
         self.real = real
         self.text = text
+        self.shortText = shortText
     }
 
     var count: Int { ids.count }
@@ -57,9 +60,11 @@ struct AlignmentBatch {
         case .features(let features)?: pairs.text = features
         case nil: break
         }
+        var shortTexts: Int?
+        if case .tokens(let ids)? = shortText { shortTexts = ids.size(0) }
         try pairs.validate(
             for: loss, embeddingDimension: embeddingDimension, step: step, generated: generated.count,
-            realImages: realImages, texts: texts)
+            realImages: realImages, texts: texts, shortTexts: shortTexts)
     }
 }
 
@@ -69,7 +74,11 @@ extension AlignmentTask {
         try batch.validate(for: settings.loss, embeddingDimension: towers.trunk.embeddingDimension, step: step)
         let frozen = frozenFeatures(of: batch)
         let pairs = AlignmentPieces.Pairs(
-            ids: batch.ids, realIDs: batch.realIDs, real: frozen.real, text: frozen.text)
+            ids: batch.ids, realIDs: batch.realIDs, real: frozen.real, text: frozen.text, shortText: frozen.shortText)
+        func tokens(_ input: AlignmentBatch.TextInput?) -> (Int) -> Tensor? {
+            guard text != nil, case .tokens(let ids)? = input else { return piece([]) }
+            return piece(GradientCaching.split(ids, size: settings.chunkSize))
+        }
         func piece(_ chunks: [Tensor]) -> (Int) -> Tensor? { { $0 < chunks.count ? chunks[$0] : nil } }
         let generated = piece(GradientCaching.split(batch.generated.pixels, size: settings.chunkSize))
         var real = piece([])
@@ -78,10 +87,13 @@ extension AlignmentTask {
         }
         return AlignmentPieces(
             generated: { generated($0).map { ImageBatch<Generated>($0) } },
-            real: { [real] in real($0).map { ImageBatch<Real>($0) } }, pairs: { pairs })
+            real: { [real] in real($0).map { ImageBatch<Real>($0) } },
+            text: tokens(batch.text), shortText: tokens(batch.shortText), pairs: { pairs })
     }
 
-    func frozenFeatures(of batch: AlignmentBatch) -> (real: Embeddings<Real>?, text: Tensor?) {
+    func frozenFeatures(
+        of batch: AlignmentBatch
+    ) -> (real: Embeddings<Real>?, text: Tensor?, shortText: Tensor?) {
         func chunked(_ input: Tensor, _ encode: (Tensor) -> Tensor) -> Tensor {
             let parts = GradientCaching.split(input, size: settings.chunkSize).map { part in
                 withoutGradients { computing { encode(part) } }.to(.float32)
@@ -96,14 +108,17 @@ extension AlignmentTask {
             real = Embeddings<Real>(chunked(images.pixels) { self.towers.real(ImageBatch<Real>($0)).tensor })
         default: break
         }
-        var text: Tensor?
-        switch batch.text {
-        case .features(let features)? where settings.loss.needsText: text = features.detached().to(device).to(.float32)
-        case .tokens(let ids)? where settings.loss.needsText:
-            text = chunked(ids) { (self.towers.trunk as! any TextEncoder).textFeatures($0) }
-        default: break
+        func features(_ input: AlignmentBatch.TextInput?, _ isNeeded: Bool) -> Tensor? {
+            switch input {
+            case .features(let features)? where isNeeded: features.detached().to(device).to(.float32)
+            case .tokens(let ids)? where isNeeded && self.text == nil:
+                chunked(ids) { (self.towers.trunk as! any TextEncoder).textFeatures($0) }
+            default: nil
+            }
         }
-        return (real, text)
+        return (
+            real, features(batch.text, settings.loss.needsText), features(batch.shortText, settings.loss.needsShortText)
+        )
     }
 
     func step(_ batch: AlignmentBatch) throws -> StepReport { try step(pieces(of: batch)) }

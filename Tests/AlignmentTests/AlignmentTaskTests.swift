@@ -15,7 +15,7 @@ import Training
         let order = [4, 2, 5, 0, 3, 1]
         for run in Case.allCases {
             let (task, other) = (try run.task(), try run.task())
-            let batches = try Batches()
+            let batches = try run.batches()
             task.setTraining(true)
             other.setTraining(true)
             let (a, b) = (try task.backward(batches[0]), try other.backward(batches.permuted(0, order)))
@@ -41,7 +41,7 @@ import Training
     @Test(arguments: Case.allCases)
     func resumingIsExact(run: Case) throws {
         try withTemporaryFolder { folder in
-            let batches = try Batches()
+            let batches = try run.batches()
             func change(_ settings: inout AlignmentSettings) {
                 if case .lora(var configuration) = settings.tuning {
                     configuration.dropout = 0.2
@@ -57,7 +57,7 @@ import Training
                 }
                 reports.append(try whole.step(batches[step]))
             }
-            let resumed = try AlignmentTask(trunk: trunk(), settings: whole.settings)
+            let resumed = try AlignmentTask(trunk: run.trunk(), settings: whole.settings)
             try resumed.load(from: folder)
             resumed.progress = try JSONDecoder().decode(
                 AlignmentTask.Progress.self, from: Data(contentsOf: URL(fileURLWithPath: "\(folder)/state.json")))

@@ -14,7 +14,7 @@ private let tolerance = 1e-5
     ) {
         let task = try run.task { $0.chunkSize = chunkSize }
         task.setTraining(true)
-        let outcome = try task.backward(try Batches()[0])
+        let outcome = try task.backward(try run.batches()[0])
         return (outcome.loss, task.fixtureTensors.compactMap { entry in entry.tensor.grad.map { (entry.key, $0) } })
     }
 

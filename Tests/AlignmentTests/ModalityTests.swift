@@ -96,6 +96,16 @@ extension DualProjection {
         #expect(!towers.trunk.namedParameters().contains { $0.tensor.requiresGrad })
     }
 
+    /// Parameters that stand beside the modules, such as a class token, are trained too.
+    @Test func fullFineTuningOfAnEncoderOfImagesAlone() throws {
+        let towers = try ModalityTowers(trunk: Case.synCLR.trunk(), tuning: .full, generator: Generator(seed: 1))
+        #expect(towers.trainedParameters.map(\.key) == towers.tuned.namedParameters().map(\.key))
+        #expect(towers.trainedParameters.contains { $0.key == "cls_token" })
+        for (tuned, trunk) in zip(towers.tuned.namedParameters(), towers.trunk.namedParameters()) {
+            #expect(tuned.tensor.requiresGrad && tuned.tensor !== trunk.tensor, "\(tuned.key)")
+        }
+    }
+
     @Test func theTwoReadingsOfRealImages() throws {
         let towers = try towers()
         let adapter = try #require(towers.adapter)

@@ -27,13 +27,17 @@ import Training
         }
         // It does not state the size; the pieces do.
         let whole = try run.task(dropout)
-        let batches = try Batches()
+        let batches = try run.batches()
         for step in 0..<3 {
             let batch = batches[step]
             guard case .images(let real)? = batch.real else { return }
             let frozen = split.frozenFeatures(of: batch)
             func piece(_ pixels: Tensor, _ number: Int) -> Tensor? {
                 number * size < 6 ? pixels[number * size..<min((number + 1) * size, 6)] : nil
+            }
+            func captions(_ input: AlignmentBatch.TextInput?) -> Tensor? {
+                guard case .tokens(let ids)? = input else { return nil }
+                return ids
             }
             var asked: [Int] = []
             let report = try whole.step(
@@ -42,11 +46,17 @@ import Training
                         asked.append(number)
                         return piece(batch.generated.pixels, number).map { Alignment.ImageBatch<Generated>($0) }
                     }, real: { piece(real.pixels, $0).map { Alignment.ImageBatch<Real>($0) } },
-                    pairs: { .init(ids: batch.ids, realIDs: batch.realIDs, real: frozen.real, text: frozen.text) }))
+                    text: { number in captions(batch.text).flatMap { piece($0, number) } },
+                    shortText: { number in captions(batch.shortText).flatMap { piece($0, number) } },
+                    pairs: {
+                        .init(
+                            ids: batch.ids, realIDs: batch.realIDs, real: frozen.real, text: frozen.text,
+                            shortText: frozen.shortText)
+                    }))
             #expect(try report == split.step(batch))
             // In order, then the end, and in order again if there are several.
             let pieces = Array(0..<(6 + size - 1) / size)
-            let isOne = pieces.count == 1 && run != .mixed
+            let isOne = pieces.count == 1 && run != .mixed && run != .longCLIP
             #expect(asked == pieces + [pieces.count] + (isOne ? [] : pieces))
         }
         for (a, b) in zip(split.fixtureTensors, whole.fixtureTensors) {

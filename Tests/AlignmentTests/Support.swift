@@ -16,6 +16,12 @@ func fixture(_ name: String) -> String {
 
 func trunk() throws -> CLIPModel { try CLIPModel(folder: fixture("base"), memory: .owned) }
 
+func sigLIPTrunk() throws -> SigLIPModel {
+    let model = SigLIPModel(try SigLIPConfiguration(folder: fixture("siglip-base")))
+    try model.load(Weights(path: fixture("siglip-base/model.safetensors")), memory: .owned)
+    return model
+}
+
 func maximumDifference(_ a: Tensor, _ b: Tensor) -> Double {
     #expect(a.shape == b.shape)
     return withoutGradients { (a.to(.float64) - b.to(.float64)).abs().max().item() }
@@ -39,12 +45,16 @@ struct Batches {
     let real: Tensor
     let ids: Tensor  // [3, 6, 8]
     let realIDs: Tensor  // [3, 6]
+    let shortIDs: Tensor?  // [3, 6, 25]
 
-    init() throws {
+    /// - Parameter texts: a file with long and short captions instead.
+    init(texts: String? = nil) throws {
         let weights = try Weights(path: fixture("base/batches.safetensors"))
         generated = weights["generated"]!.tensor()
         real = weights["real"]!.tensor()
-        ids = weights["input_ids"]!.tensor()
+        let own = try texts.map { try Weights(path: fixture($0)) }
+        ids = (own?["long_ids"] ?? weights["input_ids"]!).tensor()
+        shortIDs = own?["short_ids"]?.tensor()
         realIDs = weights["real_ids"]!.tensor()
     }
 
@@ -54,7 +64,7 @@ struct Batches {
             ids: (0..<6).map { "pair-\(index)-\($0)" },
             realIDs: realIDs[index].array(of: Int.self).map { ExactString("real-\(index)-\($0)") },
             generated: ImageBatch(generated[index]), real: .images(ImageBatch(real[index])),
-            text: .tokens(ids[index]))
+            text: .tokens(ids[index]), shortText: shortIDs.map { .tokens($0[index]) })
     }
 
     /// The same pairs in another order.
@@ -66,7 +76,8 @@ struct Batches {
             ids: order.map { batch.ids[$0] }, realIDs: order.map { batch.realIDs[$0] },
             generated: ImageBatch(generated[index].indexSelect(0, rows)),
             real: .images(ImageBatch(real[index].indexSelect(0, rows))),
-            text: .tokens(ids[index].indexSelect(0, rows)))
+            text: .tokens(ids[index].indexSelect(0, rows)),
+            shortText: shortIDs.map { .tokens($0[index].indexSelect(0, rows)) })
     }
 }
 
@@ -76,6 +87,20 @@ enum Case: String, CaseIterable, Sendable {
     case loraText = "lora-text"
     case full
     case mixed
+    case sigLIP = "siglip"
+    case sigLIPSigmoid = "siglip-sigmoid"
+    case longCLIP = "long-clip"
+    case synCLR = "synclr"
+
+    /// The models that are trained, which share images and captions.
+    func trunk() throws -> any ImageEncoder {
+        switch self {
+        case .lora, .loraText, .full, .mixed: try AlignmentTests.trunk()
+        case .sigLIP, .sigLIPSigmoid: try sigLIPTrunk()
+        case .longCLIP: try CLIPModel(folder: fixture("long-base"), memory: .owned)
+        case .synCLR: try EncoderFolder.open(fixture("synclr-base"), memory: .owned).image
+        }
+    }
 
     var settings: AlignmentSettings {
         let schedule = Schedule.cosineWarmRestarts(firstPeriod: 6, multiplier: 2, warmup: 0, minimum: 0)
@@ -100,8 +125,38 @@ enum Case: String, CaseIterable, Sendable {
         case .mixed:
             return settings(
                 .lora(LoRAConfiguration(rank: 2, alpha: 4)), .none, AlignmentLoss(objective: .mixed))
+        case .sigLIP:
+            return settings(.lora(Self.blocks(rank: 3, alpha: 5)), .none, AlignmentLoss())
+        case .sigLIPSigmoid:
+            return settings(
+                .lora(Self.blocks(rank: 2, alpha: 6)), .none,
+                AlignmentLoss(objective: .sigmoid, generatedTextWeight: 0.5, realTextWeight: 0.25))
+        case .longCLIP:
+            var loss = AlignmentLoss(generatedTextWeight: 0.5)
+            (loss.textTemperature, loss.labelSmoothing) = (0.05, 0.1)
+            (loss.shortCaptionWeight, loss.principalComponents) = (0.75, 3)
+            var settings = settings(.lora(LoRAConfiguration(rank: 2, alpha: 4)), ProjectionConfiguration(), loss)
+            (settings.trainsTextPositions, settings.textLearningRate) = (true, 1e-3)
+            return settings
+        case .synCLR:
+            return settings(
+                .lora(
+                    LoRAConfiguration(
+                        rank: 2, alpha: 3,
+                        targets: .names(["q_proj", "k_proj", "v_proj", "out_proj"], prefix: "encoder"))),
+                .none, AlignmentLoss())
         }
     }
+
+    /// What a recipe gives an encoder whose tower is below `vision_model.encoder`.
+    private static func blocks(rank: Int, alpha: Double) -> LoRAConfiguration {
+        LoRAConfiguration(
+            rank: rank, alpha: alpha,
+            targets: .names(["q_proj", "k_proj", "v_proj", "out_proj"], prefix: "vision_model.encoder"))
+    }
+
+    /// The batches, with long and short captions where they are trained on.
+    func batches() throws -> Batches { try Batches(texts: self == .longCLIP ? "long-base/texts.safetensors" : nil) }
 
     func expected() throws -> Weights { try Weights(path: fixture("\(rawValue)/expected.safetensors")) }
 
@@ -113,6 +168,7 @@ enum Case: String, CaseIterable, Sendable {
         let start = try expected()
         for (key, tensor) in task.fixtureTensors {
             if self == .full, key.hasPrefix("encoder.") { continue }  // starts as the trunk
+            if key.hasPrefix("loss.") || key.hasPrefix("text.") { continue }  // start as the trunk's own
             tensor.copy(from: try #require(start["start.\(key)"], "start.\(key)").tensor())
         }
         return task
@@ -120,9 +176,10 @@ enum Case: String, CaseIterable, Sendable {
 }
 
 extension AlignmentTask {
-    /// On a CLIP, whose text embeddings have the images' dimension.
-    convenience init(trunk: CLIPModel, settings: AlignmentSettings) throws {
-        try self.init(trunk: trunk, textDimension: trunk.textEmbeddingDimension, settings: settings)
+    /// On a model that reads texts too, whose text embeddings have the images' dimension.
+    convenience init(trunk: any ImageEncoder, settings: AlignmentSettings) throws {
+        try self.init(
+            trunk: trunk, textDimension: (trunk as? any TextEncoder)?.textEmbeddingDimension, settings: settings)
     }
 
     /// Everything that changes in training, under the fixtures' keys.
@@ -130,5 +187,7 @@ extension AlignmentTask {
         let encoder = towers.adapter.map { $0.stateTensors } ?? towers.trainedParameters.map { ($0.key, $0.tensor) }
         return encoder.map { ("encoder.\($0.key)", $0.tensor) }
             + projection.namedTensors().map { ("projection.\($0.key)", $0.tensor) }
+            + (scale?.namedTensors() ?? []).map { ("loss.\($0.key)", $0.tensor) }
+            + (text?.namedTensors() ?? []).map { ("text.\($0.key)", $0.tensor) }
     }
 }

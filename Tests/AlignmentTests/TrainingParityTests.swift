@@ -22,7 +22,7 @@ private func isUndetermined(_ key: String) -> Bool { key.hasSuffix("k_proj.bias"
         let task = try run.task()
         let expected = try run.expected()
         task.setTraining(true)
-        let outcome = try task.backward(try Batches()[0])
+        let outcome = try task.backward(try run.batches()[0])
         let losses = expected["losses"]!.tensor().array(of: Double.self)
         #expect(abs(outcome.loss - losses[0]) < stepTolerance)
         var compared = 0
@@ -44,14 +44,16 @@ private func isUndetermined(_ key: String) -> Bool { key.hasSuffix("k_proj.bias"
     func weightsAfterOneStepAndTwenty(run: Case) throws {
         let task = try run.task()
         let expected = try run.expected()
-        let batches = try Batches()
+        let batches = try run.batches()
         let losses = expected["losses"]!.tensor().array(of: Double.self)
         let norms = expected["norms"]!.tensor().array(of: Double.self)
         func difference(at step: Int) throws -> Double {
             var largest = 0.0
             for (key, tensor) in task.fixtureTensors where !isUndetermined(key) {
                 let reference = try #require(expected["after\(step).\(key)"], "after\(step).\(key)").tensor()
-                largest = max(largest, maximumDifference(tensor, reference))
+                let difference = maximumDifference(tensor, reference)
+                if difference > largest { print("\(run.rawValue), step \(step): \(key) \(difference)") }
+                largest = max(largest, difference)
             }
             return largest
         }
@@ -77,7 +79,7 @@ private func isUndetermined(_ key: String) -> Bool { key.hasSuffix("k_proj.bias"
     func theTrunkIsNeverTouched(run: Case) throws {
         let task = try run.task()
         let before = task.towers.trunk.namedTensors().map { bits($0.tensor) }
-        let batches = try Batches()
+        let batches = try run.batches()
         for step in 0..<2 { _ = try task.step(batches[step]) }
         #expect(task.towers.trunk.namedTensors().map { bits($0.tensor) } == before)
     }

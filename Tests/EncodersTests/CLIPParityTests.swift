@@ -21,6 +21,17 @@ func maximumDifference(_ a: Tensor, _ b: Tensor) -> Double {
     return (a.to(.float64) - b.to(.float64)).abs().max().item()
 }
 
+/// The same numbers as `formula_weights` of the fixture script.
+func formulaWeights(_ shape: [Int], index: Int, scale: Double) -> Tensor {
+    let modulus = Tensor([2_147_483_648])
+    let i = Tensor.arange(0, shape.reduce(1, *))
+    func remainder(_ a: Tensor, _ b: Int) -> Tensor { a.remainder(Tensor([b])) }
+    var h = (i * Tensor([1_103_515_245]) + Tensor([12345 + index * 7919])).remainder(modulus)
+    h = (h * (remainder(h, 65521) + Tensor([1]))).remainder(modulus)
+    h = (h * (remainder(h, 32749) + Tensor([1]))).remainder(modulus)
+    return ((h.to(.float64) / 2_147_483_648 - 0.5) * scale).to(.float32).reshaped(shape)
+}
+
 @Suite struct CLIPParityTests {
     @Test(arguments: ["quick-gelu", "legacy-eos-gelu", "open-clip", "openai"])
     func embeddingsEqualTheReference(name: String) throws {
@@ -133,17 +144,6 @@ func maximumDifference(_ a: Tensor, _ b: Tensor) -> Double {
 }
 
 @Suite struct CLIPFullSizeTests {
-    /// The same numbers as `formula_weights` of the fixture script.
-    private func formula(_ shape: [Int], index: Int, scale: Double) -> Tensor {
-        let modulus = Tensor([2_147_483_648])
-        let i = Tensor.arange(0, shape.reduce(1, *))
-        func remainder(_ a: Tensor, _ b: Int) -> Tensor { a.remainder(Tensor([b])) }
-        var h = (i * Tensor([1_103_515_245]) + Tensor([12345 + index * 7919])).remainder(modulus)
-        h = (h * (remainder(h, 65521) + Tensor([1]))).remainder(modulus)
-        h = (h * (remainder(h, 32749) + Tensor([1]))).remainder(modulus)
-        return ((h.to(.float64) / 2_147_483_648 - 0.5) * scale).to(.float32).reshaped(shape)
-    }
-
     @Test func vitB32EqualsTransformers() throws {
         try TorchRuntime.load()
         let model = CLIPModel(CLIPConfiguration())
@@ -155,18 +155,18 @@ func maximumDifference(_ a: Tensor, _ b: Tensor) -> Double {
                 if key == "logit_scale" {
                     parameter.tensor.fillInPlace(2.5)
                 } else if key.contains("norm") || key.contains("layrnorm") {
-                    let value = formula(shape, index: index, scale: 0.2)
+                    let value = formulaWeights(shape, index: index, scale: 0.2)
                     parameter.tensor.copy(from: key.hasSuffix("weight") ? value + 1 : value)
                 } else if shape.count < 2 {
-                    parameter.tensor.copy(from: formula(shape, index: index, scale: 0.2))
+                    parameter.tensor.copy(from: formulaWeights(shape, index: index, scale: 0.2))
                 } else {
                     let fan = Double(shape.dropFirst().reduce(1, *))
-                    parameter.tensor.copy(from: formula(shape, index: index, scale: 2.5 / fan.squareRoot()))
+                    parameter.tensor.copy(from: formulaWeights(shape, index: index, scale: 2.5 / fan.squareRoot()))
                 }
             }
         }
         let expected = try Weights(path: fixture("vit-b-32/expected.safetensors"))
-        let pixels = formula([2, 3, 224, 224], index: 5001, scale: 4)
+        let pixels = formulaWeights([2, 3, 224, 224], index: 5001, scale: 4)
         let ids = Tensor(
             [5, 9, 77].enumerated().flatMap { row, length -> [Int] in
                 let body = (0..<length - 2).map { ($0 * 977 + row * 131) % 49000 + 5 }

@@ -12,18 +12,23 @@ import Testing
         ("[1]", "p.json: is no JSON object but an array"),
         (
             #"{"sise": 3}"#,
-            "p.json: 'sise' is 3, expected no such key: a CLIP image processor has none, and another's could change the "
-                + "pixels"
+            "p.json: 'sise' is 3, expected no such key: CLIP's and SigLIP's image processors have none, and another's "
+                + "could change the pixels"
         ),
         (
             #"{"do_flip_channel_order": true}"#,
-            "p.json: 'do_flip_channel_order' is true, expected no such key: a CLIP image processor has none, and "
-                + "another's could change the pixels"
+            "p.json: 'do_flip_channel_order' is true, expected no such key: CLIP's and SigLIP's image processors "
+                + "have none, and another's could change the pixels"
         ),
         (
             #"{"image_processor_type": "ViTImageProcessor"}"#,
             #"p.json: 'image_processor_type' is "ViTImageProcessor", expected CLIPImageProcessor, "#
-                + "CLIPImageProcessorFast, CLIPImageProcessorPil, CLIPFeatureExtractor"
+                + "CLIPImageProcessorFast, CLIPImageProcessorPil, CLIPFeatureExtractor, SiglipImageProcessor, "
+                + "SiglipImageProcessorFast, SiglipImageProcessorPil"
+        ),
+        (
+            #"{"image_processor_type": "SiglipImageProcessor", "do_center_crop": true}"#,
+            "p.json: 'crop_size' is absent, expected a value, which 'do_center_crop' needs"
         ),
         (#"{"do_resize": 1}"#, "p.json: 'do_resize' is 1, expected true or false"),
         (

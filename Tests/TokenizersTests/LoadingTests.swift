@@ -217,11 +217,14 @@ import Testing
         let roberta = try open(slow("gpt2", ["tokenizer_config.json": #"{"tokenizer_class":"RobertaTokenizerFast"}"#]))
         #expect(
             roberta.hasPrefix(
-                "'F' holds a tokenizer of class 'RobertaTokenizer', which is no tokenizer that is read here; known are CLIP BPE, CLIP BPE (open_clip), byte-level BPE (GPT-2)"
+                "'F' holds a tokenizer of class 'RobertaTokenizer', which is no tokenizer that is read here; known are CLIP BPE, CLIP BPE (open_clip), SentencePiece Unigram (SigLIP), SentencePiece in tokenizer.json (Gemma, Unigram), byte-level BPE (GPT-2)"
             ))
         #expect(
-            try open(["tokenizer.json": #"{"model":{"type":"Unigram","vocab":[]}}"#]).hasPrefix(
-                "'F' holds a tokenizer.json with a model of type \"Unigram\", which"))
+            try open(["tokenizer.json": #"{"model":{"type":"WordPiece","vocab":{}}}"#]).hasPrefix(
+                "'F' holds a tokenizer.json with a model of type \"WordPiece\", which"))
+        #expect(
+            try open(["tokenizer.json": #"{"model":{"type":"Unigram","vocab":[]}}"#]).hasSuffix(
+                "'model.vocab' should be a list of pieces with scores, got an array"))
         #expect(try open(["spiece.model": "x"]).hasPrefix("'F' holds a spiece.model, which"))
         #expect(try open([:]).contains("holds neither"))
     }

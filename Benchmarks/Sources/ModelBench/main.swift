@@ -2,6 +2,7 @@
 //
 //   ModelBench gemm                                          practical peak of one matrix product, GFLOP/s
 //   ModelBench embed DTYPE BATCH REPEATS                     ViT-B/32 image embeddings
+//   ModelBench siglip DTYPE BATCH REPEATS                    siglip-base-patch16-224 image embeddings
 //   ModelBench align DTYPE BATCH REPEATS computed|cached     one alignment step: LoRA rank 4, f_r computed or cached
 //
 // Weights and inputs are random: neither changes how long the arithmetic takes. The peers run the same shapes.
@@ -76,6 +77,25 @@ case "embed":
     print(
         "{\"images_per_second\": \(rate), \"batch\": \(batch), \"dtype\": \"\(dtype)\", \"kernel\": \"\(choice?.kernel.rawValue ?? "")\", \"share_of_gemm_peak\": \(share)}"
     )
+case "siglip":
+    let (dtype, batch, repeats) = (dtype(arguments[2]), Int(arguments[3])!, Int(arguments[4])!)
+    let model = SigLIPModel(SigLIPConfiguration())
+    let generator = Generator(seed: 0)
+    for parameter in model.namedParameters() where !parameter.key.contains("norm") {
+        parameter.tensor.normalInPlace(std: 0.02, generator: generator)
+    }
+    model.to(dtype: dtype)
+    model.setRequiresGrad(false)
+    let choice = try model.prepareForInference()
+    let pixels = Tensor.randn([batch, 3, 224, 224], generator: Generator(seed: 1))
+    func run() {
+        inferenceMode { precondition(model.imageFeatures(pixels).to(.float32).normalized().isFinite().all()) }
+    }
+    run()
+    let time = median((0..<repeats).map { _ in seconds(run) })
+    print(
+        "{\"images_per_second\": \(Double(batch) / time), \"batch\": \(batch), \"dtype\": \"\(dtype)\", \"kernel\": \"\(choice?.kernel.rawValue ?? "")\"}"
+    )
 case "align":
     let (dtype, batch, repeats, isCached) = (
         dtype(arguments[2]), Int(arguments[3])!, Int(arguments[4])!, arguments[5] == "cached"
@@ -83,8 +103,7 @@ case "align":
     let model = CLIPModel(CLIPConfiguration())
     model.initialize(generator: Generator(seed: 0))
     let task = try AlignmentTask(
-        trunk: model,
-        settings: AlignmentSettings(projection: .none, precision: dtype == .bfloat16 ? .bfloat16 : .float32))
+        trunk: model, textDimension: nil, settings: AlignmentSettings(projection: .none, dtype: dtype))
     let generated = Tensor.randn([batch, 3, 224, 224], generator: Generator(seed: 1))
     let real = Tensor.randn([batch, 3, 224, 224], generator: Generator(seed: 2))
     let ids = (0..<batch).map(String.init)
@@ -107,6 +126,8 @@ case "align":
     )
 default:
     FileHandle.standardError.write(
-        Data("ModelBench gemm | embed DTYPE BATCH REPEATS | align DTYPE BATCH REPEATS computed|cached\n".utf8))
+        Data(
+            "ModelBench gemm | embed DTYPE BATCH REPEATS | siglip DTYPE BATCH REPEATS | align DTYPE BATCH REPEATS computed|cached\n"
+                .utf8))
     exit(2)
 }

@@ -19,12 +19,18 @@ public enum ContrastiveLoss {
     }
 
     /// The mean of both directions (CLIP, Radford et al. 2021, fig. 3).
-    /// - Parameter excluding: as for `oneDirection`; must be symmetric, as `repeats(of:)` is.
+    /// - Parameters:
+    ///   - excluding: as for `oneDirection`; must be symmetric, as `repeats(of:)` is.
+    ///   - smoothing: the share of each target that is spread evenly over all that is not excluded.
     public static func symmetric(
-        _ a: Tensor, _ b: Tensor, temperature: Double, excluding: Tensor? = nil
+        _ a: Tensor, _ b: Tensor, temperature: Double, excluding: Tensor? = nil, smoothing: Double = 0
     ) -> Tensor {
-        let logits = similarities(a, b, temperature)
-        return (direction(logits, excluding) + direction(logits.transposed(0, 1), excluding)) * 0.5
+        symmetric(logits: similarities(a, b, temperature), excluding: excluding, smoothing: smoothing)
+    }
+
+    /// The same of scores `[B, B]`.
+    static func symmetric(logits: Tensor, excluding: Tensor?, smoothing: Double) -> Tensor {
+        (direction(logits, excluding, smoothing) + direction(logits.transposed(0, 1), excluding, smoothing)) * 0.5
     }
 
     /// Where rows i ≠ j belong to the same group (the same real image): bool `[B, B]`; nil when all groups differ.
@@ -45,8 +51,17 @@ public enum ContrastiveLoss {
         a.to(.float32).normalized().matmul(b.to(.float32).normalized().transposed(0, 1)) / temperature  // [B, B]
     }
 
-    private static func direction(_ logits: Tensor, _ excluding: Tensor?) -> Tensor {
+    private static func direction(_ logits: Tensor, _ excluding: Tensor?, _ smoothing: Double = 0) -> Tensor {
         let rows = excluding.map { logits.maskedFill($0, -.infinity) } ?? logits
-        return Functional.crossEntropy(rows, Tensor.arange(0, logits.size(0), device: logits.device))
+        let order = Tensor.arange(0, logits.size(0), device: logits.device)
+        let loss = Functional.crossEntropy(rows, order)
+        guard smoothing > 0 else { return loss }
+        // All scores of a row share one normaliser, so what moves from the target to the others is their difference.
+        let own = logits.gather(1, order.unsqueezed(1)).mean()
+        let all =
+            excluding.map { excluded in
+                logits.maskedFill(excluded, 0).sum(1) / (Double(logits.size(1)) - excluded.to(.float32).sum(1))
+            } ?? logits.mean(1)
+        return loss + (own - all.mean()) * smoothing
     }
 }

@@ -12,11 +12,7 @@ extension AlignedModel {
     /// - Parameter base: the model with which the run was begun; its configuration, preprocessing and tokenizer are
     ///   written.
     public func exportMerged(to out: String, base: OpenEncoder) throws {
-        try base.writeConfiguration(to: out)
-        // Merged layers keep their A and B beside the weight; a model folder has no place for them.
-        let tensors = towers.tuned.namedTensors().filter { $0.kind != .derived && !$0.key.contains(".lora_") }
-        try Weights.save(
-            tensors.map { ($0.key, $0.tensor) }, metadata: ["format": "pt"], to: "\(out)/model.safetensors")
+        try base.write(towers.tuned, to: out)
         try exportProjections(to: out)
     }
 

@@ -70,6 +70,12 @@ public final class AlignedModel {
         default:
             towers = try ModalityTowers(trunk: encoder, tuning: .frozen, generator: Generator(seed: 0))
         }
+        // Whoever reads texts does it with the encoder that was opened; whoever exports, with the tuned one.
+        if let positions = latest.map({ "\($0.folder)/\(AlignmentTask.Files.textPositions)" }),
+            FileSystem.exists(positions)
+        {
+            try TunedText.load(positions, into: [encoder, towers.tuned])
+        }
         projection = try DualProjection(
             ProjectionConfiguration(recipe.projection), input: encoder.embeddingDimension,
             generator: Generator(seed: 0), device: encoder.device)
@@ -81,7 +87,7 @@ public final class AlignedModel {
             flow, latest?.folder,
             [
                 PEFTFiles.configuration, PEFTFiles.weights, AlignmentTask.Files.encoder,
-                AlignmentTask.Files.projections,
+                AlignmentTask.Files.projections, AlignmentTask.Files.textPositions,
             ])
     }
 

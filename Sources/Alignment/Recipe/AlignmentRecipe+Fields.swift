@@ -21,8 +21,17 @@ extension AlignmentRecipe: Recipe {
             RecipeField(choice: "loss.kind", \.loss.kind),
             RecipeField(choice: "loss.direction", \.loss.direction),
             RecipeField("loss.temperature", \.loss.temperature),
+            RecipeField("loss.scale", \.loss.scale),
+            RecipeField("loss.bias", \.loss.bias),
+            RecipeField("loss.trainScale", \.loss.trainScale),
             RecipeField("loss.generatedTextWeight", \.loss.generatedTextWeight),
             RecipeField("loss.realTextWeight", \.loss.realTextWeight),
+            RecipeField("loss.textTemperature", \.loss.textTemperature),
+            RecipeField("loss.labelSmoothing", \.loss.labelSmoothing),
+            RecipeField("loss.shortCaptionWeight", \.loss.shortCaptionWeight),
+            RecipeField("loss.principalComponents", \.loss.principalComponents),
+            RecipeField("text.trainPositions", \.text.trainPositions),
+            RecipeField("text.learningRate", \.text.learningRate),
         ] + RecipeField.training(\.training, omitting: ["averageDecay"]) + [
             RecipeField(choice: "evaluation.clipFlow", \.evaluation.clipFlow)
         ]

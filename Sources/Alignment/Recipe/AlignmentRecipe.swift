@@ -13,6 +13,7 @@ public struct AlignmentRecipe: Sendable, Equatable {
     public var adapter = AdapterSettings()
     public var projection = ProjectionSettings()
     public var loss = LossSettings()
+    public var text = TextSettings()
     public var training = AlignmentRecipe.trainingDefaults
     public var evaluation = EvaluationSettings()
 
@@ -80,6 +81,8 @@ public struct AlignmentRecipe: Sendable, Equatable {
         public enum Kind: String, Sendable, CaseIterable {
             /// Eq. 1, each modality in its own encoder.
             case alignment
+            /// SigLIP's loss in place of Eq. 1: each pair of the batch is judged by itself.
+            case sigmoid
             /// One encoder for both kinds of image against the text (the Task2Sim-like baseline).
             case mixed
             /// Nothing is aligned.
@@ -92,12 +95,36 @@ public struct AlignmentRecipe: Sendable, Equatable {
         }
         public var kind = Kind.alignment
         public var direction = Direction.oneWay
-        /// Eq. 1.
+        /// Eq. 1; the sigmoid loss has a scale instead.
         public var temperature = 0.07
-        /// Weight of the contrast between generated images and text, Sec. 3.1; 0 leaves it out (ours).
+        /// Of the sigmoid loss, at the start: what cosines are multiplied by; nil for the encoder's own, or 10 (SigLIP's).
+        public var scale: Double?
+        /// Of the sigmoid loss, at the start: what is added then; nil for the encoder's own, or -10 (SigLIP's).
+        public var bias: Double?
+        /// Whether scale and bias are trained, as SigLIP's are.
+        public var trainScale = true
+        /// Weight of the generated-image-text contrast, Sec. 3.1; 0 leaves it out (ours).
         public var generatedTextWeight = 0.0
         /// Weight of the contrast between real images and text, Sec. 3.1; 0 leaves it out (ours).
         public var realTextWeight = 0.0
+        /// τ of the terms with text; nil is `temperature` (ours).
+        public var textTemperature: Double?
+        /// Of the terms with text: the share of each target that is spread over the batch, as Long-CLIP's authors do.
+        public var labelSmoothing = 0.0
+        /// Weight of Long-CLIP's second contrast: generated images, reduced to their principal components, with the first
+        /// sentence of the caption; 0 leaves it out.
+        public var shortCaptionWeight = 0.0
+        /// Components that are kept (Long-CLIP's authors: 32).
+        public var principalComponents = 32
+
+        public init() {}
+    }
+
+    public struct TextSettings: Sendable, Equatable {
+        /// Whether the text encoder's positions from 20 on are trained, as Long-CLIP's authors do.
+        public var trainPositions = false
+        /// Of the positions; nil is the adapter's.
+        public var learningRate: Double?
 
         public init() {}
     }
@@ -139,8 +166,24 @@ extension AlignmentRecipe {
             (projection.learningRate ?? 1) > 0, "projection.learningRate",
             "a positive number, or null for the adapter's", projection.learningRate ?? 0)
         try check.positive("loss.temperature", loss.temperature)
+        try check.positive("loss.scale", loss.scale ?? 1)
+        try check(loss.bias?.isFinite ?? true, "loss.bias", "a finite number, or null", loss.bias ?? 0)
         try check.atLeast0("loss.generatedTextWeight", loss.generatedTextWeight)
         try check.atLeast0("loss.realTextWeight", loss.realTextWeight)
+        try check.positive("loss.textTemperature", loss.textTemperature ?? 1)
+        try check(
+            (0..<1).contains(loss.labelSmoothing), "loss.labelSmoothing", "0 up to but not 1", loss.labelSmoothing)
+        try check.atLeast0("loss.shortCaptionWeight", loss.shortCaptionWeight)
+        try check.range("loss.principalComponents", loss.principalComponents, 1...1_000_000)
+        try check(
+            loss.shortCaptionWeight == 0 || training.batchSize >= loss.principalComponents + 2, "training.batchSize",
+            "at least \(loss.principalComponents + 2): fewer pairs have no more than the \(loss.principalComponents) principal "
+                + "components that loss.shortCaptionWeight keeps", training.batchSize)
+        try check.positive("text.learningRate", text.learningRate ?? 1)
+        try check(
+            !text.trainPositions || loss.kind == .mixed
+                || [loss.generatedTextWeight, loss.realTextWeight, loss.shortCaptionWeight].contains { $0 > 0 },
+            "text.trainPositions", "false, or a loss with text: loss.generatedTextWeight or another above 0", true)
         try training.validate(check, leastSteps: loss.kind == .none ? 0 : 1)
         try check(training.precision != .float16, "training.precision", "auto, float32 or bfloat16", "float16")
         let trainsSomething = adapter.kind != .none || projection.kind != .none
@@ -152,6 +195,9 @@ extension AlignmentRecipe {
             "at least 2: the other pairs of the batch are the negatives", training.batchSize)
     }
 
-    /// Whether a run changes any weight; the paper's rows without alignment do not.
-    public var trainsSomething: Bool { loss.kind != .none || loss.generatedTextWeight > 0 || loss.realTextWeight > 0 }
+    /// Whether a run of it changes any weight; rows of the paper without alignment do not.
+    public var trainsSomething: Bool {
+        loss.kind != .none
+            || [loss.generatedTextWeight, loss.realTextWeight, loss.shortCaptionWeight].contains { $0 > 0 }
+    }
 }

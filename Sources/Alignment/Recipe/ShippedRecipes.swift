@@ -6,6 +6,7 @@ extension AlignmentRecipe {
         "baseline": PackageResources.baseline_yaml,
         "full-fine-tuning": PackageResources.full_fine_tuning_yaml,
         "gmail": PackageResources.gmail_yaml,
+        "long-clip": PackageResources.long_clip_yaml,
         "lora-rank-2": PackageResources.lora_rank_2_yaml,
         "lora-rank-6": PackageResources.lora_rank_6_yaml,
         "mixed": PackageResources.mixed_yaml,
@@ -14,5 +15,6 @@ extension AlignmentRecipe {
         "real-without-alignment": PackageResources.real_without_alignment_yaml,
         "same-steps-gmail": PackageResources.same_steps_gmail_yaml,
         "same-steps-mixed": PackageResources.same_steps_mixed_yaml,
+        "siglip": PackageResources.siglip_yaml,
     ]
 }

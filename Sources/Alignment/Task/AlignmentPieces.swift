@@ -3,8 +3,8 @@ import Torch
 
 /// One batch of pairs whose images come in pieces, so that only one piece need be in memory at a time.
 ///
-/// Gradient caching reads the generated images of all pieces in order, then the real ones if they are trained on, and
-/// then all of them once more.
+/// Gradient caching reads the generated images of all pieces in order, then the real ones if they are trained on, then the
+/// captions if the text encoder is trained, and then all of them once more.
 public struct AlignmentPieces {
     /// What belongs to the pairs beside the images that are trained on: row i of each part belongs to one caption.
     public struct Pairs {
@@ -16,29 +16,42 @@ public struct AlignmentPieces {
         public var real: Embeddings<Real>?
         /// `h(y)`, `[B, E]`
         public var text: Tensor?
+        /// The same of short captions.
+        public var shortText: Tensor?
 
-        public init(ids: [String], realIDs: [ExactString], real: Embeddings<Real>?, text: Tensor?) {
+        public init(
+            ids: [String], realIDs: [ExactString], real: Embeddings<Real>?, text: Tensor?, shortText: Tensor? = nil
+        ) {
             self.ids = ids
             self.realIDs = realIDs
             self.real = real
             self.text = text
+            self.shortText = shortText
         }
     }
 
     let generated: (Int) throws -> ImageBatch<Generated>?
     let real: (Int) throws -> ImageBatch<Real>?
+    let text: (Int) throws -> Tensor?
+    let shortText: (Int) throws -> Tensor?
     let pairs: () throws -> Pairs
 
     /// - Parameters:
     ///   - generated: the images of the piece with this number, from 0, on the training device; nil after the last.
     ///   - real: the same for real images; asked only by a loss that passes them through the trained encoder.
+    ///   - text: token ids int64 `[b, T]` of the captions, in pieces; asked after the images, where the text encoder is trained.
+    ///   - shortText: the same of short captions.
     ///   - pairs: asked once all pieces have come.
     public init(
         generated: @escaping (Int) throws -> ImageBatch<Generated>?,
-        real: @escaping (Int) throws -> ImageBatch<Real>? = { _ in nil }, pairs: @escaping () throws -> Pairs
+        real: @escaping (Int) throws -> ImageBatch<Real>? = { _ in nil },
+        text: @escaping (Int) throws -> Tensor? = { _ in nil },
+        shortText: @escaping (Int) throws -> Tensor? = { _ in nil }, pairs: @escaping () throws -> Pairs
     ) {
         self.generated = generated
         self.real = real
+        self.text = text
+        self.shortText = shortText
         self.pairs = pairs
     }
 
@@ -46,45 +59,74 @@ public struct AlignmentPieces {
     enum Part {
         case generated(ImageBatch<Generated>)
         case real(ImageBatch<Real>)
+        case text(Tensor)
+        case shortText(Tensor)
+
+        var rowCount: Int {
+            switch self {
+            case .generated(let images): images.count
+            case .real(let images): images.count
+            case .text(let ids), .shortText(let ids): ids.size(0)
+            }
+        }
     }
 
-    /// The parts that a loss reads with the trained encoder: the generated pieces, then the real ones.
+    enum Stream: Int, CaseIterable {
+        case generated, real, text, shortText
+    }
+
+    /// The parts that a loss reads with trained encoders: all of one stream, then all of the next.
     final class Parts {
         private let batch: AlignmentPieces
-        private let readsReal: Bool
-        /// Known once the pieces have come to an end.
-        private var generatedParts: Int?
-        /// Number of images in the generated pieces so far.
-        private(set) var generatedCount = 0
-        private(set) var realCount = 0
+        private let streams: [Stream]
+        /// Parts of each stream, known once they have come to an end.
+        private var lengths: [Stream: Int] = [:]
+        private var rows: [Stream: Int] = [:]
         private var seen = 0
 
-        init(_ batch: AlignmentPieces, readsReal: Bool) {
+        init(_ batch: AlignmentPieces, readsReal: Bool, readsText: Bool, readsShortText: Bool) {
             self.batch = batch
-            self.readsReal = readsReal
+            streams = Stream.allCases.filter { stream in
+                switch stream {
+                case .generated: true
+                case .real: readsReal
+                case .text: readsText
+                case .shortText: readsShortText
+                }
+            }
         }
+
+        /// Rows of a stream that have come.
+        func count(of stream: Stream) -> Int { rows[stream] ?? 0 }
 
         subscript(index: Int) -> Part? {
             get throws {
-                let isNew = index == seen
-                if index < generatedParts ?? .max {
-                    if let images = try batch.generated(index) {
-                        if isNew {
-                            generatedCount += images.count
+                var number = index
+                for stream in streams {
+                    if let length = lengths[stream], number >= length {
+                        number -= length
+                        continue
+                    }
+                    if let part = try part(stream, number) {
+                        if index == seen {
+                            rows[stream, default: 0] += part.rowCount
                             seen += 1
                         }
-                        return .generated(images)
+                        return part
                     }
-                    generatedParts = index
+                    lengths[stream] = number
+                    number = 0
                 }
-                guard readsReal, let generatedParts, let images = try batch.real(index - generatedParts) else {
-                    return nil
-                }
-                if isNew {
-                    realCount += images.count
-                    seen += 1
-                }
-                return .real(images)
+                return nil
+            }
+        }
+
+        private func part(_ stream: Stream, _ number: Int) throws -> Part? {
+            switch stream {
+            case .generated: try batch.generated(number).map(Part.generated)
+            case .real: try batch.real(number).map(Part.real)
+            case .text: try batch.text(number).map(Part.text)
+            case .shortText: try batch.shortText(number).map(Part.shortText)
             }
         }
     }
@@ -96,7 +138,9 @@ extension AlignmentPieces.Pairs {
     ///     features are given here.
     /// - Throws: `AlignmentError` for parts of different lengths, or parts that `loss` needs and that are missing.
     func validate(
-        for loss: AlignmentLoss, embeddingDimension: Int, step: Int, generated: Int, realImages: Int?, texts: Int? = nil
+        for loss: AlignmentLoss, embeddingDimension: Int, step: Int, generated: Int, realImages: Int?,
+        texts: Int? = nil,
+        shortTexts: Int? = nil
     ) throws {
         func count(_ what: String, _ got: Int) throws {
             if got != ids.count { throw AlignmentError.countMismatch(what: what, expected: ids.count, got: got) }
@@ -131,6 +175,13 @@ extension AlignmentPieces.Pairs {
             try check("text features", text)
         } else if loss.needsText {
             throw AlignmentError.missingInput(what: "texts", reason: "the loss compares with")
+        }
+        if let shortTexts {
+            try count("short texts", shortTexts)
+        } else if let shortText {
+            try check("features of short texts", shortText)
+        } else if loss.needsShortText {
+            throw AlignmentError.missingInput(what: "short texts", reason: "the loss compares with")
         }
     }
 }

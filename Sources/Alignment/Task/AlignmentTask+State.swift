@@ -10,6 +10,8 @@ import TorchNN
 //   adapter_model.safetensors, adapter_config.json   LoRA, in PEFT's layout
 //   encoder.safetensors                              full fine-tuning: the tuned image encoder
 //   projections.safetensors                          heads and their running statistics (absent without any)
+//   loss.safetensors                                 the scale of the sigmoid loss (absent for others)
+//   text_positions.safetensors                       trained text positions (absent without any)
 //   optimizer.safetensors                            AdamW's moments and counts
 //
 // and `progress`, which the trainer writes into its own state file.
@@ -18,6 +20,8 @@ extension AlignmentTask {
     public enum Files {
         public static let encoder = "encoder.safetensors"
         public static let projections = "projections.safetensors"
+        public static let loss = "loss.safetensors"
+        public static let textPositions = "text_positions.safetensors"
         public static let optimizer = "optimizer.safetensors"
     }
 
@@ -49,6 +53,8 @@ extension AlignmentTask {
                 to: "\(folder)/\(Files.encoder)")
         }
         if hasProjections { try projection.save(to: "\(folder)/\(Files.projections)", metadata: ["format": "pt"]) }
+        try scale?.save(to: "\(folder)/\(Files.loss)", metadata: ["format": "pt"])
+        try text?.save(to: "\(folder)/\(Files.textPositions)", metadata: ["format": "pt"])
         try Weights.save(optimizer.stateTensors, to: "\(folder)/\(Files.optimizer)")
     }
 
@@ -57,6 +63,8 @@ extension AlignmentTask {
     public func load(from folder: String) throws {
         var names = [Files.optimizer]
         if hasProjections { names.append(Files.projections) }
+        if scale != nil { names.append(Files.loss) }
+        if text != nil { names.append(Files.textPositions) }
         switch towers.tuning {
         case .lora: names.append(PEFTFiles.weights)
         case .full: names.append(Files.encoder)
@@ -75,6 +83,8 @@ extension AlignmentTask {
             // Copied into place: the optimizer holds these tensors.
             try projection.overwrite(from: Weights(path: "\(folder)/\(Files.projections)"))
         }
+        try scale?.overwrite(from: Weights(path: "\(folder)/\(Files.loss)"))
+        try text?.overwrite(from: Weights(path: "\(folder)/\(Files.textPositions)"))
         try optimizer.loadState(Weights(path: "\(folder)/\(Files.optimizer)"))
     }
 

@@ -37,7 +37,9 @@ extension AlignmentTask {
             let pairs = parts.pairs
             let terms = withoutGradients {
                 settings.loss(
-                    generated: parts.generated, real: parts.real, text: pairs.text, realIDs: pairs.realIDs)
+                    generated: parts.generated, real: parts.real, text: pairs.text, shortText: pairs.shortText,
+                    realIDs: pairs.realIDs,
+                    scale: scale)
             }
             lossSum += terms.total.item() * Double(pairs.ids.count)
             count += pairs.ids.count
@@ -57,17 +59,25 @@ extension AlignmentTask {
     ) throws -> (generated: Embeddings<Generated>, real: Embeddings<Real>?, pairs: AlignmentPieces.Pairs) {
         try withoutGradients {
             let parts = parts(of: batch)
-            var generated: [Tensor] = []
-            var real: [Tensor] = []
-            while let part = try parts[generated.count + real.count] {
-                let features = encode(part)
-                switch part {
-                case .generated: generated.append(features)
-                case .real: real.append(features)
-                }
+            var features: [AlignmentPieces.Stream: [Tensor]] = [:]
+            var number = 0
+            while let part = try parts[number] {
+                let stream: AlignmentPieces.Stream =
+                    switch part {
+                    case .generated: .generated
+                    case .real: .real
+                    case .text: .text
+                    case .shortText: .shortText
+                    }
+                features[stream, default: []].append(encode(part))
+                number += 1
             }
-            let pairs = try pairs(of: batch, parts)
-            let embeddings = real.isEmpty ? pairs.real : Embeddings<Real>(.cat(real))
+            var pairs = try pairs(of: batch, parts)
+            func joined(_ stream: AlignmentPieces.Stream) -> Tensor? { features[stream].map { .cat($0) } }
+            pairs.text = joined(.text) ?? pairs.text
+            pairs.shortText = joined(.shortText) ?? pairs.shortText
+            let embeddings = joined(.real).map { Embeddings<Real>($0) } ?? pairs.real
+            let generated = features[.generated] ?? []
             return (
                 projection(Embeddings<Generated>(.cat(generated))), embeddings.map { projection($0) }, pairs
             )

@@ -15,6 +15,10 @@ public struct AlignmentSettings: Sendable, Equatable {
     /// Learning rate of the projections; nil means `learningRate`.
     public var projectionLearningRate: Double?
     public var weightDecay: Double
+    /// Whether the text encoder's positions from 20 on are trained; texts then come as token ids.
+    public var trainsTextPositions = false
+    /// Of the text positions; nil is `learningRate`.
+    public var textLearningRate: Double?
     /// AdamW's.
     public var beta2 = 0.999
     /// AdamW's.
@@ -57,6 +61,7 @@ public struct AlignmentSettings: Sendable, Equatable {
         try loss.validate(projection: projection, input: input, textInput: textInput)
         for (name, value) in [
             ("learningRate", learningRate), ("projection.learningRate", projectionLearningRate ?? 0),
+            ("text.learningRate", textLearningRate ?? 0),
             ("weightDecay", weightDecay),
         ] { try SettingError.require(value >= 0 && value.isFinite, name, "a number of at least 0", value) }
         if let clipNorm { try SettingError.require(clipNorm > 0, "clipNorm", "a number above 0", clipNorm) }
@@ -72,6 +77,10 @@ public final class AlignmentTask {
     public let settings: AlignmentSettings
     public let towers: ModalityTowers
     public let projection: DualProjection
+    /// Of the sigmoid loss; nil for the others.
+    public let scale: SigmoidScale?
+    /// The text encoder with the positions that are trained; nil where texts come as features.
+    public let text: TunedText?
     public let optimizer: AdamW
     public let device: Device
     /// Steps done.
@@ -96,6 +105,12 @@ public final class AlignmentTask {
             trunk: trunk, tuning: settings.tuning, generator: adapterGenerator, dropoutGenerator: dropoutGenerator)
         projection = try DualProjection(
             settings.projection, input: trunk.embeddingDimension, generator: projectionGenerator, device: device)
+        let own = trunk.learnedScale, sigmoid = settings.loss.sigmoid
+        scale =
+            settings.loss.objective == .sigmoid
+            ? SigmoidScale(
+                scale: sigmoid.scale ?? own?.scale ?? 10, bias: sigmoid.bias ?? own?.bias ?? -10, device: device) : nil
+        scale?.setRequiresGrad(sigmoid.isTrained)
         var groups: [ParameterGroup] = []
         if settings.tuning != .frozen {
             groups.append(
@@ -111,6 +126,21 @@ public final class AlignmentTask {
                     learningRate: settings.projectionLearningRate ?? settings.learningRate,
                     weightDecay: settings.weightDecay))
         }
+        text = settings.trainsTextPositions && settings.loss.needsText ? try TunedText(towers.tuned) : nil
+        if let text {
+            groups.append(
+                ParameterGroup(
+                    name: "text_positions", parameters: text.namedParameters(prefix: "text"),
+                    learningRate: settings.textLearningRate ?? settings.learningRate,
+                    weightDecay: settings.weightDecay))
+        }
+        if let scale, sigmoid.isTrained {
+            // Decay would pull the scale to 1 and the bias to 0, which are no resting places.
+            groups.append(
+                ParameterGroup(
+                    name: "loss", parameters: scale.namedParameters(prefix: "loss"),
+                    learningRate: settings.learningRate, weightDecay: 0))
+        }
         optimizer = try AdamW(groups, beta2: settings.beta2, eps: settings.epsilon)
     }
 
@@ -118,11 +148,12 @@ public final class AlignmentTask {
     ///
     /// A batch of one piece is an ordinary full batch; several pieces pass through the encoder one at a time
     /// (`GradientCaching`).
-    /// - Returns: the loss before the step, and these metrics: `gradient_norm` (before clipping); `paired_cosine` (of
-    ///   the batch's generated and real embeddings in the shared space, if there are real images); `loss/…` for every
-    ///   term before weighting, if there are several; `learning_rate/…` for every parameter group.
-    /// - Throws: `AlignmentError` for a batch that does not fit the loss, or a loss or gradient that is not finite;
-    ///   what the pieces throw. Then no weight and no running statistic has changed.
+    /// - Returns: the loss before the step, and as metrics `gradient_norm` (before clipping), `paired_cosine` (of the batch's
+    ///   generated and real embeddings in the shared space, where there are real images), `loss/…` for every term before its
+    ///   weight where there are several, `logit_scale` and `logit_bias` of the
+    ///   sigmoid loss after the step, and `learning_rate/…` for every parameter group.
+    /// - Throws: `AlignmentError`: a batch that does not fit the loss, or a loss or gradient that is not finite; what the
+    ///   pieces throw. No weight and no running statistic is changed then.
     public func step(_ batch: AlignmentPieces) throws -> StepReport {
         setTraining(true)
         defer { setTraining(false) }
@@ -151,6 +182,9 @@ public final class AlignmentTask {
         var metrics = [Metric("gradient_norm", norm)]
         if let cosine = outcome.pairedCosine { metrics.append(Metric("paired_cosine", cosine)) }
         if outcome.terms.count > 1 { metrics += outcome.terms.map { Metric("loss/\($0.name)", $0.value) } }
+        if let scale {
+            metrics += [Metric("logit_scale", scale.logarithm.exp().item()), Metric("logit_bias", scale.bias.item())]
+        }
         metrics += optimizer.groups.map { Metric("learning_rate/\($0.name)", $0.learningRate * factor) }
         return StepReport(loss: outcome.loss, metrics: metrics)
     }
@@ -168,27 +202,41 @@ public final class AlignmentTask {
         return try GradientCaching.backward(
             part: { try parts[$0] }, generator: dropoutGenerator, encode: encode,
             loss: { features in
-                let pairs = try self.pairs(of: batch, parts)
-                let count = pairs.ids.count
-                let tunedReal: Embeddings<Real>? =
-                    self.settings.loss.needsRealPixels ? Embeddings<Real>(features[count..<2 * count]) : nil
-                return try self.loss(
-                    generated: Embeddings<Generated>(features[0..<count]), real: tunedReal ?? pairs.real, pairs)
+                var pairs = try self.pairs(of: batch, parts)
+                // As many rows of each as there are pairs, in the order of the parts.
+                var rest = features
+                func next() -> Tensor {
+                    defer { rest = rest[pairs.ids.count..<rest.size(0)] }
+                    return rest[0..<pairs.ids.count]
+                }
+                let generated = Embeddings<Generated>(next())
+                if self.settings.loss.needsRealPixels { pairs.real = Embeddings<Real>(next()) }
+                if self.text != nil { pairs.text = next() }
+                if self.readsShortText { pairs.shortText = next() }
+                return try self.loss(generated: generated, real: pairs.real, pairs)
             })
     }
 
     func parts(of batch: AlignmentPieces) -> AlignmentPieces.Parts {
-        AlignmentPieces.Parts(batch, readsReal: settings.loss.needsRealPixels)
+        AlignmentPieces.Parts(
+            batch, readsReal: settings.loss.needsRealPixels, readsText: text != nil, readsShortText: readsShortText)
     }
 
-    /// The content of a batch once all of its parts have come.
+    /// Whether short captions pass through the text encoder in every step.
+    private var readsShortText: Bool { text != nil && settings.loss.needsShortText }
+
+    /// What belongs to a batch all of whose parts have come.
     func pairs(of batch: AlignmentPieces, _ parts: AlignmentPieces.Parts) throws -> AlignmentPieces.Pairs {
         var pairs = try batch.pairs()
         try pairs.validate(
             for: settings.loss, embeddingDimension: towers.trunk.embeddingDimension, step: step,
-            generated: parts.generatedCount, realImages: settings.loss.needsRealPixels ? parts.realCount : nil)
+            generated: parts.count(of: .generated),
+            realImages: settings.loss.needsRealPixels ? parts.count(of: .real) : nil,
+            texts: text == nil ? nil : parts.count(of: .text),
+            shortTexts: readsShortText ? parts.count(of: .shortText) : nil)
         pairs.real = pairs.real.map { Embeddings<Real>($0.tensor.detached().to(device).to(.float32)) }
         pairs.text = pairs.text?.detached().to(device).to(.float32)
+        pairs.shortText = pairs.shortText?.detached().to(device).to(.float32)
         return pairs
     }
 
@@ -198,6 +246,7 @@ public final class AlignmentTask {
             switch part {
             case .generated(let images): towers.generated(images).tensor
             case .real(let images): towers.real(images, reading: .tuned).tensor
+            case .text(let ids), .shortText(let ids): text!.features(ids.to(device))
             }
         }.to(.float32)
     }
@@ -209,7 +258,8 @@ public final class AlignmentTask {
         let projectedGenerated = projection(generated)
         let projectedReal = real.map { projection($0) }
         let terms = settings.loss(
-            generated: projectedGenerated, real: projectedReal, text: pairs.text, realIDs: pairs.realIDs)
+            generated: projectedGenerated, real: projectedReal, text: pairs.text, shortText: pairs.shortText,
+            realIDs: pairs.realIDs, scale: scale)
         let loss = terms.total.item()
         let parts = terms.parts.map { Metric($0.name, $0.value.item()) }
         guard loss.isFinite else {

@@ -102,7 +102,7 @@ public final class ModalityTowers {
     }
 
     private static func isBelow(_ modules: [String], _ key: String) -> Bool {
-        modules.contains { key.hasPrefix($0 + ".") }
+        modules.contains { key == $0 || key.hasPrefix($0 + ".") }
     }
 
     /// A second tree of modules over the tensors of `model`; modules below `modules` are copied.

@@ -18,6 +18,8 @@ extension AlignmentSettings {
             // Only schedules that end with the run need its length, which the trainer sets.
             schedule: training.schedule(totalSteps: training.steps ?? 0), clipNorm: training.clipNorm,
             chunkSize: training.microBatchSize, dtype: dtype, seed: UInt64(training.seed))
+        trainsTextPositions = recipe.text.trainPositions
+        textLearningRate = recipe.text.learningRate
         beta2 = training.beta2
         epsilon = training.epsilon
     }
@@ -58,12 +60,18 @@ extension AlignmentLoss {
             switch (loss.kind, loss.direction) {
             case (.alignment, .oneWay): .generatedToReal
             case (.alignment, .symmetric): .symmetric
+            case (.sigmoid, _): .sigmoid
             case (.mixed, _): .mixed
             case (.none, _): .none
             }
         self.init(
             objective: objective, temperature: loss.temperature, generatedTextWeight: loss.generatedTextWeight,
             realTextWeight: loss.realTextWeight)
+        textTemperature = loss.textTemperature
+        labelSmoothing = loss.labelSmoothing
+        shortCaptionWeight = loss.shortCaptionWeight
+        principalComponents = loss.principalComponents
+        sigmoid = SigmoidSettings(scale: loss.scale, bias: loss.bias, isTrained: loss.trainScale)
     }
 }
 

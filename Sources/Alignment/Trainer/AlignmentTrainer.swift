@@ -119,13 +119,15 @@ public final class AlignmentTrainer {
             guard indices.count < manifest.count, let batch = sampler.next() else { break }
             indices.formUnion(batch.indices)
         }
-        try fill(frozen, indices.sorted(), stop)
+        try fill(frozen, manifest, indices.sorted(), stop)
         if let frozenValidation, let validation {
-            try fill(frozenValidation, Array(0..<validation.count), stop)
+            try fill(frozenValidation, validation, Array(0..<validation.count), stop)
         }
     }
 
-    private func fill(_ features: FrozenFeatures, _ indices: [Int], _ stop: StopSignal) throws {
+    private func fill(
+        _ features: FrozenFeatures, _ manifest: PairsManifest, _ indices: [Int], _ stop: StopSignal
+    ) throws {
         let loss = task.settings.loss
         if loss.needsReal && !loss.needsRealPixels {
             let progress = SlowNotes { [note] in note("features of real images (f_r): \($0)/\($1)") }
@@ -136,7 +138,15 @@ public final class AlignmentTrainer {
         }
         guard let text else { return }
         var truncatedCount = 0
-        try features.fillText(indices) { captions in
+        if task.text != nil {
+            // Trained positions leave nothing to compute ahead; what they cannot hold is counted all the same.
+            for index in indices {
+                truncatedCount += try text.tokens([manifest.pair(at: index).caption]).truncatedRows.count
+            }
+            if truncatedCount > 0 { note("\(truncatedCount) captions are cut to the context of the text encoder") }
+            return
+        }
+        try features.fillText(indices, withShort: loss.needsShortText) { captions in
             try stop.check()
             return try inferenceMode {
                 let (features, truncated) = try computing(in: task.settings.dtype, on: task.device) {
@@ -186,6 +196,13 @@ public final class AlignmentTrainer {
         -> AlignmentPieces
     {
         let (device, loss) = (task.device, task.settings.loss)
+        let readsTokens = task.text != nil
+        func tokens(_ number: Int, _ caption: (Pair) -> String) throws -> Tensor? {
+            let size = recipe.training.microBatchSize ?? recipe.training.batchSize
+            let indices = batch.indices.dropFirst(number * size).prefix(size)
+            guard let text, !indices.isEmpty else { return nil }
+            return try text.tokens(indices.map { caption(try manifest.pair(at: $0)) }).ids
+        }
         func images<Tag: ModalityTag>(_ stream: Int, _ number: Int) throws -> ImageBatch<Tag>? {
             guard let piece = try batch.piece(number) else { return nil }
             guard let pixels = piece.pixels[stream].tensor() else {
@@ -196,12 +213,14 @@ public final class AlignmentTrainer {
         }
         return AlignmentPieces(
             generated: { try images(0, $0) }, real: { try images(1, $0) },
+            text: { try tokens($0, \.caption) }, shortText: { try tokens($0, \.shortCaption) },
             pairs: {
                 let pairs = try batch.indices.map { try manifest.pair(at: $0) }
                 return AlignmentPieces.Pairs(
                     ids: batch.ids, realIDs: pairs.map { ExactString($0.real ?? $0.id) },
                     real: loss.needsReal && !loss.needsRealPixels ? try features.real(pairs) : nil,
-                    text: loss.needsText ? try features.text(pairs) : nil)
+                    text: loss.needsText && !readsTokens ? try features.text(pairs) : nil,
+                    shortText: loss.needsShortText && !readsTokens ? try features.shortText(pairs) : nil)
             })
     }
 }

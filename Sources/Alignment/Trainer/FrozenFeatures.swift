@@ -53,7 +53,13 @@ final class FrozenFeatures {
         return try textCache.features(pairs.map { FeatureCache.key(ofText: $0.caption) })
     }
 
-    /// Paths of real images that were needed and could not be read.
+    /// The same of their short captions.
+    func shortText(_ pairs: [Pair]) throws -> Tensor {
+        guard let textCache else { throw AlignmentError.noText }
+        return try textCache.features(pairs.map { FeatureCache.key(ofText: $0.shortCaption) })
+    }
+
+    /// Paths of real images that were asked for and could not be read.
     var unreadableImages: Set<ExactString> { Set(images.failures.keys.map(\.path)) }
 
     private func image(_ path: String) -> RoutedImage {
@@ -67,11 +73,14 @@ final class FrozenFeatures {
         try images.prepare(try indices.compactMap { try manifest.pair(at: $0).real.map(image) }, progress: progress)
     }
 
-    /// Computes the missing features of the captions of `indices`.
+    /// Computes what is missing of the captions of `indices`, and of their short captions.
     /// - Parameter encode: captions to `[n, E]`.
-    func fillText(_ indices: [Int], encode: ([String]) throws -> Tensor) throws {
+    func fillText(_ indices: [Int], withShort: Bool, encode: ([String]) throws -> Tensor) throws {
         guard let textCache else { throw AlignmentError.noText }
-        let captions = try indices.map { try manifest.pair(at: $0).caption }
+        let captions = try indices.flatMap { index in
+            let pair = try manifest.pair(at: index)
+            return withShort ? [pair.caption, pair.shortCaption] : [pair.caption]
+        }
         try textCache.fill(captions.map(FeatureCache.key(ofText:)), chunkSize: 256) { chunk in
             try encode(chunk.map { captions[$0] })
         }

@@ -32,7 +32,7 @@ extension EncoderFamily {
                 tokenizer: { try TokenizerFolder.open(folder) },
                 writeConfiguration: { out in
                     try AtomicFile.write(configuration.huggingFaceJSON, to: "\(out)/config.json")
-                    try AtomicFile.write(preprocessing.huggingFaceJSON, to: "\(out)/preprocessor_config.json")
+                    try AtomicFile.write(preprocessing.huggingFaceJSON(), to: "\(out)/preprocessor_config.json")
                 })
         })
 
@@ -55,11 +55,11 @@ extension EncoderFamily {
             tokenizer: { throw EncoderError.noText(folder: folder.path) },
             writeConfiguration: { out in
                 try AtomicFile.write(configuration.huggingFaceJSON, to: "\(out)/config.json")
-                try AtomicFile.write(preprocessing.huggingFaceJSON, to: "\(out)/preprocessor_config.json")
+                try AtomicFile.write(preprocessing.huggingFaceJSON(), to: "\(out)/preprocessor_config.json")
             })
     }
 
-    private static func dropoutNotes(_ towers: [(name: String, dropout: Double)]) -> [String] {
+    static func dropoutNotes(_ towers: [(name: String, dropout: Double)]) -> [String] {
         towers.filter { $0.dropout > 0 }.map {
             "the \($0.name) tower's attention_dropout of \($0.dropout) has no effect here, in training neither"
         }

@@ -1,12 +1,13 @@
 import Torch
 import TorchNN
 
-// The transformer block that both CLIP towers share. Reference: transformers `modeling_clip.py`.
+// The pre-norm transformer block of CLIP's towers; SigLIP's towers are made of the same. References: transformers
+// `modeling_clip.py`, `modeling_siglip.py`.
 //
-// Shapes: B batch, T positions, D hidden size, H heads, d = D / H, F intermediate size.
-// Without gradients a block works in place where it can: the same numbers with fewer passes over memory.
+// Shapes: B batch, T positions, D hidden size, H heads, d = D / H, F intermediate size, R positions that are asked for.
+// Without gradients a block works in place where it may: the same numbers with fewer passes over memory.
 
-/// Multi-head self-attention with separate query, key, value and output layers: `[B, T, D]` gives `[B, outputs, D]`.
+/// Multi-head self-attention with separate query, key, value and output layers: `[B, T, D]` gives `[B, R, D]`.
 public final class CLIPAttention: Module {
     @Child("k_proj") public var key: Linear
     @Child("v_proj") public var value: Linear
@@ -24,10 +25,10 @@ public final class CLIPAttention: Module {
         output = Linear(hiddenSize, hiddenSize)
     }
 
-    /// - Parameter outputs: how many positions, from the first, are needed; the others are only attended to.
-    func callAsFunction(_ x: Tensor, causal: Bool, outputs: Int) -> Tensor {
+    /// - Parameter outputs: the positions that are asked for; the others are only attended to.
+    func callAsFunction(_ x: Tensor, causal: Bool, outputs: Range<Int>) -> Tensor {
         let projected = query(x, with: [key, value])  // [B, T, D] each
-        let queries = outputs == x.size(1) ? projected[0] : projected[0].slice(1, 0..<outputs)
+        let queries = outputs.count == x.size(1) ? projected[0] : projected[0].slice(1, outputs)
         return output(Functional.attention(queries, projected[1], projected[2], heads: headCount, causal: causal))
     }
 }
@@ -78,23 +79,22 @@ public final class CLIPEncoderLayer: Module {
     /// - Parameters:
     ///   - pending: what is still to be added to `x`.
     ///   - kernel: how linear layers run; `.packed` is for inference on the CPU.
-    ///   - outputs: how many positions, from the first, are needed; nil means all. It cannot be used together with
-    ///     `causal`.
-    /// - Returns: two tensors `[B, outputs, D]` whose sum is the block's result; the second may be missing.
+    ///   - outputs: the positions that are asked for; all without it. Not together with `causal`.
+    /// - Returns: two tensors `[B, R, D]` whose sum is the block's result; the second may be missing.
     func advance(
-        _ x: Tensor, pending: Tensor?, causal: Bool, kernel: LinearKernel, outputs: Int? = nil
+        _ x: Tensor, pending: Tensor?, causal: Bool, kernel: LinearKernel, outputs: Range<Int>? = nil
     ) -> (Tensor, pending: Tensor?) {
-        let count = outputs ?? x.size(1)
-        precondition(count == x.size(1) || !causal, "a causal layer gives all its positions")
-        func kept(_ x: Tensor) -> Tensor { count == x.size(1) ? x : x.slice(1, 0..<count) }
+        let outputs = outputs ?? 0..<x.size(1)
+        precondition(outputs.count == x.size(1) || !causal, "a causal layer gives all its positions")
+        func kept(_ x: Tensor) -> Tensor { outputs.count == x.size(1) ? x : x.slice(1, outputs) }
         if kernel == .packed, x.device == .cpu, !(attention.hasAdapters || mlp.hasAdapters) {
             let layer = packed ?? CLIPPackedLayer(self)
             packed = layer
             let whole = pending.map { x + $0 } ?? x
-            return (layer(whole, kept: kept(whole), norm1: norm1, norm2: norm2, causal: causal), nil)
+            return (layer(whole, outputs: outputs, norm1: norm1, norm2: norm2, causal: causal), nil)
         }
         let (whole, normed) = norm1.adding(pending, to: x)
-        let (attended, again) = norm2.adding(attention(normed, causal: causal, outputs: count), to: kept(whole))
+        let (attended, again) = norm2.adding(attention(normed, causal: causal, outputs: outputs), to: kept(whole))
         return (attended, mlp(again))
     }
 }
@@ -118,16 +118,20 @@ public final class CLIPEncoder: Module {
         run(x, causal: causal, kernel: kernel, layers: layers)
     }
 
-    /// The last layer's state only at the first position, `[B, D]`, which is all that a pooled class token needs.
-    /// Computing the other positions of the last layer would be wasted: a twelfth of the work of a tower of twelve
-    /// layers.
-    func firstPosition(_ x: Tensor, kernel: LinearKernel) -> Tensor {
-        run(x, causal: false, kernel: kernel, outputs: 1).select(1, 0)
+    /// The last layer's state at the first position alone, `[B, D]`: what a pooled class token reads. The other positions of the
+    /// last layer would be computed for nothing: a twelfth of a tower of twelve layers.
+    func firstPosition(_ x: Tensor, kernel: LinearKernel) -> Tensor { onePosition(0, x, kernel) }
+
+    /// The same for the last position: what SigLIP pools a text at.
+    func lastPosition(_ x: Tensor, kernel: LinearKernel) -> Tensor { onePosition(x.size(1) - 1, x, kernel) }
+
+    private func onePosition(_ position: Int, _ x: Tensor, _ kernel: LinearKernel) -> Tensor {
+        run(x, causal: false, kernel: kernel, outputs: position..<position + 1).select(1, 0)
     }
 
     /// - Parameter outputs: for the last layer.
     private func run(
-        _ x: Tensor, causal: Bool, kernel: LinearKernel, outputs: Int? = nil, layers count: Int? = nil
+        _ x: Tensor, causal: Bool, kernel: LinearKernel, outputs: Range<Int>? = nil, layers count: Int? = nil
     ) -> Tensor {
         var state: (Tensor, pending: Tensor?) = (x, nil)
         for (index, layer) in layers.prefix(count ?? layers.count).enumerated() {

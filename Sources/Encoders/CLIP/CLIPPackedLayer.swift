@@ -42,15 +42,17 @@ final class CLIPPackedLayer {
         }
     }
 
-    /// - Parameter kept: the first positions of `x`, for which the result is needed: `[B, outputs, D]`.
-    func callAsFunction(_ x: Tensor, kept: Tensor, norm1: LayerNorm, norm2: LayerNorm, causal: Bool) -> Tensor {
+    /// - Parameter outputs: the R positions that are asked for.
+    func callAsFunction(
+        _ x: Tensor, outputs: Range<Int>, norm1: LayerNorm, norm2: LayerNorm, causal: Bool
+    ) -> Tensor {
         let joined = queryKeyValue(norm1(x)).reshaped(x.size(0), x.size(1), 3, -1)  // [B, T, 3, D]
         let mixed = Functional.attention(
-            joined.select(2, 0).slice(1, 0..<kept.size(1)), joined.select(2, 1), joined.select(2, 2), heads: headCount,
+            joined.select(2, 0).slice(1, outputs), joined.select(2, 1), joined.select(2, 2), heads: headCount,
             causal: causal)
-        let attended = output(mixed, adding: kept.contiguous())  // [B, outputs, D]
-        let hidden = up(norm2(attended))  // [B, outputs, F]
+        let attended = output(mixed, adding: x.slice(1, outputs).contiguous())  // [B, R, D]
+        let hidden = up(norm2(attended))  // [B, R, F]
         if !isFused { activation.applyInPlace(to: hidden) }
-        return down(hidden, adding: attended)  // [B, outputs, D]
+        return down(hidden, adding: attended)  // [B, R, D]
     }
 }

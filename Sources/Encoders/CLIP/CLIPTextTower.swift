@@ -9,11 +9,11 @@ public final class CLIPTextEmbeddings: Module {
     @Child("position_embedding") var positions: Embedding  // weight [context, D]
     @Buffer("position_ids", derived: true) var positionIDs: Tensor  // [1, context]
 
-    init(_ configuration: CLIPConfiguration.Text) {
+    init(vocabularySize: Int, contextLength: Int, hiddenSize: Int) {
         super.init()
-        tokens = Embedding(configuration.vocabularySize, configuration.hiddenSize)
-        positions = Embedding(configuration.contextLength, configuration.hiddenSize)
-        positionIDs = .arange(0, configuration.contextLength).unsqueezed(0)
+        tokens = Embedding(vocabularySize, hiddenSize)
+        positions = Embedding(contextLength, hiddenSize)
+        positionIDs = .arange(0, contextLength).unsqueezed(0)
     }
 
     func callAsFunction(_ ids: Tensor) -> Tensor {
@@ -34,7 +34,9 @@ public final class CLIPTextTower: Module {
     public init(_ configuration: CLIPConfiguration.Text) {
         self.configuration = configuration
         super.init()
-        embeddings = CLIPTextEmbeddings(configuration)
+        embeddings = CLIPTextEmbeddings(
+            vocabularySize: configuration.vocabularySize, contextLength: configuration.contextLength,
+            hiddenSize: configuration.hiddenSize)
         encoder = CLIPEncoder(
             layerCount: configuration.layerCount, hiddenSize: configuration.hiddenSize,
             intermediateSize: configuration.intermediateSize, headCount: configuration.headCount,

@@ -10,12 +10,7 @@ public final class CLIPVisionEmbeddings: Module {
     @Child("position_embedding") var positions: Embedding  // weight [T, D]
     @Buffer("position_ids", derived: true) var positionIDs: Tensor  // [1, T]
 
-    let imageSize: Int
-    let patchSize: Int
-
     init(_ configuration: CLIPConfiguration.Vision) {
-        imageSize = configuration.imageSize
-        patchSize = configuration.patchSize
         super.init()
         classEmbedding = .empty([configuration.hiddenSize])
         patches = Conv2d(
@@ -26,15 +21,8 @@ public final class CLIPVisionEmbeddings: Module {
     }
 
     func callAsFunction(_ pixels: Tensor) -> Tensor {
-        let batch = pixels.size(0)
-        let side = imageSize / patchSize
-        let weight = patches.weight  // [D, C, P, P]
-        let width = weight.size(0)
-        // A convolution whose stride is its kernel is a linear layer over patches; as a matrix product it is faster.
-        let cells = pixels.to(weight.dtype).slice(2, 0..<side * patchSize).slice(3, 0..<side * patchSize)
-            .reshaped(batch, -1, side, patchSize, side, patchSize)  // [B, C, side, P, side, P]
-            .permuted(0, 2, 4, 1, 3, 5).reshaped(batch, side * side, -1)  // [B, T - 1, C P P]
-        let embedded = Functional.linear(cells, weight: weight.reshaped(width, -1))  // [B, T - 1, D]
+        let embedded = patches.overCells(of: pixels)  // [B, T - 1, D]
+        let (batch, width) = (embedded.size(0), embedded.size(2))
         let classToken = classEmbedding.reshaped(1, 1, width).expanded(batch, 1, width).to(embedded.dtype)  // [B, 1, D]
         return .cat([classToken, embedded], dim: 1) + positions.weight  // [B, T, D]
     }
@@ -86,5 +74,18 @@ public final class CLIPVisionTower: Module {
             "pixels of shape \(shape), expected [B, 3, \(configuration.imageSize), \(configuration.imageSize)]",
             file: file, line: line)
         return preNorm(embeddings(pixels))  // [B, T, D]
+    }
+}
+
+extension Conv2d {
+    /// A convolution whose stride is its kernel, as a linear layer over patches, which is faster: `[B, C, S, S]` gives
+    /// `[B, T, D]`, patches row by row. Pixels beyond the last whole patch are not read.
+    func overCells(of pixels: Tensor) -> Tensor {
+        let (patch, width) = (stride, weight.size(0))
+        let (rows, columns) = (pixels.size(2) / patch, pixels.size(3) / patch)
+        let cells = pixels.to(weight.dtype).slice(2, 0..<rows * patch).slice(3, 0..<columns * patch)
+            .reshaped(pixels.size(0), -1, rows, patch, columns, patch)  // [B, C, rows, P, columns, P]
+            .permuted(0, 2, 4, 1, 3, 5).reshaped(pixels.size(0), rows * columns, -1)  // [B, T, C P P]
+        return Functional.linear(cells, weight: weight.reshaped(width, -1), bias: bias)
     }
 }

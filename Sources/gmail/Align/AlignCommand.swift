@@ -9,7 +9,7 @@ struct AlignCommand: AsyncParsableCommand {
         commandName: "align",
         abstract: "Align the encoder of generated images with the one of real images.",
         discussion: """
-            Trains f_g (a copy of CLIP's image encoder with LoRA) on generated images, so that each lands where the frozen \
+            Trains f_g (a copy of the image encoder with LoRA) on generated images, so that each lands where the frozen \
             f_r puts the real image of the same caption (GMAIL, ICML 2025, Eq. 1). Writes a run folder: recipe.yaml, \
             manifest.json, metrics.jsonl, TensorBoard events, and checkpoints whose adapter PEFT can load.
 
@@ -24,7 +24,7 @@ struct AlignCommand: AsyncParsableCommand {
     @Option(help: "Name of a shipped recipe, or a YAML file.")
     var recipe: String
 
-    @Option(help: "Folder of the encoder (CLIP: Hugging Face's or open_clip's).", completion: .directory)
+    @Option(help: "Folder of the encoder: CLIP, Long-CLIP, SigLIP or SynCLR.", completion: .directory)
     var model: String
 
     @Option(help: "Pairs manifest (JSON Lines).", completion: .file())

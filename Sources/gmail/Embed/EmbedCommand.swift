@@ -9,11 +9,11 @@ import Terminal
 struct EmbedCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "embed",
-        abstract: "Embed images and texts with a CLIP model.",
+        abstract: "Embed images and texts with an encoder.",
         discussion: """
             Writes image_embeds [N, D] and text_embeds [M, D], L2-normalised float32, to the file given by --out, and beside \
             it a .json with the names in row order, the hashes of model and preprocessing, and every skipped file with its \
-            reason. The model is a Hugging Face CLIP folder or one of open_clip's.
+            reason. Encoders of images alone (SynCLR) take no texts.
 
               gmail embed --model clip-vit-base-patch32 --images photos/ --out features.safetensors
             """)

@@ -7,7 +7,7 @@ import Terminal
 
 /// Which encoder reads the images, and through which alignment.
 struct EncoderOptions: ParsableArguments {
-    @Option(help: "Folder of the encoder (CLIP: Hugging Face's or open_clip's).", completion: .directory)
+    @Option(help: "Folder of the encoder: CLIP, Long-CLIP, SigLIP or SynCLR.", completion: .directory)
     var model: String
 
     @Option(

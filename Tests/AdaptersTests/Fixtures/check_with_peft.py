@@ -4,7 +4,7 @@
     python check_with_peft.py FOLDER
 
 `expected.safetensors` of every adapter holds what the Swift side was given and computed: `pixel_values` and `image_embeds` of
-the CLIP beside this file, or `input_ids` and `logits` of the GPT-2. Exit code 1 when something differs by more than 1e-5, when
+the CLIP or the SigLIP beside this file, or `input_ids` and `logits` of the GPT-2. Exit code 1 when something differs by more than 1e-5, when
 PEFT reports missing or unexpected keys, or when it warns of anything about the adapter.
 """
 
@@ -22,7 +22,7 @@ _names.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import CLIPModel, CLIPVisionModelWithProjection, GPT2LMHeadModel
+from transformers import CLIPModel, CLIPVisionModelWithProjection, GPT2LMHeadModel, SiglipModel
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -31,7 +31,10 @@ def model_for(folder, expected):
     if "logits" in expected:
         return GPT2LMHeadModel.from_pretrained(os.path.join(HERE, "gpt2"))
     with open(os.path.join(folder, "adapter_config.json")) as file:
-        made_for = (json.load(file)["auto_mapping"] or {}).get("base_model_class")
+        configuration = json.load(file)
+    if configuration["base_model_name_or_path"] == "siglip":
+        return SiglipModel.from_pretrained(os.path.join(HERE, "siglip"))
+    made_for = (configuration["auto_mapping"] or {}).get("base_model_class")
     clip = CLIPModel.from_pretrained(os.path.join(HERE, "base"))
     if made_for != "CLIPVisionModelWithProjection":
         return clip
@@ -47,6 +50,8 @@ def outputs(model, expected):
     with torch.no_grad():
         if "logits" in expected:
             return model(input_ids=expected["input_ids"]).logits
+        if isinstance(model, SiglipModel):
+            return model.vision_model(pixel_values=expected["pixel_values"]).pooler_output
         return model.visual_projection(model.vision_model(pixel_values=expected["pixel_values"]).pooler_output)
 
 

@@ -8,7 +8,7 @@ import TorchNN
 
 /// A random CLIP small enough to load in no time, with the small tokenizer of TokenizersTests.
 enum TinyModel {
-    static func write(to folder: String, seed: UInt64 = 5) throws {
+    static func write(to folder: String, seed: UInt64 = 5, contextLength: Int = 16) throws {
         var configuration = CLIPConfiguration()
         configuration.projectionDimension = 10
         configuration.vision.imageSize = 22
@@ -22,7 +22,7 @@ enum TinyModel {
         configuration.text.intermediateSize = 40
         configuration.text.layerCount = 2
         configuration.text.headCount = 3
-        configuration.text.contextLength = 16
+        configuration.text.contextLength = contextLength
         configuration.text.startOfTextID = 912
         configuration.text.endOfTextID = 913
         configuration.text.padID = 913

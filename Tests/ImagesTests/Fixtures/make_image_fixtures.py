@@ -25,6 +25,7 @@ import pillow_heif
 import transformers
 from transformers.image_transforms import convert_to_rgb
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from format_files import (
     avif_files, bmp_files, gif_files, heic_files, refused_files, tiff_files, transparent_png_files)
@@ -369,9 +370,18 @@ def preprocess_cases():
         {"size": 24, "crop_size": 24, "do_pad": True, "pad_size": {"height": 24, "width": 24}, "do_convert_rgb": False},
         {"size": 24, "crop_size": 24, "do_pad": None, "pad_size": 99, "resample": 4},
     ]
+    siglip = [
+        {},
+        {"size": {"height": 32, "width": 32}, "resample": 3, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
+         "rescale_factor": 0.00392156862745098, "do_convert_rgb": None},
+        {"size": {"height": 27, "width": 30}, "resample": 2},
+        {"size": 26},
+        {"size": {"height": 30, "width": 30}, "do_center_crop": True, "crop_size": 21, "image_std": [0.2, 0.3, 0.4]},
+    ]
+    named = [{"image_processor_type": "SiglipImageProcessor"} | config for config in siglip]
     cases = []
-    for config in configs:
-        processor = CLIPImageProcessorPil(**config)
+    for config, kind in [(c, CLIPImageProcessorPil) for c in configs] + [(c, SiglipImageProcessorPil) for c in named]:
+        processor = kind(**{key: value for key, value in config.items() if key != "image_processor_type"})
         for width, height in [(53, 41), (41, 53), (25, 200), (60, 19), (30, 30), (11, 7)]:
             values = np.asarray(
                 processor(synthetic(width, height, 9), return_tensors="np")["pixel_values"][0], dtype="<f4")
