@@ -82,7 +82,7 @@ let package = Package(
         .target(
             name: "Alignment",
             dependencies: [
-                "Files", "Terminal",
+                "Files", "Terminal", "Randomness",
                 "ModelFolders", "Torch", "TorchNN", "TorchOptim", "Safetensors", "Encoders", "Adapters", "Datasets",
                 "Training", "Images",
             ],
@@ -106,7 +106,7 @@ let package = Package(
         .target(
             name: "Captioning",
             dependencies: [
-                "Files", "Terminal", "ModelFolders",
+                "Files", "Terminal", "ModelFolders", "Randomness",
                 "Torch", "TorchNN", "TorchOptim", "Safetensors", "StrictJSON", "Encoders", "Adapters", "LanguageModels",
                 "Datasets", "Training", "Alignment", "Tokenizers", "Images",
             ],
@@ -122,7 +122,7 @@ let package = Package(
         .target(
             name: "Report",
             dependencies: [
-                "Files",
+                "Files", "Randomness",
                 "StrictJSON", "Safetensors", "Images", "Training", "Evaluation",
                 .product(name: "Yams", package: "Yams"),
             ]),
