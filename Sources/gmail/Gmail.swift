@@ -10,7 +10,8 @@ struct Gmail: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             DemoCommand.self, GenerateCommand.self, EmbedCommand.self, AlignCommand.self, TrainCommand.self,
-            CaptionCommand.self, ExportCommand.self, Evaluate.self, ReportCommand.self, MiniatureCommand.self,
+            CaptionCommand.self, ExportCommand.self, Evaluate.self, ReportCommand.self, CompareCommand.self,
+            MiniatureCommand.self,
             DataCommand.self, DoctorCommand.self,
         ])
 }
