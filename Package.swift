@@ -1,11 +1,13 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
-// A target imports only targets of earlier floors; docs/architecture.md draws the house.
+// A target imports only targets on earlier lines; docs/architecture.md draws the house.
 let package = Package(
     name: "gmail",
     products: [
         .executable(name: "gmail", targets: ["gmail"]),
+        .library(name: "Files", targets: ["Files"]),
+        .library(name: "StrictJSON", targets: ["StrictJSON"]),
         .library(name: "Safetensors", targets: ["Safetensors"]),
         .library(name: "ModelFolders", targets: ["ModelFolders"]),
         .library(name: "Torch", targets: ["Torch"]),
@@ -194,7 +196,8 @@ let package = Package(
         .executableTarget(
             name: "training-crash-helper", dependencies: ["TrainingTestSupport"], path: "Tests/TrainingCrashHelper"),
         .testTarget(
-            name: "CaptionMetricsTests", dependencies: ["CaptionMetrics", "Safetensors"], resources: [.copy("Fixtures")]
+            name: "CaptionMetricsTests", dependencies: ["CaptionMetrics", "Safetensors", "TestSupport"],
+            resources: [.copy("Fixtures")]
         ),
         // Run the built program; see Tests/CommandTests/Support.
         .testTarget(

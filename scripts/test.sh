@@ -11,4 +11,8 @@ else
 fi
 wheel=.deps/meteor/pycocoevalcap-1.2-py3-none-any.whl
 [ ! -f "$wheel" ] || export GMAIL_METEOR_WHEEL=$PWD/$wheel
-${SWIFT:-swift} test "$@"
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
+${SWIFT:-swift} test "$@" 2>&1 | tee "$output"
+# A test that does not run shows nothing: with the data there, none may be missing unnoticed.
+[ ! -d "${GMAIL_SHARED:-/nowhere}" ] || scripts/check-skips.sh < "$output"

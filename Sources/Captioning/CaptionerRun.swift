@@ -110,8 +110,9 @@ public struct CaptionerRun {
                 ? language.model(dtype: dtype, device: device)
                 : language.model(Weights(path: trained), dtype: dtype, device: device))
         for part in captions.parts {
-            try part.module.load(
-                Weights(path: "\(checkpoint.folder)/\(part.file)"), prefix: part.keyPrefix, device: device)
+            let weights = try Weights(path: "\(checkpoint.folder)/\(part.file)")
+            try part.module.load(weights, prefix: part.keyPrefix, device: device)
+            try part.module.requireFinite(source: weights.source)
             part.module.setRequiresGrad(false)
         }
         return try Captioner(

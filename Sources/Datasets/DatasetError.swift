@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// What is wrong with a data set's files; the text says what, where, expected, got, and the next step when there is one.
@@ -15,6 +16,8 @@ public enum DatasetError: Error, Equatable, Sendable {
     /// A line that was checked when the manifest was opened reads differently now.
     case changedWhileOpen(path: String, line: Int)
     case unrelatedPath(path: String, line: Int, value: String)
+    /// A NUL ends a name for the system.
+    case nulInPath(path: String, line: Int, value: String)
 
     // Caption files
     case badCaptionFile(path: String, place: String, expected: String, got: String)
@@ -64,6 +67,8 @@ extension DatasetError: CustomStringConvertible, LocalizedError {
             "'\(path)' line \(line) has changed since the file was opened; run again and leave the file alone meanwhile"
         case .unrelatedPath(let path, let line, let value):
             "'\(path)' line \(line): '\(value)' is an absolute path; paths are relative to the manifest's folder"
+        case .nulInPath(let path, let line, let value):
+            "'\(path)' line \(line): '\(printable(value))' has a NUL character in it, which no file's name can have"
         case .badCaptionFile(let path, let place, let expected, let got):
             "'\(path)': \(place): expected \(expected), got \(got)"
         case .unknownSplit(let path, let split, let known):

@@ -170,7 +170,7 @@ public struct TextReader {
 
 extension Module {
     /// Which weights hold NaN or infinity, in the words of an error; nil if all are finite.
-    package var brokenWeights: String? {
+    public var brokenWeights: String? {
         let broken = namedTensors().first {
             $0.tensor.dtype.isFloatingPoint && !$0.tensor.to(.float32).sum().item().isFinite
         }

@@ -14,8 +14,15 @@ package final class AppendFile {
 
     deinit { close(descriptor) }
 
+    /// Appends all of `bytes`, or nothing.
     package func append(_ bytes: [UInt8]) throws(FileError) {
-        guard Output.write(bytes, to: descriptor) else { throw .system(path, "writing") }
+        let before = lseek(descriptor, 0, SEEK_END)
+        guard Output.write(bytes, to: descriptor) else {
+            let code = errno
+            // A full disk takes the first part of a line. What cannot be cut off again (a device) has no parts.
+            if before >= 0 { ftruncate(descriptor, before) }
+            throw .system(path, "writing", code)
+        }
     }
 
     /// Bytes in the file.
@@ -40,17 +47,19 @@ package final class AppendFile {
 package enum Output {
     /// - Returns: false when the system refused; `errno` says why.
     package static func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
-        bytes.withUnsafeBytes { buffer in
-            var rest = buffer
-            while let base = rest.baseAddress, rest.count > 0 {
-                let written = Glibc.write(descriptor, base, min(rest.count, 1 << 30))
-                if written < 0 {
-                    if errno == EINTR { continue }
-                    return false
-                }
-                rest = UnsafeRawBufferPointer(rebasing: rest[written...])
+        bytes.withUnsafeBytes { write($0, to: descriptor) }
+    }
+
+    package static func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) -> Bool {
+        var rest = bytes
+        while let base = rest.baseAddress, rest.count > 0 {
+            let written = Glibc.write(descriptor, base, min(rest.count, 1 << 30))
+            if written < 0 {
+                if errno == EINTR { continue }
+                return false
             }
-            return true
+            rest = UnsafeRawBufferPointer(rebasing: rest[written...])
         }
+        return true
     }
 }

@@ -4,7 +4,7 @@ import Foundation
 ///
 /// Written to a temporary name in the same folder, synced to the device, renamed over the target, the folder synced. On
 /// any failure the temporary file is removed and what stood under the name before is untouched. A target that is a
-/// symbolic link is replaced by a plain file.
+/// symbolic link to a file is replaced by a plain file; a folder, a pipe or a device is refused.
 public enum AtomicFile {
     /// Writes `bytes` to `path`.
     /// - Throws: ``FileError/outOfSpace(path:needed:)``, ``FileError/failed(path:operation:reason:)``.
@@ -52,6 +52,7 @@ public struct AtomicFileSink {
         let folder = Self.folder(of: path)
         let name = path.split(separator: "/", omittingEmptySubsequences: true).last.map(String.init) ?? ""
         guard !name.isEmpty else { throw .failed(path: path, operation: "writing", reason: "not a file name") }
+        try RegularFile.checkTarget(path)
         var generator = SystemRandomNumberGenerator()
         // Kept short, so that a name near the limit of 255 bytes still has room.
         let tag = String(UInt64.random(in: 0...UInt64.max, using: &generator), radix: 36)

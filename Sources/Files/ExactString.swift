@@ -37,8 +37,14 @@ public func printable(_ text: String) -> String {
     return String(shown)
 }
 
+/// The beginning of a text, in one line: errors name what was given, not all of it.
+public func abbreviated(_ text: String, to limit: Int = 100) -> String {
+    let line = text.prefix(limit).split(whereSeparator: \.isNewline).joined(separator: " ")
+    return text.count > limit ? line + "…" : line
+}
+
 /// C0 and C1 controls but tab and line feed; and the marks that turn the direction of writing.
-private func isControl(_ scalar: Unicode.Scalar) -> Bool {
+package func isControl(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.value {
     case 0x09, 0x0A: false
     case 0..<0x20, 0x7F..<0xA0, 0x202A...0x202E, 0x2066...0x2069: true

@@ -10,6 +10,7 @@ public enum FileError: Error, Equatable, Sendable {
     /// More bytes than are read at once.
     case tooLarge(path: String, bytes: Int, limit: Int)
     case notUTF8(path: String, line: Int)
+    case cannotWrite(path: String, reason: String)
     case outOfSpace(path: String, needed: Int)
     case failed(path: String, operation: String, reason: String)
     /// Another process writes into the folder.
@@ -37,6 +38,8 @@ extension FileError: CustomStringConvertible, LocalizedError {
             "'\(path)' has \(bytes) bytes; files above \(limit) are not read"
         case .notUTF8(let path, let line):
             "'\(path)' line \(line) is not UTF-8; save the file in that encoding"
+        case .cannotWrite(let path, let reason):
+            "cannot write '\(path)': \(reason); does its folder exist, and may you write there?"
         case .outOfSpace(let path, let needed):
             needed > 0
                 ? "no space left to write '\(path)' (\(needed) bytes); free some and run the command again"

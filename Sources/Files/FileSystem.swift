@@ -52,6 +52,21 @@ package enum FileSystem {
         return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }
 
+    /// Paths, relative to the folder, of all that is below it and no folder itself, sorted by bytes. Links to folders are not
+    /// entered.
+    package static func files(below folder: String) throws(FileError) -> [String] {
+        var found: [String] = []
+        for name in try entries(folder) {
+            var status = stat()
+            guard lstat("\(folder)/\(name)", &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+                found.append(name)
+                continue
+            }
+            found += try files(below: "\(folder)/\(name)").map { "\(name)/\($0)" }
+        }
+        return found.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    }
+
     /// Removes a file or a folder with what is in it; none is fine.
     package static func remove(_ path: String) throws(FileError) {
         var status = stat()
@@ -65,6 +80,22 @@ package enum FileSystem {
         }
         for name in try entries(path) { try remove("\(path)/\(name)") }
         guard rmdir(path) == 0 || errno == ENOENT else { throw .system(path, "removing") }
+    }
+
+    /// Removes a file or folder and everything in it, then makes it anew, empty.
+    package static func recreateFolder(_ path: String) throws(FileError) {
+        try remove(path)
+        try createFolder(path)
+    }
+
+    /// Copies a regular file, or a folder of such with all that is in it.
+    package static func copy(_ from: String, to target: String) throws {
+        guard isFolder(from) else {
+            try MappedFile(path: from).withUnsafeBytes { try AtomicFile.write($0, to: target) }
+            return
+        }
+        try createFolder(target)
+        for name in try entries(from) { try copy("\(from)/\(name)", to: "\(target)/\(name)") }
     }
 
     package static func rename(_ from: String, to target: String) throws(FileError) {

@@ -16,7 +16,8 @@ package final class FolderLock {
     /// - Throws: ``FileError/locked(path:owner:)``; ``FileError`` when the folder cannot be written.
     package init(folder: String, name: String = FolderLock.fileName, owner: String) throws(FileError) {
         let path = "\(folder)/\(name)"
-        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o666)
+        // No link is followed: a folder from elsewhere could have the lock's name point at a file of the user's.
+        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0o666)
         guard descriptor >= 0 else { throw .system(path, "opening the lock") }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             // What is thrown from here on ends in `deinit`, which closes the file.
@@ -25,13 +26,17 @@ package final class FolderLock {
             guard code == EWOULDBLOCK else { throw .system(path, "locking", code) }
             throw .locked(path: folder, owner: holder)
         }
-        // The name is a courtesy to the second process; a full disk must not stop the first.
+        Self.sign(descriptor, owner: owner)
+    }
+
+    /// Says in the lock's file who holds it: a courtesy to the second process; a full disk must not stop the first.
+    static func sign(_ descriptor: Int32, owner: String) {
         if ftruncate(descriptor, 0) == 0 {
             _ = Output.write(Array("\(owner), process \(getpid())\n".utf8), to: descriptor)
         }
     }
 
-    private static func holder(_ descriptor: Int32) -> String {
+    static func holder(_ descriptor: Int32) -> String {
         var bytes = [UInt8](repeating: 0, count: 256)
         let count = pread(descriptor, &bytes, bytes.count, 0)
         let text = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)

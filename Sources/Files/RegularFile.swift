@@ -6,13 +6,18 @@ package enum RegularFile {
     /// - Returns: the descriptor, which the caller closes, and the file's size in bytes.
     /// - Throws: ``FileError/cannotOpen(path:reason:)``, ``FileError/notRegularFile(path:got:)``.
     package static func open(_ path: String) throws(FileError) -> (descriptor: Int32, size: Int) {
-        guard !path.utf8.contains(0) else {
-            throw .cannotOpen(path: printable(path), reason: "its name has a NUL character in it")
-        }
+        try checkName(path)
         // Opening a pipe would wait for somebody to write into it.
         let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
-        guard descriptor >= 0 else { throw .cannotOpen(path: path, reason: errorText(errno)) }
         var status = stat()
+        guard descriptor >= 0 else {
+            let code = errno
+            // Sockets, and devices without a driver, cannot be opened at all.
+            guard code != ENXIO && code != ENODEV || stat(path, &status) != 0 else {
+                throw .notRegularFile(path: path, got: kind(status.st_mode))
+            }
+            throw .cannotOpen(path: path, reason: errorText(code))
+        }
         guard fstat(descriptor, &status) == 0 else {
             let reason = errorText(errno)
             close(descriptor)
@@ -44,6 +49,23 @@ package enum RegularFile {
         }
         if let failure { throw failure }
         return bytes
+    }
+
+    /// Checks that a result may be written under `path`: nothing is there yet, or a regular file (through links, too). A
+    /// pipe or a device would be replaced by a file.
+    /// - Throws: ``FileError/notRegularFile(path:got:)``, ``FileError/cannotOpen(path:reason:)`` for a NUL in the name.
+    package static func checkTarget(_ path: String) throws(FileError) {
+        try checkName(path)
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG else { return }
+        throw .notRegularFile(path: path, got: kind(status.st_mode))
+    }
+
+    /// C's strings end at a NUL: the system would be asked for another file.
+    private static func checkName(_ path: String) throws(FileError) {
+        guard !path.utf8.contains(0) else {
+            throw .cannotOpen(path: printable(path), reason: "its name has a NUL character in it")
+        }
     }
 
     /// What stands there instead of a file, in the words of an error.

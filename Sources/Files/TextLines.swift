@@ -10,7 +10,9 @@ public struct TextLines: Sequence, Sendable {
 
     /// - Throws: ``FileError``.
     public init(path: String) throws(FileError) {
-        self.init(try RegularFile.bytes(path), path: path)
+        let bytes = try RegularFile.bytes(path)
+        try PlaceholderFile.refuse(bytes, path: path)
+        self.init(bytes, path: path)
     }
 
     /// - Parameter path: what errors call the text.

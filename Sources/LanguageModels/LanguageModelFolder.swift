@@ -106,12 +106,15 @@ public struct LanguageModelFolder: Sendable {
     }
 
     /// A model of the folder's architecture with weights from elsewhere, such as a fine-tuned checkpoint.
+    /// - Throws: as above; `WeightsError.notFinite`.
     public func model(
         _ weights: Weights, dtype: DType? = nil, device: Device = .cpu, memory: WeightMemory = .mapped
     ) throws -> any CausalLanguageModel {
         try TorchRuntime.load()
         let model = configuration.makeModel()
         try model.loadCheckpoint(weights, dtype: dtype, device: device, memory: memory)
+        // Generation reads every weight anyway; a NaN would become captions of the first token without a word.
+        try model.requireFinite(source: weights.source)
         model.setRequiresGrad(false)
         return model
     }

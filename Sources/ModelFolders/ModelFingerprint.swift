@@ -25,7 +25,7 @@ public struct ModelFingerprint: Sendable, Hashable, Codable {
     ///   - weights: all of their files must be there.
     ///   - hashes: the caller's memory of hashes.
     /// - Throws: `FileError`.
-    package init(_ folder: ModelFolder, weights: [WeightFiles], names: [String], hashes: FileHashes) throws {
+    public init(_ folder: ModelFolder, weights: [WeightFiles], names: [String], hashes: FileHashes) throws {
         let own = folder.path + "/"
         // Weights may lie in the folders of parts.
         let weightNames = weights.flatMap { files in
@@ -42,16 +42,16 @@ public struct ModelFingerprint: Sendable, Hashable, Codable {
     }
 
     /// The fingerprint of one file, such as a `.pt` of a model's authors.
-    package init(file path: String, hashes: FileHashes) throws {
+    public init(file path: String, hashes: FileHashes) throws {
         files = [File(name: FileSystem.name(of: path), sha256: try hashes.sha256(of: path))]
     }
 
     /// Files of a folder that decide which token ids a text gets.
-    package static let tokenizerFiles = [
+    public static let tokenizerFiles = [
         "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer.model",
         "spiece.model", "added_tokens.json", "special_tokens_map.json",
     ]
     /// Files that decide what a model computes, and how images reach it.
-    package static let configurationFiles = ["config.json", "open_clip_config.json"]
-    package static let preprocessingFiles = ["preprocessor_config.json", "processor_config.json"]
+    public static let configurationFiles = ["config.json", "open_clip_config.json"]
+    public static let preprocessingFiles = ["preprocessor_config.json", "processor_config.json"]
 }

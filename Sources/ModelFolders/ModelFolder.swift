@@ -26,13 +26,13 @@ public struct ModelFolder: Sendable, Hashable {
     public func folder(_ name: String) throws(ModelFolderError) -> ModelFolder { try ModelFolder(file(name)) }
 
     /// A JSON object of the folder; nil when there is no such file.
-    package func json(_ name: String) throws -> JSONFile? { has(name) ? try JSONFile(file(name)) : nil }
+    public func json(_ name: String) throws -> JSONFile? { has(name) ? try JSONFile(file(name)) : nil }
 
     /// The `model_type` of `config.json`; nil without one.
-    package func modelType() throws -> String? { try json("config.json")?.string("model_type") }
+    public func modelType() throws -> String? { try json("config.json")?.string("model_type") }
 
     /// Names in the folder, sorted by bytes.
-    package func names() throws -> [String] { try FileSystem.entries(path) }
+    public func names() throws -> [String] { try FileSystem.entries(path) }
 }
 
 /// A folder that cannot be opened as a model.

@@ -1,8 +1,8 @@
 /// Keys that every configuration of Hugging Face's transformers may hold and that do not change what a forward pass
 /// computes: bookkeeping, labels, defaults of text generation (in every `config.json` before transformers 4.40), and
 /// how Python should return or store things. Reference: transformers `PreTrainedConfig` and `GenerationConfig`.
-package enum TransformersSettings {
-    package static let harmless: Set<String> = [
+public enum TransformersSettings {
+    public static let harmless: Set<String> = [
         // What made the file.
         "_name_or_path", "_commit_hash", "transformers_version", "architectures", "auto_map", "model_type",
         "name_or_path",

@@ -60,7 +60,7 @@ extension ModelFolder {
     ///     there is. `non_ema` is a variant that is taken only on request.
     /// - Throws: ``ModelFolderError/missing(path:expected:)``, ``ModelFolderError/severalVariants(path:variants:)``, and what
     ///   is wrong with an index.
-    package func weights(
+    public func weights(
         stems: [String] = ["model"], pickleStems: [String] = ["pytorch_model"], variant: String? = nil
     ) throws -> WeightFiles {
         if let variant { return try weights(stems, pickleStems, variant) ?? missing(stems, pickleStems, variant) }

@@ -113,7 +113,7 @@ public final class SafetensorsCheckpoint: Sendable {
     /// - Throws: ``SafetensorsError/tensorNotFound(path:tensor:nearest:)`` with the most similar name.
     public func tensor(named name: String) throws(SafetensorsError) -> TensorView {
         guard let view = self[name] else {
-            throw .tensorNotFound(path: path, tensor: name, nearest: nearestName(to: name, in: names))
+            throw .tensorNotFound(path: path, tensor: name, nearest: NearestName.find(name, in: names))
         }
         return view
     }

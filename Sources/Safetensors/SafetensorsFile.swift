@@ -67,7 +67,7 @@ public final class SafetensorsFile: Sendable {
     /// - Throws: ``SafetensorsError/tensorNotFound(path:tensor:nearest:)`` with the most similar name in the file.
     public func tensor(named name: String) throws(SafetensorsError) -> TensorView {
         guard let view = self[name] else {
-            throw .tensorNotFound(path: path, tensor: name, nearest: nearestName(to: name, in: names))
+            throw .tensorNotFound(path: path, tensor: name, nearest: NearestName.find(name, in: names))
         }
         return view
     }
@@ -154,31 +154,3 @@ public struct TensorView: Sendable {
 
 /// Order by UTF-8 bytes, as in the reference library; `String`'s own order is that of canonical equivalence.
 func utf8Less(_ a: String, _ b: String) -> Bool { a.utf8.lexicographicallyPrecedes(b.utf8) }
-
-/// The candidate with the smallest edit distance, if it is near enough to be a typing mistake.
-func nearestName(to name: String, in candidates: [String]) -> String? {
-    let target = Array(name.utf8.prefix(256))
-    var best: (name: String, distance: Int)?
-    for candidate in candidates.prefix(10_000) {
-        let other = Array(candidate.utf8.prefix(256))
-        let limit = min(best?.distance ?? Int.max, max(2, target.count / 4) + 1)
-        guard abs(other.count - target.count) < limit else { continue }
-        let distance = editDistance(target, other)
-        if distance < limit { best = (candidate, distance) }
-    }
-    return best?.name
-}
-
-private func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
-    var row = Array(0...b.count)
-    for (i, x) in a.enumerated() {
-        var diagonal = row[0]
-        row[0] = i + 1
-        for (j, y) in b.enumerated() {
-            let substitution = diagonal + (x == y ? 0 : 1)
-            diagonal = row[j + 1]
-            row[j + 1] = min(substitution, diagonal + 1, row[j] + 1)
-        }
-    }
-    return row[b.count]
-}

@@ -8,7 +8,7 @@ extension JSONFile {
     ///   - known: keys that the reader reads.
     ///   - harmless: keys that change nothing that is computed here, whatever their value.
     /// - Throws: ``JSONFileError/unsupported(file:key:got:reason:)``.
-    package func refuseUnknown(_ known: Set<String>, harmless: Set<String> = []) throws(JSONFileError) {
+    public func refuseUnknown(_ known: Set<String>, harmless: Set<String> = []) throws(JSONFileError) {
         for member in value.members ?? []
         where !known.contains(member.key) && !harmless.contains(member.key) && !member.value.isEmpty {
             throw unsupported(
@@ -21,23 +21,23 @@ extension JSONFile {
     /// Refuses a setting that is known and implemented with one value only.
     /// - Parameter only: that value; an absent key and `null` count as it.
     /// - Throws: ``JSONFileError/unsupported(file:key:got:reason:)``.
-    package func require(_ key: String, only: JSONValue) throws(JSONFileError) {
+    public func require(_ key: String, only: JSONValue) throws(JSONFileError) {
         guard let found = value[key], found != .null, !found.equals(only) else { return }
         throw unsupported(key, "only \(only.words) is implemented")
     }
 
     /// The error for a setting that is not implemented.
-    package func unsupported(_ key: String, _ reason: String) -> JSONFileError {
+    public func unsupported(_ key: String, _ reason: String) -> JSONFileError {
         .unsupported(file: path, key: fullName(of: key), got: value[key]?.words ?? "absent", reason: reason)
     }
 }
 
 extension JSONValue {
     /// Whether a switch with this value is off: for keys that are known to be switches.
-    package var isOff: Bool { self == .bool(false) || isEmpty }
+    public var isOff: Bool { self == .bool(false) || isEmpty }
 
     /// Whether a setting with this value says nothing.
-    package var isEmpty: Bool {
+    public var isEmpty: Bool {
         switch self {
         case .null: true
         case .string(let text): text.isEmpty

@@ -5,23 +5,23 @@ import Foundation
 ///
 /// It is the one reader of configuration files: every model, tokenizer, scheduler and adapter reads its own through it.
 /// `null` counts as absent, because Hugging Face writes it for settings that keep their default.
-package struct JSONFile: Sendable {
+public struct JSONFile: Sendable {
     /// The file, for messages.
-    package let path: String
+    public let path: String
     /// Keys of the objects around this one, each followed by a dot.
     let prefix: String
     /// The object itself.
-    package let value: JSONValue
+    public let value: JSONValue
 
     /// - Throws: ``FileError``, ``JSONFileError``.
-    package init(_ path: String) throws {
+    public init(_ path: String) throws {
         try self.init(RegularFile.bytes(path), path: path)
     }
 
     /// - Parameter path: what errors call the object.
     /// - Throws: ``JSONFileError``; `FileError.placeholder` for bytes that stand in place of a file that was never
     ///   fetched.
-    package init(_ bytes: [UInt8], path: String) throws {
+    public init(_ bytes: [UInt8], path: String) throws {
         do {
             value = try StrictJSON.parse(bytes)
         } catch {
@@ -42,7 +42,7 @@ package struct JSONFile: Sendable {
     /// What `convert` makes of the value under the first of `keys` that is there; nil if none is.
     /// - Parameter expected: in the words of an error.
     /// - Throws: ``JSONFileError/invalidValue(file:key:expected:got:)`` when `convert` gives nil.
-    package func value<Result>(
+    public func value<Result>(
         _ keys: String..., expected: String, _ convert: (JSONValue) -> Result?
     ) throws(JSONFileError) -> Result? {
         for key in keys {
@@ -57,16 +57,16 @@ package struct JSONFile: Sendable {
     func fullName(of key: String) -> String { prefix + key }
 
     /// The error for the value under `key`, which is not what was expected.
-    package func invalid(_ key: String, expected: String) -> JSONFileError {
+    public func invalid(_ key: String, expected: String) -> JSONFileError {
         .invalidValue(file: path, key: prefix + key, expected: expected, got: value[key]?.words ?? "absent")
     }
 
-    package func integer(_ key: String) throws(JSONFileError) -> Int? {
+    public func integer(_ key: String) throws(JSONFileError) -> Int? {
         try value(key, expected: "a whole number") { $0.integer }
     }
 
     /// A whole number within `range`, under the first of `keys` that is there.
-    package func integer(_ keys: String..., in range: ClosedRange<Int>) throws(JSONFileError) -> Int? {
+    public func integer(_ keys: String..., in range: ClosedRange<Int>) throws(JSONFileError) -> Int? {
         for key in keys {
             let expected =
                 range.upperBound == .max
@@ -80,39 +80,39 @@ package struct JSONFile: Sendable {
         return nil
     }
 
-    package func double(_ key: String) throws(JSONFileError) -> Double? {
+    public func double(_ key: String) throws(JSONFileError) -> Double? {
         try value(key, expected: "a number") { $0.double }
     }
 
-    package func positive(_ key: String) throws(JSONFileError) -> Double? {
+    public func positive(_ key: String) throws(JSONFileError) -> Double? {
         try value(key, expected: "a number above 0") { found in
             found.double.flatMap { $0 > 0 && $0.isFinite ? $0 : nil }
         }
     }
 
-    package func probability(_ key: String) throws(JSONFileError) -> Double? {
+    public func probability(_ key: String) throws(JSONFileError) -> Double? {
         try value(key, expected: "a number from 0 up to but not including 1") { found in
             found.double.flatMap { (0..<1).contains($0) ? $0 : nil }
         }
     }
 
-    package func string(_ key: String) throws(JSONFileError) -> String? {
+    public func string(_ key: String) throws(JSONFileError) -> String? {
         try value(key, expected: "a string") { $0.string }
     }
 
-    package func bool(_ key: String) throws(JSONFileError) -> Bool? {
+    public func bool(_ key: String) throws(JSONFileError) -> Bool? {
         try value(key, expected: "true or false") { $0.bool }
     }
 
-    package func numbers(_ key: String) throws(JSONFileError) -> [Double]? {
+    public func numbers(_ key: String) throws(JSONFileError) -> [Double]? {
         try list(key, expected: "an array of numbers") { $0.double }
     }
 
-    package func integers(_ key: String) throws(JSONFileError) -> [Int]? {
+    public func integers(_ key: String) throws(JSONFileError) -> [Int]? {
         try list(key, expected: "an array of whole numbers") { $0.integer }
     }
 
-    package func strings(_ key: String) throws(JSONFileError) -> [String]? {
+    public func strings(_ key: String) throws(JSONFileError) -> [String]? {
         try list(key, expected: "an array of strings") { $0.string }
     }
 
@@ -127,7 +127,7 @@ package struct JSONFile: Sendable {
     }
 
     /// One of the names of an enum.
-    package func choice<Value: RawRepresentable & CaseIterable>(
+    public func choice<Value: RawRepresentable & CaseIterable>(
         _ key: String, of type: Value.Type = Value.self
     ) throws(JSONFileError) -> Value? where Value.RawValue == String {
         let known = Value.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
@@ -135,17 +135,20 @@ package struct JSONFile: Sendable {
     }
 
     /// An object within this one.
-    package func object(_ key: String) throws(JSONFileError) -> JSONFile? {
+    public func object(_ key: String) throws(JSONFileError) -> JSONFile? {
         try value(key, expected: "an object") { found in
             found.members == nil ? nil : JSONFile(path: path, prefix: "\(prefix)\(key).", value: found)
         }
     }
 
     /// Keys in the order of the file.
-    package var keys: [String] { value.members?.map(\.key) ?? [] }
+    public var keys: [String] { value.members?.map(\.key) ?? [] }
+
+    /// Whether a key is there and `null`.
+    public func isNull(_ key: String) -> Bool { value[key] == .null }
 
     /// Whether a key is there with a value other than `null`.
-    package func has(_ key: String) -> Bool { value[key].map { $0 != .null } ?? false }
+    public func has(_ key: String) -> Bool { value[key].map { $0 != .null } ?? false }
 }
 
 /// A JSON file that cannot be used; the text names file and key, what was expected and what stands there.
@@ -171,7 +174,7 @@ public enum JSONFileError: Error, Equatable, Sendable, CustomStringConvertible, 
 
 extension JSONValue {
     /// The value in the words of an error message; short values as they stand.
-    package var words: String {
+    public var words: String {
         switch self {
         case .number(let text): text
         case .string(let text): "\"\(text.unicodeScalars.count > 80 ? String(text.prefix(80)) + "…" : text)\""

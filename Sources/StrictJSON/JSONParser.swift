@@ -3,8 +3,8 @@
 // byte-order mark at the start, as the RFC allows.
 
 /// Why and where (byte offset into the document) a document is not strict JSON.
-package struct JSONSyntaxError: Error, Equatable, Sendable, CustomStringConvertible {
-    package enum Reason: Equatable, Sendable {
+public struct JSONSyntaxError: Error, Equatable, Sendable, CustomStringConvertible {
+    public enum Reason: Equatable, Sendable {
         case invalidUTF8
         case unexpectedEnd
         /// Something other than what the grammar allows here; the text names what was expected.
@@ -18,23 +18,23 @@ package struct JSONSyntaxError: Error, Equatable, Sendable, CustomStringConverti
         case trailingBytes
     }
 
-    package let reason: Reason
-    package let offset: Int
+    public let reason: Reason
+    public let offset: Int
     /// Line and column of the offset, both from 1; columns count bytes.
-    package fileprivate(set) var line = 1
-    package fileprivate(set) var column = 1
+    public fileprivate(set) var line = 1
+    public fileprivate(set) var column = 1
 
     init(reason: Reason, offset: Int) {
         self.reason = reason
         self.offset = offset
     }
 
-    package static func == (a: JSONSyntaxError, b: JSONSyntaxError) -> Bool {
+    public static func == (a: JSONSyntaxError, b: JSONSyntaxError) -> Bool {
         // The offset already says where.
         a.reason == b.reason && a.offset == b.offset
     }
 
-    package var description: String {
+    public var description: String {
         // Readers of JSON Lines name the line themselves.
         let place = line == 1 ? "column \(column)" : "line \(line), column \(column)"
         return switch reason {
@@ -60,10 +60,10 @@ package struct JSONSyntaxError: Error, Equatable, Sendable, CustomStringConverti
     }
 }
 
-package enum StrictJSON {
+public enum StrictJSON {
     /// Reads one JSON document.
     /// - Parameter depthLimit: how many arrays and objects may stand inside each other.
-    package static func parse(_ bytes: UnsafeRawBufferPointer, depthLimit: Int = 64) throws(JSONSyntaxError)
+    public static func parse(_ bytes: UnsafeRawBufferPointer, depthLimit: Int = 64) throws(JSONSyntaxError)
         -> JSONValue
     {
         do throws(JSONSyntaxError) {
@@ -75,7 +75,7 @@ package enum StrictJSON {
         }
     }
 
-    package static func parse(_ bytes: [UInt8], depthLimit: Int = 64) throws(JSONSyntaxError) -> JSONValue {
+    public static func parse(_ bytes: [UInt8], depthLimit: Int = 64) throws(JSONSyntaxError) -> JSONValue {
         let result: Result<JSONValue, JSONSyntaxError> = bytes.withUnsafeBytes { raw in
             do throws(JSONSyntaxError) {
                 return .success(try parse(raw, depthLimit: depthLimit))
@@ -88,7 +88,7 @@ package enum StrictJSON {
 
     /// The offset of the first byte that starts no well-formed UTF-8 sequence (Unicode 16, table 3-7); nil if there is
     /// none.
-    package static func firstInvalidUTF8(_ bytes: UnsafeRawBufferPointer) -> Int? {
+    public static func firstInvalidUTF8(_ bytes: UnsafeRawBufferPointer) -> Int? {
         var i = 0
         let count = bytes.count
         while i < count {

@@ -1,7 +1,7 @@
 extension StrictJSON {
     /// Appends `text` as a JSON string, escaped as by serde_json and by Python with `ensure_ascii=False`: only `"`, `\`
     /// and control characters below U+0020.
-    package static func append(string text: String, to output: inout [UInt8]) {
+    public static func append(string text: String, to output: inout [UInt8]) {
         output.append(UInt8(ascii: "\""))
         for byte in text.utf8 {
             switch byte {

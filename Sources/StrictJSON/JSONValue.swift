@@ -5,7 +5,7 @@
 // tolerate neither.
 
 /// One JSON value.
-package enum JSONValue: Sendable, Equatable {
+public enum JSONValue: Sendable, Equatable {
     case null
     case bool(Bool)
     /// The digits as written; see ``integer`` and ``double``.
@@ -17,11 +17,11 @@ package enum JSONValue: Sendable, Equatable {
 }
 
 /// One `"key": value` pair of an object.
-package struct JSONMember: Sendable, Equatable {
-    package let key: String
-    package let value: JSONValue
+public struct JSONMember: Sendable, Equatable {
+    public let key: String
+    public let value: JSONValue
 
-    package init(key: String, value: JSONValue) {
+    public init(key: String, value: JSONValue) {
         self.key = key
         self.value = value
     }
@@ -29,7 +29,7 @@ package struct JSONMember: Sendable, Equatable {
 
 extension JSONValue {
     /// What the value is, in the words of an error message.
-    package var kind: String {
+    public var kind: String {
         switch self {
         case .null: "null"
         case .bool: "a boolean"
@@ -41,38 +41,38 @@ extension JSONValue {
     }
 
     /// The member of an object under exactly these scalars; nil if it is absent or this is no object.
-    package subscript(key: String) -> JSONValue? {
+    public subscript(key: String) -> JSONValue? {
         guard case .object(let members) = self else { return nil }
         return members.first { $0.key.utf8.elementsEqual(key.utf8) }?.value
     }
 
-    package var string: String? {
+    public var string: String? {
         if case .string(let value) = self { return value }
         return nil
     }
 
-    package var bool: Bool? {
+    public var bool: Bool? {
         if case .bool(let value) = self { return value }
         return nil
     }
 
-    package var array: [JSONValue]? {
+    public var array: [JSONValue]? {
         if case .array(let values) = self { return values }
         return nil
     }
 
-    package var members: [JSONMember]? {
+    public var members: [JSONMember]? {
         if case .object(let members) = self { return members }
         return nil
     }
 
     /// The number when it is written as an integer (no fraction, no exponent) that fits 64 bits.
-    package var integer: Int? {
+    public var integer: Int? {
         if case .number(let text) = self { return Int(text) }
         return nil
     }
 
-    package var double: Double? {
+    public var double: Double? {
         if case .number(let text) = self { return Double(text) }
         return nil
     }

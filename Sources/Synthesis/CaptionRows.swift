@@ -60,6 +60,7 @@ public struct CaptionRows: Sendable {
             self.split = file.split
         case "jsonl", "txt":
             let bytes = try RegularFile.bytes(path)
+            try PlaceholderFile.refuse(bytes, path: path)
             let lines = TextLines(bytes, path: path)
             rows = ending == "txt" ? try Self.textRows(lines, path) : try Self.objectRows(lines, path)
             contentHash = ContentHash.sha256(of: bytes)
@@ -95,6 +96,10 @@ public struct CaptionRows: Sendable {
                 throw SynthesisError.badLine(
                     path: path, line: line.number, expected: "a caption", got: "an empty line")
             }
+            if let excess = TextLimit.excess(of: caption) {
+                throw SynthesisError.badLine(
+                    path: path, line: line.number, expected: TextLimit.expectation, got: excess)
+            }
             rows.append(CaptionRow(id: padded(rows.count, 8), caption: caption))
         }
         return rows
@@ -125,6 +130,9 @@ public struct CaptionRows: Sendable {
             }
             guard let caption = value["caption"]?.string, hasText(caption) else {
                 throw failure("'caption', a string with text", value["caption"]?.kind ?? "nothing")
+            }
+            if let excess = TextLimit.excess(of: caption) {
+                throw failure("'caption', \(TextLimit.expectation)", excess)
             }
             var image: String?
             switch value["image"] {

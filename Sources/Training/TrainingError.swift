@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// What is wrong with a recipe, a run folder, or a training step; the text says what, where, expected, got, and the next
@@ -49,7 +50,7 @@ extension TrainingError: CustomStringConvertible, LocalizedError {
     public var description: String {
         switch self {
         case .brokenRecipe(let source, let reason):
-            "recipe '\(source)' is not valid YAML: \(reason)"
+            "\(source) is not valid YAML: \(reason)"
         case .unknownRecipe(let name, let known, let nearest):
             "no recipe '\(name)': it is neither a file nor a shipped recipe."
                 + (nearest.map { " Did you mean '\($0)'?" } ?? "") + " Shipped are \(known.joined(separator: ", "))"
@@ -62,7 +63,7 @@ extension TrainingError: CustomStringConvertible, LocalizedError {
         case .recipeValue(let source, let key, let expected, let got):
             "\(source): recipe key '\(key)': expected \(expected), got \(got)"
         case .badOverride(let text):
-            "--set \(text): expected key=value, such as training.learningRate=2e-4"
+            "--set \(abbreviated(text)): expected key=value, such as training.learningRate=2e-4"
         case .recipeCycle(let names):
             "recipe '\(names[0])' extends itself: \(names.joined(separator: " -> "))"
         case .indivisible(let what, let total, let by, let part):

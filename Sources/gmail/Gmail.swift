@@ -27,6 +27,7 @@ struct Evaluate: AsyncParsableCommand {
 @main
 enum Main {
     static func main() async {
+        Terminal.reserveDescriptors()
         do {
             var command = try Gmail.parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {
@@ -51,7 +52,8 @@ enum Main {
 
     /// Usually one line; errors that list several findings (a checkpoint's keys) keep their lines.
     private static func text(of error: any Error) -> String {
-        let text = (error as? any LocalizedError)?.errorDescription ?? "\(error)"
+        let text =
+            SystemError.text(of: error) ?? (error as? any LocalizedError)?.errorDescription ?? "\(error)"
         return text.trimmingCharacters(in: .newlines)
     }
 }

@@ -30,8 +30,8 @@ import Testing
         [match.module.index, match.referenceStart, match.referenceLength, match.testStart, match.testLength]
     }
 
-    @Test func pairs() throws {
-        guard let url = Support.golden("meteor_pairs.jsonl.gz"), Support.golden("meteor_data") != nil else { return }
+    @Test(.enabled(if: GoldenFiles.have("meteor_pairs.jsonl.gz", "meteor_data"))) func pairs() throws {
+        let url = GoldenFiles.path("meteor_pairs.jsonl.gz")
         let data = try Support.goldenData.get()
         let worker = MeteorWorker(data: data, modules: MeteorModule.allCases)
         let normalizer = MeteorNormalizer { data.prefix($0) }
@@ -73,8 +73,8 @@ import Testing
         var out: String
     }
 
-    @Test func normalizer() throws {
-        guard let url = Support.golden("meteor_norm.jsonl.gz"), Support.golden("meteor_data") != nil else { return }
+    @Test(.enabled(if: GoldenFiles.have("meteor_norm.jsonl.gz", "meteor_data"))) func normalizer() throws {
+        let url = GoldenFiles.path("meteor_norm.jsonl.gz")
         let data = try Support.goldenData.get()
         let normalizer = MeteorNormalizer { data.prefix($0) }
         let rows = try Support.lines(url, as: Line.self)
@@ -86,8 +86,8 @@ import Testing
     }
 
     /// Stems, the word's synsets, and those through the base form, of every golden word.
-    @Test func words() throws {
-        guard let url = Support.golden("meteor_words.json.gz"), Support.golden("meteor_data") != nil else { return }
+    @Test(.enabled(if: GoldenFiles.have("meteor_words.json.gz", "meteor_data"))) func words() throws {
+        let url = GoldenFiles.path("meteor_words.json.gz")
         let lookup = WordNetLookup(data: try Support.goldenData.get())
         var stemmer = SnowballEnglish()
         let file = try #require(
@@ -120,21 +120,23 @@ import Testing
     }
 
     /// Statistics, scores and the corpus value; fakecap's is the published .195.
-    @Test(arguments: [("scores.json.gz", 500, nil), ("fakecap1000.json.gz", 1000, 0.195)])
+    @Test(
+        .enabled(if: GoldenFiles.have("scores.json.gz", "fakecap1000.json.gz", "meteor_data")),
+        arguments: [("scores.json.gz", 500, nil), ("fakecap1000.json.gz", 1000, 0.195)])
     func scores(file: String, count: Int, published: Double?) throws {
-        guard let url = Support.golden(file), Support.golden("meteor_data") != nil else { return }
-        try check(url, count: count, published: published, data: Support.goldenData.get())
+        try check(GoldenFiles.path(file), count: count, published: published, data: Support.goldenData.get())
     }
 
+    private static let hasFullTables = FileManager.default.fileExists(atPath: MeteorData.defaultPath())
+
     /// The same with METEOR's full tables, where this machine has them compiled.
-    @Test(arguments: [("scores.json.gz", 500, nil), ("fakecap1000.json.gz", 1000, 0.195)])
+    @Test(
+        .enabled(
+            if: GoldenFiles.have("scores.json.gz", "fakecap1000.json.gz") && hasFullTables,
+            "METEOR's full tables: gmail data meteor"),
+        arguments: [("scores.json.gz", 500, nil), ("fakecap1000.json.gz", 1000, 0.195)])
     func scoresWithFullTables(file: String, count: Int, published: Double?) throws {
-        guard let url = Support.golden(file) else { return }
-        guard FileManager.default.fileExists(atPath: MeteorData.defaultPath()) else {
-            print("NOT RUN: \(file) with METEOR's full tables (make them with gmail data meteor)")
-            return
-        }
-        try check(url, count: count, published: published, data: MeteorData.open())
+        try check(GoldenFiles.path(file), count: count, published: published, data: MeteorData.open())
     }
 
     private func check(_ url: URL, count: Int, published: Double?, data: MeteorData) throws {

@@ -14,7 +14,7 @@ enum MeteorTestSupport {
     static let data = Result { try compile(fixtures.appendingPathComponent("tables").path) }
 
     /// The cut tables of the golden files, compiled once per test run.
-    static let goldenData = Result { try compile(golden("meteor_data")!.path) }
+    static let goldenData = Result { try compile(GoldenFiles.path("meteor_data").path) }
 
     static func compile(_ source: String) throws -> MeteorData {
         let folder = try temporaryFolder()
@@ -53,21 +53,6 @@ enum MeteorTestSupport {
     }
 
     // MARK: - Golden files
-
-    /// A path in the golden folder, or nil (and a line that says so) when the folder is not there.
-    static func golden(_ name: String) -> URL? {
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
-        let shared =
-            ProcessInfo.processInfo.environment["GMAIL_SHARED"].map { URL(fileURLWithPath: $0) }
-            ?? root.appendingPathComponent("../shared")
-        let url = shared.appendingPathComponent("data/metrics").appendingPathComponent(name).standardizedFileURL
-        guard FileManager.default.fileExists(atPath: url.path) else {
-            print("NOT RUN: golden file data/metrics/\(name) is absent (set GMAIL_SHARED)")
-            return nil
-        }
-        return url
-    }
 
     static func unpacked(_ url: URL) throws -> Data {
         var data = Data()

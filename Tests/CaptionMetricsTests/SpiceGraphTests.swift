@@ -58,8 +58,9 @@ import Testing
 
     /// Two of the 361 golden captions differ, both from collapsed and from basic edges: one whose graph has a word in a
     /// conjunction with itself, one whose two possessives refer to nothing before them.
-    @Test(arguments: [false, true]) func goldenTuplesFromGoldenParses(_ basic: Bool) throws {
-        guard let file = SpiceSupport.golden("spice_parses.jsonl.gz") else { return }
+    @Test(.enabled(if: GoldenFiles.have("spice_parses.jsonl.gz")), arguments: [false, true])
+    func goldenTuplesFromGoldenParses(_ basic: Bool) throws {
+        let file = GoldenFiles.path("spice_parses.jsonl.gz")
         let rows = try SpiceSupport.lines(Parse.self, SpiceSupport.unzipped(file))
         let different = rows.filter { row in
             let ours = row.sentences.flatMap { sentence in

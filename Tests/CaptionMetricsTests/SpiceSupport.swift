@@ -1,33 +1,21 @@
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import CaptionMetrics
 
 /// What the SPICE tests read from outside: golden files, METEOR's WordNet, hand-written graphs.
 enum SpiceSupport {
-    /// A file below the shared golden folder, or nil with a plain message when it is not there.
-    static func golden(_ name: String) -> URL? {
-        let shared =
-            ProcessInfo.processInfo.environment["GMAIL_SHARED"].map { URL(fileURLWithPath: $0) }
-            ?? repository.deletingLastPathComponent().appendingPathComponent("shared")
-        let file = shared.appendingPathComponent("data/metrics/\(name)")
-        if FileManager.default.fileExists(atPath: file.path) { return file }
-        print("SPICE golden test did not run: no '\(name)' below \(shared.path); set GMAIL_SHARED")
-        return nil
-    }
+    private static let wheel = TestCondition.file(named: "GMAIL_METEOR_WHEEL")
 
-    private static var repository: URL {
-        URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
-    }
+    /// Whether METEOR's tables are compiled on this machine, or can be.
+    static let hasWordNet = wheel != nil || FileManager.default.fileExists(atPath: MeteorData.defaultPath())
 
-    /// All of WordNet as METEOR has it, or nil with a plain message.
-    static func wordNet() throws -> WordNetLookup? {
-        if FileManager.default.fileExists(atPath: MeteorData.defaultPath()) { return try WordNetLookup() }
-        guard let wheel = ProcessInfo.processInfo.environment["GMAIL_METEOR_WHEEL"] else {
-            print("NOT RUN: SPICE against golden scores (make them possible: scripts/setup.sh, then scripts/test.sh)")
-            return nil
+    /// All of WordNet as METEOR has it.
+    static func wordNet() throws -> WordNetLookup {
+        guard let wheel, !FileManager.default.fileExists(atPath: MeteorData.defaultPath()) else {
+            return try WordNetLookup()
         }
         return WordNetLookup(data: try wordNetData(wheel: wheel).get())
     }

@@ -80,14 +80,20 @@ import Testing
         #expect([Int32]().union([]) == [])
     }
 
-    @Test(arguments: [
-        ("scores.json.gz", "spice_tuples.jsonl.gz", "spice_scores.json.gz"),
-        ("fakecap1000.json.gz", "spice_fakecap1000_tuples.jsonl.gz", "spice_fakecap1000.json.gz"),
-    ])
+    @Test(
+        .enabled(
+            if: SpiceSupport.hasWordNet
+                && GoldenFiles.have("scores.json.gz", "spice_tuples.jsonl.gz", "spice_scores.json.gz")
+                && GoldenFiles.have(
+                    "fakecap1000.json.gz", "spice_fakecap1000_tuples.jsonl.gz", "spice_fakecap1000.json.gz")
+        ),
+        arguments: [
+            ("scores.json.gz", "spice_tuples.jsonl.gz", "spice_scores.json.gz"),
+            ("fakecap1000.json.gz", "spice_fakecap1000_tuples.jsonl.gz", "spice_fakecap1000.json.gz"),
+        ])
     func goldenScoresFromGoldenTuples(_ files: (String, String, String)) throws {
-        guard let captionFile = SpiceSupport.golden(files.0), let tupleFile = SpiceSupport.golden(files.1),
-            let goldenFile = SpiceSupport.golden(files.2), let wordNet = try SpiceSupport.wordNet()
-        else { return }
+        let (captionFile, tupleFile) = (GoldenFiles.path(files.0), GoldenFiles.path(files.1))
+        let (goldenFile, wordNet) = (GoldenFiles.path(files.2), try SpiceSupport.wordNet())
         let captions = try JSONDecoder().decode(SpiceGoldenCaptions.self, from: SpiceSupport.unzipped(captionFile))
             .images
         let golden = try JSONDecoder().decode(SpiceGoldenScores.self, from: SpiceSupport.unzipped(goldenFile))

@@ -151,7 +151,7 @@ import Testing
         Mistake(
             name: "output in no folder", arguments: ["--images", "F/photos"], status: 1,
             message:
-                "cannot write beside 'F/no/folder/features.safetensors': No such file or directory; does its folder exist, and may you write there?",
+                "cannot write 'F/no/folder/features.safetensors': No such file or directory; does its folder exist, and may you write there?",
             out: "no/folder/features.safetensors"),
     ]
 

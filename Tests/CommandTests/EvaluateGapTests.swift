@@ -170,8 +170,8 @@ import Testing
         #expect((report["protocol"] as? [String: Any])?["run_step"] as? Int == 1)
         // Its own log says the same of the same pairs.
         let log = try String(contentsOfFile: folder.path("run/metrics.jsonl"), encoding: .utf8).split(separator: "\n")
-        let last = try #require(
-            try JSONSerialization.jsonObject(with: Data(log.last?.utf8 ?? "".utf8)) as? [String: Double])
+        let line = Data(String(log.last ?? "").utf8)
+        let last = try #require(try JSONSerialization.jsonObject(with: line) as? [String: Double])
         #expect(abs(try #require(last["validation/paired_cosine"]) - mean(after, "real_generated")) < 1e-5)
         // A finished one has nothing left to do.
         let again = try align(recipe, to: "run", ["--validation", folder.path("pairs.jsonl"), "--resume"])

@@ -78,6 +78,12 @@ import Testing
         #expect(decomposed < composed)
     }
 
+    @Test func errorsNameTheBeginningOfALongText() {
+        #expect(abbreviated("a\nb\r\nc") == "a b c")
+        #expect(abbreviated(String(repeating: "x", count: 100)) == String(repeating: "x", count: 100))
+        #expect(abbreviated(String(repeating: "x", count: 101)) == String(repeating: "x", count: 100) + "…")
+    }
+
     @Test func controlCharactersAreSpeltOut() {
         #expect(printable("a\tb\nc é 日") == "a\tb\nc é 日")
         #expect(printable("\u{1B}[31mred\u{7}\u{202E}\r\u{9B}") == "\\u{1B}[31mred\\u{7}\\u{202E}\\u{D}\\u{9B}")

@@ -18,10 +18,18 @@ import Testing
     @Test(.timeLimit(.minutes(1))) func refusesWhatIsNoFile() throws {
         mkfifo(folder("pipe"), 0o600)
         try FileSystem.createFolder(folder("folder"))
+        symlink("/dev/null", folder("link"))
+        let socket = try boundSocket(folder("s"))
+        defer { close(socket) }
         for (name, got) in [
             (folder("pipe"), "a named pipe"), (folder("folder"), "a folder"), ("/dev/zero", "a device"),
+            (folder("link"), "a device"), (folder("s"), "a socket"),
         ] {
             let expected = FileError.notRegularFile(path: name, got: got)
+            // As a target it would be replaced.
+            #expect(throws: expected) { try RegularFile.checkTarget(name) }
+            #expect(throws: expected) { try AtomicFile.write("x", to: name) }
+            #expect(throws: expected) { try OutputLock(for: name, owner: "x") }
             #expect(throws: expected) { try RegularFile.bytes(name) }
             #expect(throws: expected) { try MappedFile(path: name) }
             #expect(throws: expected) { try ContentHash.sha256(ofFile: name) }
@@ -29,6 +37,37 @@ import Testing
         #expect(
             message { _ = try RegularFile.bytes(folder("pipe")) }
                 == "'\(folder("pipe"))' is a named pipe; expected a regular file")
+    }
+
+    /// A socket's name: nothing can be opened there.
+    private func boundSocket(_ path: String) throws -> Int32 {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        try #require(path.utf8.count < MemoryLayout.size(ofValue: address.sun_path))
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        let bound = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        try #require(bound == 0)
+        return descriptor
+    }
+
+    /// What is there already as a file may be replaced, and so may a link to one.
+    @Test func targets() throws {
+        let file = try folder.write("x", to: "file")
+        symlink(file, folder("link"))
+        symlink("nowhere", folder("broken"))
+        for name in ["file", "link", "broken", "new"] { try RegularFile.checkTarget(folder(name)) }
+        #expect(throws: FileError.self) { try RegularFile.checkTarget("a\u{0}b") }
+    }
+
+    @Test func textsHaveALimit() {
+        #expect(TextLimit.excess(of: String(repeating: "é", count: 1 << 19)) == nil)
+        #expect(TextLimit.excess(of: String(repeating: "é", count: 1 << 19) + "a") == "1048577 bytes")
+        #expect(TextLimit.expectation == "a text of at most 1048576 bytes")
     }
 
     @Test func saysWhyItCannotOpen() {

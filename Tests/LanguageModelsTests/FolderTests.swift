@@ -187,6 +187,22 @@ import TorchNN
             ))
     }
 
+    /// transformers: `null` is no token, a missing key is the class's default.
+    @Test(
+        arguments: [
+            (#""bos_token_id": null, "eos_token_id": null,"#, nil, []),
+            (#""bos_token_id": 3, "eos_token_id": [5, 4],"#, 3, [5, 4]),
+            ("", 50256, [50256]),
+        ] as [(String, Int?, [Int])])
+    func tokensThatAreNull(keys: String, begin: Int?, end: [Int]) throws {
+        let folder = try TemporaryFolder()
+        try folder.write("{\(keys) \"model_type\": \"gpt2\", \"n_embd\": 8, \"n_head\": 2}", to: "config.json")
+        let read = try GPT2Configuration(JSONFile(folder("config.json")))
+        #expect(read.beginID == begin && read.endIDs == end)
+        try folder.write(read.huggingFaceJSON, to: "config.json")
+        #expect(try GPT2Configuration(JSONFile(folder("config.json"))) == read)
+    }
+
     /// Rows of the table that no token has decode to nothing.
     @Test func paddedTablesAreSampledAndDecoded() throws {
         let folder = try whole(extra: 700)

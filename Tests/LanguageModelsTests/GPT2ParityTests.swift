@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 import Torch
 import TorchNN
@@ -269,12 +270,12 @@ private let tolerance = 1e-4
 }
 
 @Suite struct GPT2FullSizeTests {
+    private static let folder = TestCondition.file(named: "GMAIL_GPT2_REFERENCE")
+
     /// GPT-2 small, written with its reference by Fixtures/make_gpt2_reference.py.
-    @Test func smallSizeEqualsTransformers() throws {
-        guard let folder = ProcessInfo.processInfo.environment["GMAIL_GPT2_REFERENCE"] else {
-            print("NOT RUN: GPT2FullSizeTests needs GMAIL_GPT2_REFERENCE, a folder of make_gpt2_reference.py")
-            return
-        }
+    @Test(.enabled(if: folder != nil, "GMAIL_GPT2_REFERENCE, a folder of make_gpt2_reference.py"))
+    func smallSizeEqualsTransformers() throws {
+        let folder = try #require(Self.folder)
         let model = try GPT2LanguageModel(folder: folder)
         let reference = try Weights(path: "\(folder)/expected.safetensors")
         try inferenceMode {

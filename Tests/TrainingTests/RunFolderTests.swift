@@ -156,11 +156,35 @@ import TrainingTestSupport
     }
 
     /// /dev/full answers every write as a full disk does.
-    @Test func noSpaceForMetricsIsNamed() throws {
+    @Test func noSpaceForMetricsIsNamedWhenACheckpointNeedsThem() throws {
         let log = try MetricsLog(path: "/dev/full")
+        #expect(log.append(step: 1, [Metric("loss", 1)]) == .outOfSpace(path: "/dev/full", needed: 0))
+        #expect(log.append(step: 2, [Metric("loss", 1)]) == .outOfSpace(path: "/dev/full", needed: 0))
         #expect(
-            message { try log.append(step: 1, [Metric("loss", 1)]) }
+            message { try log.sync() }
                 == "no space left to write '/dev/full'; free some and run the command again")
+    }
+
+    /// Timings and events tell about the training; without them it is the same.
+    @Test func noSpaceForTimingsStopsNothing() throws {
+        try LinearRegressionTask.run(folder: folder.file("whole"), steps: 5)
+        let run = try RunFolder.create(folder.file("run"), recipe: ToyRecipe())
+        symlink("/dev/full", run.timingsPath)
+        var lines: [String] = []
+        let loop = TrainingLoop(
+            task: try LinearRegressionTask(), run: run,
+            settings: LoopSettings(totalSteps: 5, logEvery: 1, validationEvery: 0, checkpointEvery: 2),
+            progress: ProgressReporter(style: .lines, total: 5) { lines.append($0) }
+        ) { position, _ in try IndexSource(position: position) }
+        #expect(try loop.run() == .finished(step: 5))
+        let warnings = lines.filter { $0.hasPrefix("warning: ") }
+        #expect(
+            warnings == [
+                "warning: no space left to write '\(run.timingsPath)'; free some and run the command again. The training "
+                    + "goes on without timings.jsonl and TensorBoard's events\n"
+            ])
+        let metrics = try RegularFile.bytes(run.metricsPath).split(separator: 0x0A)
+        #expect(metrics.count == 5)
     }
 
     @Test func aNonFiniteLossNamesStepAndSamples() throws {

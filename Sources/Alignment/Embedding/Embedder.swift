@@ -196,7 +196,6 @@ public struct Embedder {
 /// Features that cannot be computed.
 public enum EmbeddingError: Error, Equatable, Sendable, CustomStringConvertible, LocalizedError {
     case tooManyUnreadable(count: Int, total: Int, maximumShare: Double, first: String)
-    case cannotWrite(beside: String, reason: String)
 
     public var description: String {
         switch self {
@@ -205,8 +204,6 @@ public enum EmbeddingError: Error, Equatable, Sendable, CustomStringConvertible,
         case .tooManyUnreadable(let count, let total, let share, let first):
             "\(count) of \(total) images could not be read, more than the share of \(share) that is allowed; the first: "
                 + first
-        case .cannotWrite(let target, let reason):
-            "cannot write beside '\(target)': \(reason); does its folder exist, and may you write there?"
         }
     }
 

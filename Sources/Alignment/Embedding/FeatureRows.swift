@@ -11,31 +11,28 @@ import TorchNN
 public final class FeatureRows {
     public let dimension: Int
     public private(set) var count = 0
-    private let path: String
-    private let handle: FileHandle
+    private let target: String
+    private let descriptor: Int32
 
-    /// - Throws: `EmbeddingError.cannotWrite`.
+    /// - Throws: `FileError.cannotWrite`.
     public init(beside target: String, name: String, dimension: Int) throws {
         self.dimension = dimension
-        path = "\(target).\(name).\(ProcessInfo.processInfo.processIdentifier).rows"
-        guard FileManager.default.createFile(atPath: path, contents: nil),
-            let handle = FileHandle(forUpdatingAtPath: path)
-        else {
-            throw EmbeddingError.cannotWrite(beside: target, reason: errorText(errno))
-        }
+        self.target = target
+        let path = "\(target).\(name).\(ProcessInfo.processInfo.processIdentifier).rows"
+        descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw FileError.cannotWrite(path: target, reason: errorText(errno)) }
         // The file has no name, so it is gone when the process ends, however it ends.
         unlink(path)
-        self.handle = handle
     }
 
+    deinit { close(descriptor) }
+
     /// Appends float32 rows `[n, dimension]`.
+    /// - Throws: `FileError`, when the disk is full.
     public func append(_ rows: Tensor) throws {
         let dense = rows.to(.cpu).to(.float32).contiguous()
-        try dense.withUnsafeBytes {
-            try handle.write(
-                contentsOf: Data(
-                    bytesNoCopy: UnsafeMutableRawPointer(mutating: $0.baseAddress!), count: $0.count, deallocator: .none
-                ))
+        guard dense.withUnsafeBytes({ Output.write($0, to: descriptor) }) else {
+            throw FileError.system(target, "writing rows beside it")
         }
         count += rows.size(0)
     }
@@ -43,14 +40,10 @@ public final class FeatureRows {
     /// The matrix `[count, dimension]` in memory.
     public func tensor() throws -> Tensor {
         let matrix = Tensor.empty([count, dimension])
-        try handle.seek(toOffset: 0)
         try matrix.withUnsafeMutableBytes { target in
             var offset = 0
-            while offset < target.count, let piece = try handle.read(upToCount: min(4 << 20, target.count - offset)),
-                !piece.isEmpty
-            {
-                piece.copyBytes(to: UnsafeMutableRawBufferPointer(rebasing: target[offset..<offset + piece.count]))
-                offset += piece.count
+            while offset < target.count {
+                offset += try read(into: UnsafeMutableRawBufferPointer(rebasing: target[offset...]), at: offset)
             }
         }
         return matrix
@@ -60,11 +53,30 @@ public final class FeatureRows {
     public func entry(_ name: String) throws -> SafetensorsWriter.Tensor {
         SafetensorsWriter.Tensor(
             name: name, elementType: DType.float32.elementType, shape: [count, dimension]
-        ) { [handle] emit in
-            try handle.seek(toOffset: 0)
-            while let piece = try handle.read(upToCount: 4 << 20), !piece.isEmpty {
-                try piece.withUnsafeBytes { try emit($0) }
+        ) { [self] emit in
+            let total = count * dimension * MemoryLayout<Float>.size
+            let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: min(total, 4 << 20), alignment: 64)
+            defer { piece.deallocate() }
+            var offset = 0
+            while offset < total {
+                let got = try read(
+                    into: UnsafeMutableRawBufferPointer(rebasing: piece[..<min(piece.count, total - offset)]),
+                    at: offset)
+                try emit(UnsafeRawBufferPointer(rebasing: piece[..<got]))
+                offset += got
             }
+        }
+    }
+
+    /// - Returns: how many bytes were read, at least one.
+    private func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws -> Int {
+        while true {
+            let got = pread(descriptor, buffer.baseAddress, buffer.count, off_t(offset))
+            if got > 0 { return got }
+            if got < 0, errno == EINTR { continue }
+            throw FileError.failed(
+                path: target, operation: "reading its rows back",
+                reason: got < 0 ? errorText(errno) : "they are cut short")
         }
     }
 }

@@ -33,15 +33,11 @@ public struct CaptionFile: Sendable {
         or {"image id": ["caption", …]}
         """
 
-    /// - Throws: `CaptionDataError`: `unreadable`, `malformed` (with line and column), `unknownLayout`, `badEntry`.
+    /// - Throws: `FileError`; `CaptionDataError`: `malformed` (with line and column), `unknownLayout`, `badEntry`.
     public init(contentsOf path: String) throws {
-        let data: Data
-        do {
-            data = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)
-        } catch {
-            throw CaptionDataError.unreadable(path: path, reason: error.localizedDescription)
-        }
-        try self.init(data, path: path)
+        let bytes = try RegularFile.bytes(path)
+        try PlaceholderFile.refuse(bytes, path: path)
+        try self.init(Data(bytes), path: path)
     }
 
     /// - Parameter path: for messages.
@@ -92,6 +88,12 @@ public struct CaptionFile: Sendable {
                 throw CaptionDataError.unknownLayout(path: path, expected: layouts)
             }
             try reader.finish()
+            for entry in entries {
+                if let excess = TextLimit.excess(of: entry.caption) {
+                    throw CaptionDataError.badEntry(
+                        path: path, entry: "image \(entry.imageID)", expected: TextLimit.expectation, got: excess)
+                }
+            }
             return entries
         }
     }

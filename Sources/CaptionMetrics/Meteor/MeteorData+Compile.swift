@@ -74,21 +74,11 @@ extension MeteorData {
     }
 
     private static func write(_ file: [UInt8], to path: String) throws(MeteorError) {
-        let folder = (path as NSString).deletingLastPathComponent
-        let partial = "\(path).\(getpid()).partial"
         do {
-            if !folder.isEmpty {
-                try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-            }
-            try Data(file).write(to: URL(fileURLWithPath: partial))
+            try FileSystem.createFolder(FileSystem.folder(of: path))
+            try AtomicFile.write(file, to: path)
         } catch {
-            unlink(partial)
-            throw .writeFailed(path: path, reason: error.localizedDescription)
-        }
-        guard rename(partial, path) == 0 else {
-            let reason = String(cString: strerror(errno))
-            unlink(partial)
-            throw .writeFailed(path: path, reason: reason)
+            throw .writeFailed(path: path, reason: "\(error)")
         }
     }
 }

@@ -17,8 +17,8 @@ public final class MeteorData: @unchecked Sendable {
     /// SHA-256 over the sources from which the file was made, hexadecimal.
     public let sourceHash: String
 
-    private let base: UnsafeRawPointer
-    private let length: Int
+    /// Mapped as long as this object lives.
+    private let file: MappedFile
 
     let wordOffsets: UnsafeBufferPointer<UInt32>
     let wordBytes: UnsafeBufferPointer<UInt8>
@@ -58,35 +58,20 @@ public final class MeteorData: @unchecked Sendable {
         "pip download --no-deps pycocoevalcap==1.2 && gmail data meteor --from pycocoevalcap-1.2-py3-none-any.whl"
 
     init(path: String) throws(MeteorError) {
-        let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            if errno == ENOENT { throw .dataMissing(path: path) }
-            throw .dataUnreadable(path: path, reason: String(cString: strerror(errno)))
+        let file: MappedFile
+        do { file = try MappedFile(path: path) } catch {
+            if case .cannotOpen(_, errorText(ENOENT)) = error { throw .dataMissing(path: path) }
+            throw .dataUnreadable(path: path, reason: "\(error)")
         }
-        defer { close(descriptor) }
-        var information = stat()
-        guard fstat(descriptor, &information) == 0 else {
-            throw .dataUnreadable(path: path, reason: String(cString: strerror(errno)))
-        }
-        let length = Int(information.st_size)
-        guard length >= MeteorLayout.headerLength else {
+        guard file.bytes.count >= MeteorLayout.headerLength else {
             throw .dataFormat(
-                path: path, problem: "\(length) bytes, shorter than the header of \(MeteorLayout.headerLength)")
+                path: path,
+                problem: "\(file.bytes.count) bytes, shorter than the header of \(MeteorLayout.headerLength)")
         }
-        guard let map = mmap(nil, length, PROT_READ, MAP_PRIVATE, descriptor, 0), map != MAP_FAILED else {
-            throw .dataUnreadable(path: path, reason: String(cString: strerror(errno)))
-        }
-        let bytes = UnsafeRawBufferPointer(start: map, count: length)
-        let sections: Sections
-        do {
-            sections = try Sections(bytes, path: path)
-        } catch {
-            munmap(map, length)
-            throw error
-        }
+        let bytes = file.bytes
+        let sections = try Sections(bytes, path: path)
         self.path = path
-        self.length = length
-        base = UnsafeRawPointer(map)
+        self.file = file
         sourceHash = ContentHash.hexadecimal(Array(bytes[16..<(16 + MeteorLayout.sourceHashLength)]))
         wordOffsets = sections.array(.wordOffsets)
         wordBytes = sections.array(.wordBytes)
@@ -103,8 +88,6 @@ public final class MeteorData: @unchecked Sendable {
         blocks = sections.array(.blocks)
         longestLeft = sections.array(.longestLeft)
     }
-
-    deinit { munmap(UnsafeMutableRawPointer(mutating: base), length) }
 
     // MARK: - Look-ups
 
@@ -234,7 +217,7 @@ extension MeteorData {
 }
 
 extension MeteorData {
-    var byteCount: Int { length }
+    var byteCount: Int { file.bytes.count }
 
     /// Entries of the paraphrase table.
     var paraphraseCount: Int {

@@ -49,6 +49,7 @@ struct MeteorSources {
             throw .sourceNotFound(path: path, expected: Self.expectations)
         }
         if !isFolder.boolValue {
+            try Self.requireFile(path)
             if path.hasSuffix(".whl") {
                 (scratch, origin, paraphrases) = try Self.unpackWheel(path)
                 return
@@ -57,12 +58,15 @@ struct MeteorSources {
             guard path.hasSuffix(".jar"), files.fileExists(atPath: beside) else {
                 throw .sourceNotFound(path: path, expected: Self.expectations)
             }
+            try Self.requireFile(beside)
             (scratch, origin, paraphrases) = (nil, .jar(path), beside)
             return
         }
         for folder in [path, path + "/meteor", path + "/pycocoevalcap/meteor"] {
             let (jar, table) = (folder + "/meteor-1.5.jar", folder + "/data/paraphrase-en.gz")
             if files.fileExists(atPath: jar), files.fileExists(atPath: table) {
+                try Self.requireFile(jar)
+                try Self.requireFile(table)
                 (scratch, origin, paraphrases) = (nil, .jar(jar), table)
                 return
             }
@@ -71,15 +75,16 @@ struct MeteorSources {
         guard let table = plain.first(where: { files.fileExists(atPath: $0) }),
             Table.allCases.allSatisfy({ files.fileExists(atPath: path + "/" + $0.rawValue) })
         else { throw .sourceNotFound(path: path, expected: Self.expectations) }
+        try Self.requireFile(table)
         (scratch, origin, paraphrases) = (nil, .folder(path), table)
     }
 
     private static func unpackWheel(_ wheel: String) throws(MeteorError) -> (String?, Origin, String) {
         let scratch = FileManager.default.temporaryDirectory.path + "/gmail-meteor-\(UUID().uuidString)"
         do {
-            try FileManager.default.createDirectory(atPath: scratch, withIntermediateDirectories: true)
+            try FileSystem.createFolder(scratch)
         } catch {
-            throw .writeFailed(path: scratch, reason: "\(error.localizedDescription)")
+            throw .writeFailed(path: scratch, reason: "\(error)")
         }
         do throws(MeteorError) {
             for (member, name) in [
@@ -87,14 +92,17 @@ struct MeteorSources {
                 ("pycocoevalcap/meteor/data/paraphrase-en.gz", "paraphrase-en.gz"),
             ] {
                 let path = scratch + "/" + name
-                guard FileManager.default.createFile(atPath: path, contents: nil),
-                    let file = FileHandle(forWritingAtPath: path)
-                else { throw MeteorError.writeFailed(path: path, reason: "it cannot be created") }
-                defer { try? file.close() }  // a failed write has thrown already
-                try unzip(wheel, member) { chunk throws(MeteorError) in
-                    do { try file.write(contentsOf: chunk) } catch {
-                        throw .writeFailed(path: path, reason: error.localizedDescription)
+                do {
+                    let file = try AppendFile(path: path)
+                    try unzip(wheel, member) { chunk throws(MeteorError) in
+                        do { try file.append(Array(chunk)) } catch {
+                            throw .writeFailed(path: path, reason: "\(error)")
+                        }
                     }
+                } catch let error as MeteorError {
+                    throw error
+                } catch {
+                    throw .writeFailed(path: path, reason: "\(error)")
                 }
             }
         } catch {
@@ -109,7 +117,7 @@ struct MeteorSources {
 
     private static func remove(_ folder: String) {
         // A scratch folder that stays in the temporary directory does no harm.
-        try? FileManager.default.removeItem(atPath: folder)
+        try? FileSystem.remove(folder)
     }
 
     // MARK: - Reading
@@ -167,17 +175,25 @@ struct MeteorSources {
     private static func readFile(
         _ path: String, _ consume: (Data) throws(MeteorError) -> Void
     ) throws(MeteorError) {
-        guard let file = FileHandle(forReadingAtPath: path) else {
-            throw .dataUnreadable(path: path, reason: "it cannot be opened")
+        let file: MappedFile
+        do {
+            file = try MappedFile(path: path)
+            try PlaceholderFile.refuse(file.bytes, path: path)
+        } catch {
+            throw .dataUnreadable(path: path, reason: "\(error)")
         }
-        defer { try? file.close() }  // nothing was written
-        while true {
-            let chunk: Data
-            do { chunk = try file.read(upToCount: 1 << 20) ?? Data() } catch {
-                throw .dataUnreadable(path: path, reason: error.localizedDescription)
-            }
-            if chunk.isEmpty { return }
-            try consume(chunk)
+        for start in stride(from: 0, to: file.bytes.count, by: 1 << 20) {
+            let end = min(start + 1 << 20, file.bytes.count)
+            try consume(file.withUnsafeBytes { Data(UnsafeRawBufferPointer(rebasing: $0[start..<end])) })
+        }
+    }
+
+    /// A pipe or a device would be waited for, here or by the programs that unpack.
+    private static func requireFile(_ path: String) throws(MeteorError) {
+        do {
+            try PlaceholderFile.refuse(MappedFile(path: path).bytes, path: path)
+        } catch {
+            throw .dataUnreadable(path: path, reason: "\(error)")
         }
     }
 }

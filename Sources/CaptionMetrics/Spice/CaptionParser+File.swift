@@ -57,7 +57,7 @@ extension CaptionParser {
         guard FileManager.default.fileExists(atPath: url.path) else {
             throw CaptionParserError.missing(path: url.path)
         }
-        try self.init(bytes: [UInt8](Data(contentsOf: url)), path: url.path)
+        try self.init(bytes: RegularFile.bytes(url.path), path: url.path)
     }
 
     init(bytes: [UInt8], path: String) throws {

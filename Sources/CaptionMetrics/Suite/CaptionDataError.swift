@@ -2,7 +2,6 @@ import Foundation
 
 /// What can be wrong with captions and their files.
 public enum CaptionDataError: Error, Equatable, Sendable {
-    case unreadable(path: String, reason: String)
     case malformed(path: String, line: Int, column: Int, expected: String, got: String)
     case unknownLayout(path: String, expected: String)
     case badEntry(path: String, entry: String, expected: String, got: String)
@@ -19,8 +18,6 @@ extension CaptionDataError: CustomStringConvertible, LocalizedError {
 
     public var description: String {
         switch self {
-        case .unreadable(let path, let reason):
-            "cannot read '\(path)': \(reason)"
         case .malformed(let path, let line, let column, let expected, let got):
             "'\(path)' is not valid JSON: line \(line), column \(column): expected \(expected), got \(got)"
         case .unknownLayout(let path, let expected):

@@ -19,22 +19,18 @@ extension WordVectors {
     ///   - path: `.bin` is taken for word2vec binary, `.safetensors` for that, anything else for text, unless `format`
     ///     says otherwise.
     ///   - vocabulary: only these words are kept, as UTF-8, so a table of millions of words costs little memory.
-    /// - Throws: `CaptionDataError.unreadable` or `.wordVectors`, naming the word at which the file breaks off;
+    /// - Throws: `FileError`; `CaptionDataError.wordVectors`, naming the word at which the file breaks off;
     ///   `SafetensorsError` for a damaged safetensors file.
     public init(contentsOf path: String, format: FileFormat? = nil, keeping vocabulary: Set<[UInt8]>? = nil) throws {
         if format == .safetensors || format == nil && path.hasSuffix(".safetensors") {
             try self.init(safetensors: path, keeping: vocabulary)
             return
         }
-        let data: Data
-        do {
-            data = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)
-        } catch {
-            throw CaptionDataError.unreadable(path: path, reason: error.localizedDescription)
-        }
+        let file = try MappedFile(path: path)
+        try PlaceholderFile.refuse(file.bytes, path: path)
         let isBinary = format == .word2vecBinary || format == nil && path.hasSuffix(".bin")
-        let hash = data.withUnsafeBytes { ContentHash.sha256(of: $0) }
-        let table = try data.withUnsafeBytes { raw in
+        let hash = file.withUnsafeBytes { ContentHash.sha256(of: $0) }
+        let table = try file.withUnsafeBytes { raw in
             let bytes = raw.bindMemory(to: UInt8.self)
             return isBinary ? try Self.readBinary(bytes, path, vocabulary) : try Self.readText(bytes, path, vocabulary)
         }
@@ -89,7 +85,8 @@ extension WordVectors {
         var values: [Float] = []
         var dimension = 0
         var line = 0
-        var start = 0
+        // A byte-order mark is no part of the first word.
+        var start = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
         while start < bytes.count {
             let end = bytes[start...].firstIndex(of: 0x0A) ?? bytes.count
             defer { start = end + 1 }

@@ -75,23 +75,16 @@ extension WordVectors {
             return (list, "metadata '\(metadataKey)'", nil)
         }
         let beside = (file.path as NSString).deletingPathExtension + ".txt"
-        guard FileManager.default.fileExists(atPath: beside) else {
+        guard FileSystem.exists(beside) else {
             throw CaptionDataError.wordVectors(
                 path: file.path,
                 expected: "the words of its rows: metadata '\(metadataKey)' (a JSON array) or the file '\(beside)' "
                     + "(one per line)",
                 got: "neither")
         }
-        let data: Data
-        do {
-            data = try Data(contentsOf: URL(fileURLWithPath: beside))
-        } catch {
-            throw CaptionDataError.unreadable(path: beside, reason: error.localizedDescription)
-        }
-        var lines = data.split(separator: 0x0A, omittingEmptySubsequences: false).map { line in
-            Array(line.last == 0x0D ? line.dropLast() : line)
-        }
-        if lines.last?.isEmpty == true { lines.removeLast() }
-        return (lines, "'\(beside)'", ContentHash.sha256(of: Array(data)))
+        let data = try RegularFile.bytes(beside)
+        try PlaceholderFile.refuse(data, path: beside)
+        let lines = TextLines(data, path: beside).map { Array($0.bytes) }
+        return (lines, "'\(beside)'", ContentHash.sha256(of: data))
     }
 }

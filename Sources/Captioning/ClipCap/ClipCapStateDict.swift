@@ -95,6 +95,7 @@ public struct ClipCapStateDict {
         try configuration.check(language.configuration, folder: folder, source: "'\(path)'")
         let mapper = PrefixMapper.make(configuration)
         try mapper.load(self.mapper, dtype: dtype, device: device)
+        try mapper.requireFinite(source: self.mapper.source)
         mapper.setRequiresGrad(false)
         let decoder =
             try languageModel.map { try language.model($0, dtype: dtype, device: device) }

@@ -47,6 +47,7 @@ public struct CaptionedImages: Sendable {
     ///   captioned image. COCO images without a caption are left out.
     public init(path: String, split: String? = nil, defaultSplit: String? = nil) throws {
         let file = try MappedFile(path: path)
+        try PlaceholderFile.refuse(file.bytes, path: path)
         let root: JSONValue
         do {
             root = try StrictJSON.parse(file.bytes)
@@ -115,7 +116,7 @@ private struct Reader {
         var names: [Int: String] = [:]
         for (index, entry) in entries.enumerated() {
             let id = try integer(entry["id"], "images[\(index)].id")
-            let name = try string(entry["file_name"], "images[\(index)].file_name")
+            let name = try self.name(entry["file_name"], "images[\(index)].file_name")
             guard names.updateValue(name, forKey: id) == nil else {
                 throw failure("images[\(index)].id", "a number of its own", "\(id) again")
             }
@@ -136,8 +137,8 @@ private struct Reader {
     func karpathy(_ entries: [JSONValue]) throws -> [CaptionedImage] {
         try entries.enumerated().map { index, entry in
             let place = "images[\(index)]"
-            let name = try string(entry["filename"], "\(place).filename")
-            let folder = try entry["filepath"].map { try string($0, "\(place).filepath") } ?? ""
+            let name = try self.name(entry["filename"], "\(place).filename")
+            let folder = try entry["filepath"].map { try self.name($0, "\(place).filepath") } ?? ""
             let sentences = try array(entry["sentences"], "\(place).sentences")
             let captions = try sentences.enumerated().map { number, sentence in
                 try string(sentence["raw"], "\(place).sentences[\(number)].raw")
@@ -163,7 +164,15 @@ private struct Reader {
 
     func string(_ value: JSONValue?, _ place: String) throws -> String {
         guard let text = value?.string else { throw failure(place, "a string", value?.kind ?? "nothing") }
+        if let excess = TextLimit.excess(of: text) { throw failure(place, TextLimit.expectation, excess) }
         return text
+    }
+
+    /// A file's name.
+    func name(_ value: JSONValue?, _ place: String) throws -> String {
+        let name = try string(value, place)
+        guard !name.utf8.contains(0) else { throw failure(place, "a file's name", "a text with a NUL character") }
+        return name
     }
 
     func failure(_ place: String, _ expected: String, _ got: String) -> DatasetError {

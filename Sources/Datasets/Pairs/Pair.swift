@@ -4,6 +4,7 @@
 //    "generated": "gen/391895-0.jpg",
 //    "generator": {"model": "stable-diffusion-2-1", "seed": 91, "steps": 50, "guidance": 7.5, "scheduler": "ddim"}}
 
+import Files
 import Foundation
 import StrictJSON
 
@@ -160,14 +161,17 @@ private struct LineFields {
         guard text.utf8.contains(where: { $0 > 0x20 }) else {
             throw DatasetError.emptyValue(path: path, line: line, key: prefix + key)
         }
+        if let excess = TextLimit.excess(of: text) {
+            throw DatasetError.wrongType(
+                path: path, line: line, key: prefix + key, expected: TextLimit.expectation, got: excess)
+        }
         return text
     }
 
     func relativePath(_ key: String) throws -> String {
         let text = try text(key)
-        guard !text.hasPrefix("/"), !text.utf8.contains(0) else {
-            throw DatasetError.unrelatedPath(path: path, line: line, value: text)
-        }
+        guard !text.utf8.contains(0) else { throw DatasetError.nulInPath(path: path, line: line, value: text) }
+        guard !text.hasPrefix("/") else { throw DatasetError.unrelatedPath(path: path, line: line, value: text) }
         return text
     }
 

@@ -147,10 +147,10 @@ public struct PairsCheck: Sendable {
             let line: Int
         }
         var entries: [Entry] = []
-        private var seen: Set<String> = []
+        private var seen: Set<ExactString> = []
 
         mutating func add(_ path: String, isReal: Bool, line: Int) {
-            if seen.insert(path).inserted { entries.append(Entry(path: path, isReal: isReal, line: line)) }
+            if seen.insert(ExactString(path)).inserted { entries.append(Entry(path: path, isReal: isReal, line: line)) }
         }
     }
 

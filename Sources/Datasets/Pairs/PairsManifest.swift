@@ -34,6 +34,7 @@ public final class PairsManifest: Sendable {
     ) throws {
         if PairTars.isTar(path) { throw DatasetError.tarOfPairs(path: path) }
         let file = try MappedFile(path: path)
+        try PlaceholderFile.refuse(file.bytes, path: path)
         var starts: [Int] = []
         var lineNumbers: [Int] = []
         var isKept: [Bool] = []
@@ -149,7 +150,7 @@ extension PairsManifest {
 struct IDSet {
     private var indices: [UInt64: Int] = [:]
     /// Ids whose hash another id already holds.
-    private var collisions: [String: Int] = [:]
+    private var collisions: [ExactString: Int] = [:]
 
     /// - Parameter id: the id inserted at an earlier index.
     /// - Returns: the index under which `text` was inserted before; nil when it is new.
@@ -160,8 +161,8 @@ struct IDSet {
             return nil
         }
         if try id(first).utf8.elementsEqual(text.utf8) { return first }
-        if let again = collisions[text] { return again }
-        collisions[text] = index
+        if let again = collisions[ExactString(text)] { return again }
+        collisions[ExactString(text)] = index
         return nil
     }
 

@@ -75,6 +75,11 @@ public struct PairTarReader {
             guard let text = String(validating: tar.bytes(of: caption), as: UTF8.self),
                 text.utf8.contains(where: { $0 > 0x20 })
             else { throw DatasetError.emptyValue(path: "\(path)/\(caption.name)", line: 1, key: "caption") }
+            if let excess = TextLimit.excess(of: text) {
+                throw DatasetError.wrongType(
+                    path: "\(path)/\(caption.name)", line: 1, key: "caption", expected: TextLimit.expectation,
+                    got: excess)
+            }
             pair = Pair(id: key, caption: text, real: nil, generated: generated.name)
         }
         guard var pair else { preconditionFailure("a sample has a description or was given one") }

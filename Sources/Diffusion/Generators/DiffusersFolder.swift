@@ -108,7 +108,7 @@ public struct DiffusersFolder: Sendable {
     ///   - tokenizers: parts that turn prompts into ids.
     ///   - others: further files.
     /// - Throws: `FileError`, `ModelFolderError`.
-    func fingerprint(
+    public func fingerprint(
         weighted: [String], tokenizers: [String], others: [String], hashes: FileHashes
     ) throws -> ModelFingerprint {
         try ModelFingerprint(

@@ -47,7 +47,8 @@ extension SchedulerConfiguration {
         // A file of a class that is not built here may hold anything; the chosen class reads the keys that it knows.
         if written == nil || SchedulerKind.allCases.contains(where: { $0.className == written }) {
             for key in file.keys where !key.hasPrefix("_") && !Self.known.contains(key) {
-                throw SchedulerError.unknownKey(file: path, key: key, nearest: Self.nearest(to: key))
+                throw SchedulerError.unknownKey(
+                    file: path, key: key, nearest: NearestName.find(key, in: Self.known.sorted()))
             }
         }
         self.init(chosen, source: path)
@@ -178,26 +179,5 @@ extension SchedulerConfiguration {
             index += 1
         }
         return out
-    }
-
-    /// The known key that differs in the fewest letters, if they are few.
-    private static func nearest(to key: String) -> String? {
-        let best = known.sorted().map { ($0, distance(Array($0.utf8), Array(key.utf8))) }.min { $0.1 < $1.1 }
-        return best.flatMap { $0.1 <= 3 ? $0.0 : nil }
-    }
-
-    /// The Levenshtein distance.
-    private static func distance(_ a: [UInt8], _ b: [UInt8]) -> Int {
-        var row = Array(0...b.count)
-        for (i, x) in a.enumerated() {
-            var diagonal = row[0]
-            row[0] = i + 1
-            for (j, y) in b.enumerated() {
-                let substituted = diagonal + (x == y ? 0 : 1)
-                diagonal = row[j + 1]
-                row[j + 1] = min(substituted, row[j] + 1, diagonal + 1)
-            }
-        }
-        return row[b.count]
     }
 }

@@ -113,7 +113,10 @@ public final class StableDiffusion2 {
         if unet.input.weight.dtype == .float16 { unet.upcastsAttention = true }
         let isTooNarrow = unet.input.weight.dtype == .float16 && autoencoder.configuration.forcesUpcast
         try autoencoder.load(folder.weights(of: .autoencoder), dtype: isTooNarrow ? .float32 : dtype, device: device)
-        for module in [text, unet, autoencoder] as [Module] { module.setRequiresGrad(false) }
+        for (part, module) in [("text_encoder", text), ("unet", unet), ("vae", autoencoder)] as [(String, Module)] {
+            try module.requireFinite(source: "'\(folder.path)/\(part)'")
+            module.setRequiresGrad(false)
+        }
         try self.init(
             tokenizer: tokenizer, textEncoder: text, unet: unet, autoencoder: autoencoder, scheduler: schedule,
             name: folder.path)

@@ -68,10 +68,10 @@ extension EncoderFamily {
 }
 
 /// The preprocessing of CLIP's image tower.
-package enum CLIPPreprocessing {
+public enum CLIPPreprocessing {
     /// Hugging Face's `processor_config.json` or `preprocessor_config.json`, or `preprocess_cfg` of `open_clip_config.json`.
     /// - Parameter side: side of the model's images, the default of open_clip's `size`.
-    package static func read(_ folder: ModelFolder, side: Int) throws -> ImagePreprocessing {
+    public static func read(_ folder: ModelFolder, side: Int) throws -> ImagePreprocessing {
         if let own = try ImagePreprocessing.inFolder(folder.path) { return own.settings }
         guard !folder.has("config.json"), let file = try folder.json("open_clip_config.json") else {
             throw ModelFolderError.missing(

@@ -76,8 +76,8 @@ extension GPT2Configuration {
         scalesAttention = try file.bool("scale_attn_weights") ?? scalesAttention
         scalesAttentionByLayer = try file.bool("scale_attn_by_inverse_layer_idx") ?? scalesAttentionByLayer
         tiesHead = try file.bool("tie_word_embeddings") ?? tiesHead
-        // A file without the key, or with `null`, gets the default, which is out of range in small vocabularies.
-        beginID = try file.tokenIDs("bos_token_id")?.first ?? beginID
+        // The default of a file without the key is out of range in small vocabularies.
+        if let ids = try file.tokenIDs("bos_token_id") { beginID = ids.first }
         endIDs = try file.tokenIDs("eos_token_id") ?? endIDs
         guard hiddenSize % headCount == 0 else {
             let key = file.has("hidden_size") ? "hidden_size" : "n_embd"

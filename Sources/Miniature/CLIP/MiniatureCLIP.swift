@@ -51,7 +51,7 @@ public enum MiniatureCLIP {
     /// Writes the files beside the weights of a Hugging Face folder: configuration, preprocessing, tokenizer.
     public static func writeFiles(_ configuration: CLIPConfiguration, vocabulary: BPETraining, to folder: String) throws
     {
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try FileSystem.createFolder(folder)
         try AtomicFile.write(configuration.huggingFaceJSON, to: "\(folder)/config.json")
         try writeTokenizer(vocabulary, contextLength: configuration.text.contextLength, to: folder)
         let side = configuration.vision.imageSize
@@ -77,7 +77,7 @@ public enum MiniatureCLIP {
 
     /// Writes the tokenizer's files: `vocab.json`, `merges.txt`, `tokenizer_config.json`.
     static func writeTokenizer(_ vocabulary: BPETraining, contextLength: Int, to folder: String) throws {
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try FileSystem.createFolder(folder)
         try AtomicFile.write(vocabulary.vocabularyJSON, to: "\(folder)/vocab.json")
         try AtomicFile.write(vocabulary.mergesText, to: "\(folder)/merges.txt")
         try AtomicFile.write(

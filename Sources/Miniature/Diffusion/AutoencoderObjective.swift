@@ -105,7 +105,7 @@ public final class AutoencoderObjective: Objective {
         var configuration = model.configuration
         let deviation = (all - all.mean()).square().mean().sqrt().item()
         configuration.scalingFactor = (1000 / deviation).rounded() / 1000
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try FileSystem.createFolder(folder)
         try AtomicFile.write(configuration.diffusersJSON, to: "\(folder)/config.json")
         try model.saveWeights(to: "\(folder)/\(DiffusionFiles.weights)", dtype: dtype)
     }

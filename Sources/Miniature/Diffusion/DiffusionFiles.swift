@@ -36,13 +36,9 @@ enum DiffusionFiles {
 
     /// Copies a tokenizer's files.
     static func copyTokenizer(from folder: String, to target: String) throws {
-        try FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: true)
+        try FileSystem.createFolder(target)
         for name in ["vocab.json", "merges.txt", "tokenizer_config.json"] {
-            try copy("\(folder)/\(name)", to: "\(target)/\(name)")
+            try FileSystem.copy("\(folder)/\(name)", to: "\(target)/\(name)")
         }
-    }
-
-    static func copy(_ path: String, to target: String) throws {
-        try AtomicFile.write([UInt8](Data(contentsOf: URL(fileURLWithPath: path))), to: target)
     }
 }

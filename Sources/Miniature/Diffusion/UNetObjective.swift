@@ -150,12 +150,12 @@ public final class UNetObjective: Objective {
     /// Writes the whole diffusers folder: UNet, autoencoder, text encoder, tokenizer, scheduler.
     public func export(to folder: String, dtype: DType) throws {
         for part in ["unet", "vae", "text_encoder", "tokenizer", "scheduler"] {
-            try FileManager.default.createDirectory(atPath: "\(folder)/\(part)", withIntermediateDirectories: true)
+            try FileSystem.createFolder("\(folder)/\(part)")
         }
         try AtomicFile.write(model.configuration.diffusersJSON, to: "\(folder)/unet/config.json")
         try model.saveWeights(to: "\(folder)/unet/\(DiffusionFiles.weights)", dtype: dtype)
         for name in ["config.json", DiffusionFiles.weights] {
-            try DiffusionFiles.copy("\(autoencoderFolder)/\(name)", to: "\(folder)/vae/\(name)")
+            try FileSystem.copy("\(autoencoderFolder)/\(name)", to: "\(folder)/vae/\(name)")
         }
         try text.save(folder: "\(folder)/text_encoder")
         try DiffusionFiles.copyTokenizer(from: clipFolder, to: "\(folder)/tokenizer")

@@ -111,7 +111,7 @@ public final class LanguageModelObjective: Objective {
 
     /// Writes `vocab.json`, `merges.txt`, `tokenizer_config.json`.
     static func writeTokenizer(_ vocabulary: BPETraining, contextLength: Int, to folder: String) throws {
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try FileSystem.createFolder(folder)
         try AtomicFile.write(vocabulary.vocabularyJSON, to: "\(folder)/vocab.json")
         try AtomicFile.write(vocabulary.mergesText, to: "\(folder)/merges.txt")
         try AtomicFile.write(

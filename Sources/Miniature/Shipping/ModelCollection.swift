@@ -71,8 +71,13 @@ public struct ModelCollection: Codable, Sendable, Equatable {
 
     /// Reads the manifest of a folder.
     public init(folder: String) throws {
-        self = try JSONDecoder().decode(
-            ModelCollection.self, from: Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(Self.name)")))
+        let path = "\(folder)/\(Self.name)"
+        let bytes = try RegularFile.bytes(path)
+        do {
+            self = try JSONDecoder().decode(ModelCollection.self, from: Data(bytes))
+        } catch let error as DecodingError {
+            throw TrainingError.badState(path: path, reason: error.shortReason)
+        }
     }
 
     /// Copies finished runs into `folder`, which must not exist, and writes the manifest.
@@ -81,22 +86,24 @@ public struct ModelCollection: Codable, Sendable, Equatable {
     ///   - commit: commit of the code that trained.
     /// - Throws: `MiniatureError`, `TrainingError`, errors of files.
     public init(collecting runs: [Model: String], commit: String, to folder: String) throws {
-        let manager = FileManager.default
-        guard !manager.fileExists(atPath: folder) else { throw MiniatureError.folderExists(path: folder) }
+        guard !FileSystem.exists(folder) else { throw MiniatureError.folderExists(path: folder) }
+        try FileSystem.createFolder(FileSystem.folder(of: folder))
+        let lock = try OutputLock(for: folder, owner: "gmail miniature collect")
+        defer { withExtendedLifetime(lock) {} }
         let partial = folder + ".partial"
-        if manager.fileExists(atPath: partial) { try manager.removeItem(atPath: partial) }
+        try FileSystem.recreateFolder(partial)
         var trainings: [Model: Training] = [:]
         for model in Model.allCases {
-            guard let run = runs[model], manager.fileExists(atPath: "\(run)/model") else {
+            guard let run = runs[model], FileSystem.isFolder("\(run)/model") else {
                 throw MiniatureError.unfinishedRun(model: model.rawValue, path: runs[model] ?? "none")
             }
             let records = "\(partial)/training/\(model.rawValue)"
-            try manager.createDirectory(atPath: records, withIntermediateDirectories: true)
+            try FileSystem.createFolder(records)
             for name in ["recipe.yaml", "manifest.json", "metrics.jsonl", "sessions.jsonl"] {
-                try manager.copyItem(atPath: "\(run)/\(name)", toPath: "\(records)/\(name)")
+                try FileSystem.copy("\(run)/\(name)", to: "\(records)/\(name)")
             }
             if let target = model.folder {
-                try manager.copyItem(atPath: "\(run)/model", toPath: "\(partial)/\(target)")
+                try FileSystem.copy("\(run)/model", to: "\(partial)/\(target)")
             }
             trainings[model] =
                 switch model {
@@ -112,7 +119,7 @@ public struct ModelCollection: Codable, Sendable, Equatable {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         try AtomicFile.write([UInt8](encoder.encode(self)) + [0x0A], to: "\(partial)/\(Self.name)")
-        try manager.moveItem(atPath: partial, toPath: folder)
+        try FileSystem.rename(partial, to: folder)
     }
 
     /// Compares the files of a folder with this manifest.
@@ -132,14 +139,9 @@ public struct ModelCollection: Codable, Sendable, Equatable {
 
     private static func files(in folder: String) throws -> [String: File] {
         var files: [String: File] = [:]
-        for path in try FileManager.default.subpathsOfDirectory(atPath: folder) {
+        for path in try FileSystem.files(below: folder) where path != name && !path.hasSuffix(".md") {
             let full = "\(folder)/\(path)"
-            var isFolder: ObjCBool = false
-            guard FileManager.default.fileExists(atPath: full, isDirectory: &isFolder), !isFolder.boolValue,
-                path != name, !path.hasSuffix(".md")
-            else { continue }
-            let size = try FileManager.default.attributesOfItem(atPath: full)[.size] as? Int
-            files[path] = File(bytes: size ?? 0, sha256: try ContentHash.sha256(ofFile: full))
+            files[path] = File(bytes: FileSystem.size(full) ?? 0, sha256: try ContentHash.sha256(ofFile: full))
         }
         return files
     }
@@ -151,7 +153,7 @@ extension ModelCollection.Training {
         let recipe = try run.recipe(of: R.self)
         let manifest = try run.manifest()
         func lines(_ file: String) throws -> [Data] {
-            try Data(contentsOf: URL(fileURLWithPath: file)).split(separator: 0x0A)
+            try Data(RegularFile.bytes(file)).split(separator: 0x0A)
         }
         let sessions = try lines("\(path)/sessions.jsonl").map {
             try JSONDecoder().decode(RecordedSession.self, from: $0)

@@ -63,6 +63,10 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
         resume: Bool, versions: [String: String] = [:], stop: StopSignal = StopSignal(),
         progress: ProgressReporter? = nil, rendering: RenderReport = { _, _ in }
     ) throws -> LoopOutcome {
+        if resume, !RunFolder.exists(path) { throw TrainingError.nothingToResume(path: path) }
+        try FileSystem.createFolder(path)
+        let lock = try FolderLock(folder: path, owner: "gmail miniature train")
+        defer { withExtendedLifetime(lock) {} }
         let run = try resume ? RunFolder.resume(path, recipe: recipe) : RunFolder.create(path, recipe: recipe)
         let start = ContinuousClock.now
         let world = World(seed: UInt64(recipe.data.seed))
@@ -127,12 +131,10 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
     /// The model folder, complete or absent.
     private func export(_ task: ObjectiveTask) throws {
         let partial = modelFolder + ".partial"
-        let manager = FileManager.default
-        if manager.fileExists(atPath: partial) { try manager.removeItem(atPath: partial) }
-        try manager.createDirectory(atPath: partial, withIntermediateDirectories: true)
+        try FileSystem.recreateFolder(partial)
         try task.export(to: partial, dtype: recipe.export.dtype)
-        if manager.fileExists(atPath: modelFolder) { try manager.removeItem(atPath: modelFolder) }
-        try manager.moveItem(atPath: partial, toPath: modelFolder)
+        try FileSystem.remove(modelFolder)
+        try FileSystem.rename(partial, to: modelFolder)
     }
 
     // MARK: Sessions
@@ -168,8 +170,8 @@ public struct MiniatureTrainer<R: MiniatureRecipe> {
         let file = "\(path)/sessions.jsonl"
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let before = FileManager.default.contents(atPath: file) ?? Data()
-        try AtomicFile.write([UInt8](before) + [UInt8](encoder.encode(session)) + [0x0A], to: file)
+        let before = FileSystem.exists(file) ? try RegularFile.bytes(file) : []
+        try AtomicFile.write(before + [UInt8](encoder.encode(session)) + [0x0A], to: file)
     }
 }
 

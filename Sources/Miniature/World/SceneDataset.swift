@@ -40,7 +40,7 @@ public struct SceneDataset: Sendable {
         to folder: String, renderer: SceneRenderer = SceneRenderer(), report: (Int) -> Void = { _ in }
     ) throws -> [RGBImage] {
         let images = "\(folder)/\(imageFolder)"
-        try FileManager.default.createDirectory(atPath: images, withIntermediateDirectories: true)
+        try FileSystem.createFolder(images)
         let names = imageNames
         var pictures: [RGBImage] = []
         for first in stride(from: 0, to: scenes.count, by: 64) {
@@ -49,7 +49,7 @@ public struct SceneDataset: Sendable {
             for (index, picture) in zip(part, rendered) {
                 // Files are not atomic one by one; the caller renames the folder when it is complete.
                 let bytes = try ImageWriter.png(picture, compressionLevel: 3)
-                try Data(bytes).write(to: URL(fileURLWithPath: "\(images)/\(names[index])"))
+                try AppendFile(path: "\(images)/\(names[index])").append(Array(bytes))
             }
             pictures += rendered
             report(part.count)

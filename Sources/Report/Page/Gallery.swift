@@ -1,13 +1,17 @@
+import Files
 import Foundation
 
 /// Photos with the captions of each setting's captioner.
 struct Gallery {
     struct Entry {
-        let imageID: String
+        let imageID: ExactString
         /// The file's name, for people.
         let name: String
-        /// Where the file may be; the first of these that exists is used.
+        /// Where the file may be: the first of these that exists and lies below one of `roots`.
         let candidates: [String]
+        /// The folders that pictures are taken from: that of `--images`, and those of the runs. A page is passed on; a run
+        /// from elsewhere must not put other files of its reader's machine into it.
+        let roots: [String]
         let references: [String]
         let captions: [Caption]
     }
@@ -32,8 +36,8 @@ struct Gallery {
                 (settings[index].representative.predictions ?? []).map { ($0.imageID, $0) },
                 uniquingKeysWith: { first, _ in first })
         }
-        var order: [String] = []
-        var seen = Set<String>()
+        var order: [ExactString] = []
+        var seen = Set<ExactString>()
         for index in speaking {
             for prediction in settings[index].representative.predictions ?? []
             where seen.insert(prediction.imageID).inserted {
@@ -61,7 +65,7 @@ struct Gallery {
             let first = found[0].prediction
             return Entry(
                 imageID: id, name: first.file ?? first.path.map { ($0 as NSString).lastPathComponent } ?? "image \(id)",
-                candidates: candidates,
+                candidates: candidates, roots: [folder].compactMap { $0 } + found.map(\.run.path),
                 references: found.first { !$0.prediction.references.isEmpty }?.prediction.references ?? [],
                 captions: found.map { entry in
                     let scores = entry.prediction.scores
@@ -86,15 +90,27 @@ extension Gallery.Entry {
     }
 
     func picture() -> Picture {
-        let manager = FileManager.default
-        guard let path = candidates.first(where: { manager.fileExists(atPath: $0) }) else {
+        let existing = candidates.filter(FileSystem.exists)
+        guard !existing.isEmpty else {
+            return .missing(candidates.isEmpty ? "predictions.jsonl names no file" : "not found: \(candidates[0])")
+        }
+        guard let path = existing.first(where: isBelowARoot) else {
             return .missing(
-                candidates.isEmpty ? "predictions.jsonl names no file" : "not found: \(candidates[0])")
+                "'\(existing[0])' lies outside the run's folder; name the folder of the images with --images")
         }
         do {
             return .address(try Thumbnail.dataAddress(path))
         } catch {
             return .missing("\(error)")
+        }
+    }
+
+    /// Links are followed before the places are compared.
+    private func isBelowARoot(_ path: String) -> Bool {
+        let real = FileSystem.resolved(path)
+        return roots.contains { root in
+            let folder = FileSystem.resolved(root)
+            return real.utf8.starts(with: (folder == "/" ? folder : folder + "/").utf8)
         }
     }
 }

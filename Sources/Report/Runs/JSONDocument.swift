@@ -9,7 +9,9 @@ enum JSONDocument {
     static func bytes(_ path: String) throws -> [UInt8]? {
         guard access(path, F_OK) == 0 else { return nil }
         do {
-            return try MappedFile(path: path).withUnsafeBytes { Array($0) }
+            let bytes = try RegularFile.bytes(path)
+            try PlaceholderFile.refuse(bytes, path: path)
+            return bytes
         } catch {
             throw ReportError.unreadable(path: path, reason: "\(error)")
         }

@@ -1,4 +1,5 @@
 import Foundation
+import Training
 import Yams
 
 /// A run's `recipe.yaml` as keys and texts, whatever kind of run it was.
@@ -42,16 +43,9 @@ public struct RecipeText: Sendable, Equatable {
         source = yaml
         let root: Node?
         do {
-            root = try Yams.compose(yaml: yaml)
-        } catch let error as YamlError {
-            switch error {
-            case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
-                .composer(_, let problem, let mark, _):
-                throw ReportError.brokenRecipe(path: path, line: mark.line, reason: problem)
-            default:
-                throw ReportError.brokenRecipe(
-                    path: path, line: nil, reason: "\(error)".replacingOccurrences(of: "\n", with: " "))
-            }
+            root = try YAMLText.compose(yaml)
+        } catch {
+            throw ReportError.brokenRecipe(path: path, line: error.line, reason: error.reason)
         }
         guard let root, case .mapping(let mapping) = root else {
             throw ReportError.brokenRecipe(path: path, line: nil, reason: "expected a mapping of settings")

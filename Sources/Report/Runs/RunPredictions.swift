@@ -1,9 +1,10 @@
+import Files
 import StrictJSON
 
 /// A captioner's caption of an image, with the captions of people.
 public struct RunPrediction: Sendable, Equatable {
     /// As text, so that `42` and `"42"` name one image.
-    public let imageID: String
+    public let imageID: ExactString
     /// The name below `--images`.
     public let file: String?
     /// The path as the captioner got it.
@@ -28,7 +29,7 @@ extension RunPrediction {
         let path = "\(folder)/predictions.jsonl"
         guard let (lines, _) = try JSONDocument.lines(path) else { return nil }
         let scores = try perImage("\(folder)/per-image.jsonl")
-        var seen: [String: Int] = [:]
+        var seen: [ExactString: Int] = [:]
         return try lines.map { line, value in
             let id = try imageID(value, path: path, line: line)
             if let first = seen[id] {
@@ -55,7 +56,7 @@ extension RunPrediction {
         }
     }
 
-    private static func perImage(_ path: String) throws -> [String: [(name: String, value: Double)]] {
+    private static func perImage(_ path: String) throws -> [ExactString: [(name: String, value: Double)]] {
         guard let (lines, _) = try JSONDocument.lines(path) else { return [:] }
         return try lines.reduce(into: [:]) { result, entry in
             result[try imageID(entry.value, path: path, line: entry.line)] = numbers(entry.value)
@@ -69,10 +70,10 @@ extension RunPrediction {
         }
     }
 
-    private static func imageID(_ value: JSONValue, path: String, line: Int) throws -> String {
+    private static func imageID(_ value: JSONValue, path: String, line: Int) throws -> ExactString {
         switch value["image_id"] {
-        case .number(let text)?: return text
-        case .string(let text)?: return text
+        case .number(let text)?: return ExactString(text)
+        case .string(let text)?: return ExactString(text)
         case let other:
             throw ReportError.unexpectedContent(
                 path: path, line: line, expected: "a number or a text under 'image_id'",

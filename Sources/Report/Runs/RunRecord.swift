@@ -38,8 +38,11 @@ public struct RunRecord: Sendable {
         guard let bytes = try JSONDocument.bytes(folder.recipePath) else {
             throw ReportError.unreadable(path: folder.recipePath, reason: "it has just gone")
         }
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw ReportError.brokenRecipe(path: folder.recipePath, line: nil, reason: "it is not UTF-8")
+        let text: String
+        do {
+            text = try YAMLText.text(bytes)
+        } catch {
+            throw ReportError.brokenRecipe(path: folder.recipePath, line: nil, reason: error.text)
         }
         self.path = folder.path
         label = Self.components(of: folder.path).last ?? folder.path

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// The runs of a report: they have unique names, and those that differ only in the seed are grouped.
@@ -23,8 +24,8 @@ public struct RunSet: Sendable {
     /// - Throws: ``ReportError``, also for a folder given twice.
     public init(paths: [String]) throws {
         guard !paths.isEmpty else { throw ReportError.noRuns }
-        var seen = Set<String>()
-        for path in paths where !seen.insert(URL(fileURLWithPath: path).resolvingSymlinksInPath().path).inserted {
+        var seen = Set<ExactString>()
+        for path in paths where !seen.insert(ExactString(FileSystem.resolved(path))).inserted {
             throw ReportError.repeatedRun(path: path)
         }
         self.init(try paths.map(RunRecord.init(path:)))

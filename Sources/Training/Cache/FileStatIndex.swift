@@ -14,7 +14,7 @@ final class FileStatIndex: @unchecked Sendable {
 
     private let path: String
     private let lock = NSLock()
-    private var entries: [String: Entry] = [:]
+    private var entries: [ExactString: Entry] = [:]
     private var unwritten: [UInt8] = []
     private let workingFolder = FileManager.default.currentDirectoryPath
 
@@ -41,7 +41,7 @@ final class FileStatIndex: @unchecked Sendable {
                 throw TrainingError.badFeatureShard(
                     path: path, reason: "a line lacks path, size, mtime_ns or a sha256 of 64 digits")
             }
-            entries[name] = Entry(size: size, modified: modified, hash: hash)
+            entries[ExactString(name)] = Entry(size: size, modified: modified, hash: hash)
         }
         if start < bytes.count { try AppendFile(path: path).truncate(to: start) }
     }
@@ -54,7 +54,7 @@ final class FileStatIndex: @unchecked Sendable {
         let known: (size: Int, modified: Int)? =
             stat(file, &status) == 0
             ? (Int(status.st_size), status.st_mtim.tv_sec * 1_000_000_000 + status.st_mtim.tv_nsec) : nil
-        if let known, let entry = lock.withLock({ entries[file] }), entry.size == known.size,
+        if let known, let entry = lock.withLock({ entries[ExactString(file)] }), entry.size == known.size,
             entry.modified == known.modified
         {
             return entry.hash
@@ -62,7 +62,7 @@ final class FileStatIndex: @unchecked Sendable {
         let hash = try ContentHash.sha256(ofFile: file)
         guard let known else { return hash }
         lock.withLock {
-            entries[file] = Entry(size: known.size, modified: known.modified, hash: hash)
+            entries[ExactString(file)] = Entry(size: known.size, modified: known.modified, hash: hash)
             unwritten.append(contentsOf: "{\"path\": ".utf8)
             StrictJSON.append(string: file, to: &unwritten)
             unwritten.append(

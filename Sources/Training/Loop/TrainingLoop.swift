@@ -133,9 +133,7 @@ public struct TrainingLoop<Task: TrainingTask, Source: BatchSource> where Source
         var state: TrainingState
         /// The step of the checkpoint that is on disk.
         var savedStep: Int?
-        let metrics: MetricsLog
-        let timings: MetricsLog
-        let events: EventFile
+        let logs: RunLogs
         var rate = RateMeter()
 
         mutating func advance(past batch: some TrainingBatch, skipped: [SkippedSample]) {
@@ -166,9 +164,9 @@ public struct TrainingLoop<Task: TrainingTask, Source: BatchSource> where Source
         }
         let metrics = try MetricsLog(path: folder.metricsPath)
         try metrics.truncate(to: state.metricsBytes)
-        return Session(
-            state: state, savedStep: latest?.step, metrics: metrics, timings: try MetricsLog(path: folder.timingsPath),
-            events: try EventFile(folder: folder.path, resumedAt: isFirstStart ? nil : state.step + 1))
+        let logs = RunLogs(
+            metrics: metrics, folder: folder, resumedAt: isFirstStart ? nil : state.step + 1, note: progress.note)
+        return Session(state: state, savedStep: latest?.step, logs: logs)
     }
 
     private func afterStep(_ report: StepReport, _ session: inout Session) throws {
@@ -176,14 +174,13 @@ public struct TrainingLoop<Task: TrainingTask, Source: BatchSource> where Source
         let isLogged = step % settings.logEvery == 0 || step == settings.totalSteps
         if isLogged {
             let metrics = [Metric("loss", report.loss)] + report.metrics
-            try session.metrics.append(step: step, metrics)
-            try session.events.append(step: step, metrics)
-            let timings = [
-                Metric("pairs_per_second", session.rate.pairsPerSecond),
-                Metric("data_wait_share", session.rate.waitShare),
-            ]
-            try session.timings.append(step: step, timings)
-            try session.events.append(step: step, timings.map { Metric("time/\($0.name)", $0.value) })
+            session.logs.append(step: step, metrics)
+            session.logs.append(
+                step: step,
+                timings: [
+                    Metric("pairs_per_second", session.rate.pairsPerSecond),
+                    Metric("data_wait_share", session.rate.waitShare),
+                ])
         }
         progress.update(step: step, loss: report.loss, rate: session.rate, isLogged: isLogged)
         let isEnd = step == settings.totalSteps
@@ -208,8 +205,7 @@ public struct TrainingLoop<Task: TrainingTask, Source: BatchSource> where Source
         }
         let metrics = (found + [difference].compactMap { $0 }).map { Metric("validation/\($0.name)", $0.value) }
         guard !metrics.isEmpty else { return false }
-        try session.metrics.append(step: session.state.step, metrics)
-        try session.events.append(step: session.state.step, metrics)
+        session.logs.append(step: session.state.step, metrics)
         let numbers = metrics.map { "\($0.name.dropFirst(11)) \(ProgressReporter.short($0.value))" }
         progress.note("step \(session.state.step), validation: \(numbers.joined(separator: ", "))")
         return isBest
@@ -218,8 +214,16 @@ public struct TrainingLoop<Task: TrainingTask, Source: BatchSource> where Source
     private func checkpoint(_ session: inout Session) throws {
         guard session.savedStep != session.state.step else { return }
         // The lines up to this step must be on the disk before a checkpoint refers to them.
-        try session.metrics.sync()
-        session.state.metricsBytes = try session.metrics.size()
+        do {
+            try session.logs.metrics.sync()
+        } catch {
+            throw TrainingError.checkpointFailed(
+                step: session.state.step,
+                path: "\(folder.checkpoints.folder)/\(CheckpointStore.name(of: session.state.step))",
+                reason: "\(error)",
+                latest: try folder.checkpoints.latest()?.step)
+        }
+        session.state.metricsBytes = try session.logs.metrics.size()
         session.state.generators = task.generatorStates.mapValues { Data($0).base64EncodedString() }
         try folder.checkpoints.write(session.state) { try task.save(to: $0) }
         session.savedStep = session.state.step

@@ -13,7 +13,9 @@ extension Recipe {
     public init(_ nameOrPath: String, overrides: [String] = []) throws {
         self = try Self.load(nameOrPath, chain: [])
         let keys = try overrides.map { try set(override: $0) }
-        for (key, override) in zip(keys, overrides) { try requireUse(of: key, source: "--set \(override)") }
+        for (key, override) in zip(keys, overrides) {
+            try requireUse(of: key, source: "--set \(abbreviated(override))")
+        }
         try validate(source: overrides.isEmpty ? "recipe '\(nameOrPath)'" : "recipe '\(nameOrPath)' with --set")
     }
 
@@ -27,24 +29,30 @@ extension Recipe {
     private static func load(_ nameOrPath: String, chain: [String]) throws -> Self {
         guard !chain.contains(nameOrPath) else { throw TrainingError.recipeCycle(names: chain + [nameOrPath]) }
         let isPath = nameOrPath.contains("/") || nameOrPath.hasSuffix(".yaml") || nameOrPath.hasSuffix(".yml")
-        let bytes: [UInt8]
-        if isPath {
-            bytes = try RegularFile.bytes(nameOrPath)
-            try PlaceholderFile.refuse(bytes, path: nameOrPath)
-        } else if let shipped = shipped[nameOrPath] {
-            bytes = shipped
-        } else {
-            throw TrainingError.unknownRecipe(
-                name: nameOrPath, known: shippedNames, nearest: nearest(to: nameOrPath, in: shippedNames))
+        let source = "recipe '\(nameOrPath)'"
+        let text: String
+        do {
+            if isPath {
+                text = try YAMLText.read(nameOrPath)
+            } else if let shipped = shipped[nameOrPath] {
+                text = try YAMLText.text(shipped)
+            } else {
+                throw TrainingError.unknownRecipe(
+                    name: nameOrPath, known: shippedNames, nearest: NearestName.find(nameOrPath, in: shippedNames))
+            }
+        } catch let failure as YAMLText.Failure {
+            throw TrainingError.brokenRecipe(source: source, reason: failure.text)
         }
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw TrainingError.brokenRecipe(source: nameOrPath, reason: "not UTF-8")
-        }
-        return try read(text, source: "recipe '\(nameOrPath)'", chain: chain + [nameOrPath])
+        return try read(text, source: source, chain: chain + [nameOrPath])
     }
 
     private static func read(_ yaml: String, source: String, chain: [String]) throws -> Self {
-        let root = try YAMLText.compose(yaml, source: source)
+        let root: Node?
+        do {
+            root = try YAMLText.compose(yaml)
+        } catch {
+            throw TrainingError.brokenRecipe(source: source, reason: error.text)
+        }
         guard let root, case .mapping(let mapping) = root else {
             throw TrainingError.brokenRecipe(
                 source: source, reason: "expected a mapping, got \(root?.kindText ?? "nothing")")
@@ -92,7 +100,7 @@ extension Recipe {
     private mutating func set(_ key: String, _ node: Node, source: String) throws {
         guard let field = Self.fields.first(where: { $0.key == key }) else {
             throw TrainingError.unknownRecipeKey(
-                source: source, key: key, nearest: nearest(to: key, in: Self.knownKeys))
+                source: source, key: key, nearest: NearestName.find(key, in: Self.knownKeys))
         }
         guard field.read(node, &self) else {
             throw TrainingError.recipeType(
@@ -110,11 +118,11 @@ extension Recipe {
         let text = String(override[override.index(after: equals)...])
         let node: Node
         do {
-            node = try Yams.compose(yaml: text) ?? Node("", Tag(.null))
+            node = try YAMLText.compose(text) ?? Node("", Tag(.null))
         } catch {
             throw TrainingError.badOverride(text: override)
         }
-        try set(key, node, source: "--set \(override)")
+        try set(key, node, source: "--set \(abbreviated(override))")
         return key
     }
 

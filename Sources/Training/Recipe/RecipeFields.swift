@@ -46,27 +46,3 @@ extension RecipeField {
         ]
     }
 }
-
-/// The candidate with the smallest edit distance (insert, delete, substitute; case counts half), if it is near enough
-/// to be a typing mistake.
-func nearest(to text: String, in candidates: [String]) -> String? {
-    // Counted in half steps, so that a wrong capital is nearer than a wrong letter.
-    func distance(_ a: [Character], _ b: [Character]) -> Int {
-        var row = (0...b.count).map { $0 * 2 }
-        for (i, x) in a.enumerated() {
-            var diagonal = row[0]
-            row[0] = (i + 1) * 2
-            for (j, y) in b.enumerated() {
-                let cost = x == y ? 0 : x.lowercased() == y.lowercased() ? 1 : 2
-                let substituted = diagonal + cost
-                diagonal = row[j + 1]
-                row[j + 1] = min(substituted, diagonal + 2, row[j] + 2)
-            }
-        }
-        return row[b.count]
-    }
-    let target = Array(text.prefix(128))
-    let ranked = candidates.map { ($0, distance(target, Array($0))) }.min { $0.1 < $1.1 }
-    guard let ranked, ranked.1 <= max(4, target.count * 2 / 3) else { return nil }
-    return ranked.0
-}

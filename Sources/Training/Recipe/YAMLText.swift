@@ -1,19 +1,58 @@
+import Files
 import Yams
 
-/// Reads YAML within the bounds of a recipe.
+/// Reads YAML within the bounds of a recipe. Every reader of YAML in this package calls it.
 package enum YAMLText {
     /// How many values a document may unfold to. Aliases share a node in the file and repeat it in the value, so a few
     /// lines can stand for more values than there is time to read.
     static let largestSize = 100_000
+    /// Bytes of a document; the shipped recipes have one thousandth of it.
+    package static let largestFile = 1 << 20
 
-    /// - Parameter source: the document's name in errors.
-    /// - Throws: ``TrainingError/brokenRecipe(source:reason:)``: one line, with the place in the text.
-    package static func compose(_ yaml: String, source: String) throws(TrainingError) -> Node? {
+    /// Why a document cannot be used: one line, without the document's own text.
+    package struct Failure: Error, Equatable {
+        /// From 1; nil where the whole document is meant.
+        package let line: Int?
+        package let column: Int?
+        package let reason: String
+
+        /// With the place before it.
+        package var text: String {
+            guard let line else { return reason }
+            return "line \(line)" + (column.map { ", column \($0)" } ?? "") + ": " + reason
+        }
+
+        init(line: Int? = nil, column: Int? = nil, _ reason: String) {
+            self.line = line
+            self.column = column
+            self.reason = reason
+        }
+    }
+
+    /// The text of a file: regular, small, UTF-8, without its byte-order mark.
+    /// - Throws: `FileError`; ``Failure``.
+    package static func read(_ path: String) throws -> String {
+        let bytes = try RegularFile.bytes(path, atMost: largestFile)
+        try PlaceholderFile.refuse(bytes, path: path)
+        return try text(bytes)
+    }
+
+    /// - Throws: ``Failure`` for what is not UTF-8.
+    package static func text(_ bytes: [UInt8]) throws(Failure) -> String {
+        guard let text = String(validating: bytes, as: UTF8.self) else { throw Failure("it is not UTF-8") }
+        return text.unicodeScalars.first == "\u{FEFF}" ? String(text.unicodeScalars.dropFirst()) : text
+    }
+
+    /// The document; nil for an empty one.
+    package static func compose(_ yaml: String) throws(Failure) -> Node? {
+        guard yaml.utf8.count <= largestFile else {
+            throw Failure("\(yaml.utf8.count) bytes are no recipe; at most \(largestFile) are read")
+        }
         let root: Node?
         do {
             root = try Yams.compose(yaml: yaml)
         } catch {
-            throw .brokenRecipe(source: source, reason: reason(error, yaml))
+            throw failure(error, yaml)
         }
         guard let root else { return nil }
         var waiting = [root]
@@ -21,8 +60,7 @@ package enum YAMLText {
         while let node = waiting.popLast() {
             count += 1
             guard count <= largestSize else {
-                throw .brokenRecipe(
-                    source: source, reason: "it unfolds to more than \(largestSize) values; write it without aliases")
+                throw Failure("it unfolds to more than \(largestSize) values; write it without aliases")
             }
             switch node {
             case .mapping(let mapping):
@@ -37,21 +75,21 @@ package enum YAMLText {
         return root
     }
 
-    private static func reason(_ error: any Error, _ yaml: String) -> String {
-        guard let error = error as? YamlError else { return "\(error)".replacingOccurrences(of: "\n", with: " ") }
+    private static func failure(_ error: any Error, _ yaml: String) -> Failure {
+        guard let error = error as? YamlError else { return Failure("it cannot be read as YAML") }
         switch error {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
             .composer(_, let problem, let mark, _):
             let lines = yaml.split(separator: "\n", omittingEmptySubsequences: false)
             let line = mark.line >= 1 && mark.line <= lines.count ? lines[mark.line - 1] : ""
-            let what =
-                line.prefix { $0 == " " || $0 == "\t" }.contains("\t")
-                ? "a tab; YAML is indented with spaces" : problem
-            return "line \(mark.line), column \(mark.column): \(what)"
+            let isTabbed = line.prefix { $0 == " " || $0 == "\t" }.contains("\t")
+            return Failure(
+                line: mark.line, column: mark.column, isTabbed ? "a tab; YAML is indented with spaces" : problem)
         case .duplicatedKeysInMapping(let duplicates, _):
-            return "the key \(duplicates.map { "'\($0)'" }.joined(separator: ", ")) stands twice in one mapping"
-        case .reader(let problem, _, _, _): return problem
-        default: return "it cannot be read as YAML"
+            let keys = duplicates.prefix(5).map { "'\($0.description.prefix(100))'" }.joined(separator: ", ")
+            return Failure("the key \(keys) stands twice in one mapping")
+        case .reader(let problem, _, _, _): return Failure(problem)
+        default: return Failure("it cannot be read as YAML")
         }
     }
 }

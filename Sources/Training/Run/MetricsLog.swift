@@ -18,15 +18,34 @@ public struct Metric: Sendable, Hashable {
 /// It holds no times and no rates (those are in `timings.jsonl`), so that the file of a resumed run equals that of an
 /// uninterrupted one. Numbers are written with the fewest digits that are read back as the same number; a value that is
 /// not finite becomes null.
+///
+/// A full disk does not stop the training: lines wait in memory until there is room, at the latest until the next
+/// checkpoint needs them.
 public final class MetricsLog {
     public var path: String { file.path }
     private let file: AppendFile
+    /// Lines that could not be written yet.
+    private var waiting: [UInt8] = []
 
     public init(path: String) throws { file = try AppendFile(path: path) }
 
     /// Appends `{"step": …, name: value, …}`.
-    public func append(step: Int, _ metrics: [Metric]) throws {
-        try file.append(Self.line(step: step, metrics))
+    /// - Returns: why the line waits in memory; nil when it is in the file.
+    @discardableResult
+    public func append(step: Int, _ metrics: [Metric]) -> FileError? {
+        waiting += Self.line(step: step, metrics)
+        do throws(FileError) {
+            try flush()
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    private func flush() throws(FileError) {
+        guard !waiting.isEmpty else { return }
+        try file.append(waiting)
+        waiting = []
     }
 
     /// Bytes in the file; a checkpoint records the number.
@@ -40,7 +59,12 @@ public final class MetricsLog {
         try file.truncate(to: size)
     }
 
-    public func sync() throws { try file.sync() }
+    /// Waits until every line is on the device.
+    /// - Throws: `FileError` when there is still no room for those that wait.
+    public func sync() throws {
+        try flush()
+        try file.sync()
+    }
 
     static func line(step: Int, _ metrics: [Metric]) -> [UInt8] {
         var out = Array("{\"step\": \(step)".utf8)

@@ -61,7 +61,7 @@ public struct RunFolder: Sendable {
     public func removeUnlessBegun() throws {
         guard try checkpoints.latest() == nil, !FileSystem.exists(metricsPath) else { return }
         for path in [recipePath, manifestPath] where FileSystem.exists(path) {
-            try FileManager.default.removeItem(atPath: path)
+            try FileSystem.remove(path)
         }
     }
 

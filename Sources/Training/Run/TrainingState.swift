@@ -88,7 +88,7 @@ public struct TrainingState: Sendable, Equatable, Codable {
 
 extension DecodingError {
     /// One line: which key, and what is wrong with it.
-    var shortReason: String {
+    package var shortReason: String {
         func place(_ context: Context, _ last: (any CodingKey)? = nil) -> String {
             let path = (context.codingPath + (last.map { [$0] } ?? [])).map(\.stringValue).joined(separator: ".")
             return path.isEmpty ? "the file" : "'\(path)'"

@@ -63,12 +63,12 @@ struct CaptionCommand: ParsableCommand {
         try runner.run(paths) { index, result in
             switch result {
             case .success(let caption):
-                let line =
-                    try json
-                    ? Self.json(paths[index], caption, modality)
-                    : paths.count == 1 ? caption.text : "\(paths[index]): \(caption.text)"
                 // Written through, so that a reader of the pipe sees each batch when it is done.
-                try Terminal.output(line)
+                if json {
+                    try Terminal.output(json: Self.json(paths[index], caption, modality))
+                } else {
+                    try Terminal.output(paths.count == 1 ? caption.text : "\(paths[index]): \(caption.text)")
+                }
             case .failure(let error):
                 failed += 1
                 progress.say("error: \(error)")

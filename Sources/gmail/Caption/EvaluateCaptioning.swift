@@ -68,14 +68,16 @@ struct EvaluateCaptioning: ParsableCommand {
     }
 
     func run() throws {
+        let beside = (out as NSString).deletingLastPathComponent
+        let path = predictions ?? (beside.isEmpty ? "predictions.jsonl" : "\(beside)/predictions.jsonl")
+        let locks = try [out, path].map { try OutputLock(for: $0, owner: "gmail evaluate captioning") }
+        defer { withExtendedLifetime(locks) {} }
         let set = try EvaluationImages(file: captions, folder: images, split: split, limit: limit)
         let selection = try MetricSelection(metricOptions)
         for omission in selection.omissions { Terminal.note("note: \(omission)") }
         let open = try options.open(compute)
         let wanted = decoding.apply(to: open.captioner.decoding)
         let tags = try tags(open, wanted, set)
-        let beside = (out as NSString).deletingLastPathComponent
-        let path = predictions ?? (beside.isEmpty ? "predictions.jsonl" : "\(beside)/predictions.jsonl")
         let written = try PredictionsFile(path: path, tags: tags)
         try predict(set, open, wanted, written)
         let lines = try written.finish(set)
@@ -89,9 +91,9 @@ struct EvaluateCaptioning: ParsableCommand {
                 entries: lines.map { CaptionFile.Entry(imageID: .number($0.imageID), caption: $0.caption) },
                 hash: try ContentHash.sha256(ofFile: path)))
         let (results, report) = try CaptionScoring(selection: selection, quiet: quiet).score(pairing, tags: tags)
-        try CaptionScoring.write(report, to: out)
+        try AtomicFile.write(report, to: out)
         if json {
-            try Terminal.output([UInt8](report))
+            try Terminal.output(json: String(decoding: report, as: UTF8.self), terminator: "")
         } else {
             try Terminal.output(CaptionScoring.table(results))
             try Terminal.output("\(out) and \(path) written")
@@ -182,7 +184,7 @@ struct EvaluationImages {
         self.split = set.split
         contentHash = set.contentHash
         images = Array(set.images.prefix(limit ?? set.images.count))
-        let exists = FileManager.default.fileExists(atPath:)
+        let exists = FileSystem.exists
         // Karpathy's names begin with a folder (val2014) that may have been left out on disk.
         paths = images.map { image in
             let whole = "\(folder)/\(image.fileName)"
@@ -196,78 +198,5 @@ struct EvaluationImages {
                 "--images: \(missing.count) of \(images.count) images of '\(file)' are not in '\(folder)': \(names)\(missing.count > 10 ? ", …" : "")"
             )
         }
-    }
-}
-
-/// `predictions.jsonl`, and the captions so far while it is made.
-///
-/// Captions are appended to a file beside it, whose first line says what makes them; a run that is begun again with the
-/// same tags goes on there. The final file has the images in the set's order.
-final class PredictionsFile {
-    struct Line: Codable {
-        let imageID: Int
-        let file: String
-        let path: String
-        let caption: String
-        let references: [String]
-
-        enum CodingKeys: String, CodingKey {
-            case imageID = "image_id"
-            case file, path, caption, references
-        }
-    }
-
-    /// Captions so far by image.
-    private(set) var done: [Int: Line] = [:]
-    private let path: String
-    private var partial: String { path + ".partial" }
-    private let handle: FileHandle
-
-    private static var encoder: JSONEncoder {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return encoder
-    }
-
-    init(path: String, tags: [String: String]) throws {
-        self.path = path
-        let partial = path + ".partial"
-        let head = try Self.encoder.encode(tags) + Data("\n".utf8)
-        var kept = head
-        if let data = FileManager.default.contents(atPath: partial), data.starts(with: head) {
-            // A last line without its end was cut by a crash.
-            for bytes in data.dropFirst(head.count).split(separator: 0x0A, omittingEmptySubsequences: false).dropLast()
-            {
-                let line = try JSONDecoder().decode(Line.self, from: Data(bytes))
-                done[line.imageID] = line
-                kept += bytes + Data("\n".utf8)
-            }
-        }
-        try CaptionScoring.write(kept, to: partial)
-        guard let handle = FileHandle(forWritingAtPath: partial) else {
-            throw CaptionOutputError(path: partial, reason: "it cannot be opened for writing")
-        }
-        try handle.seekToEnd()
-        self.handle = handle
-    }
-
-    func append(_ set: EvaluationImages, _ index: Int, _ caption: String) throws {
-        let image = set.images[index]
-        let line = Line(
-            imageID: image.id, file: image.fileName, path: set.paths[index], caption: caption,
-            references: image.captions)
-        done[image.id] = line
-        try handle.write(contentsOf: Self.encoder.encode(line) + Data("\n".utf8))
-    }
-
-    /// Writes the final file; atomic.
-    /// - Returns: its lines, in the set's order.
-    func finish(_ set: EvaluationImages) throws -> [Line] {
-        let lines = set.images.compactMap { done[$0.id] }
-        let text = try lines.map { try Self.encoder.encode($0) + Data("\n".utf8) }.reduce(Data(), +)
-        try CaptionScoring.write(text, to: path)
-        try handle.close()
-        try FileManager.default.removeItem(atPath: partial)
-        return lines
     }
 }

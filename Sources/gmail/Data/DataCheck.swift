@@ -54,7 +54,7 @@ struct DataCheck: AsyncParsableCommand {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
             try Terminal.output(
-                String(decoding: try encoder.encode(Findings(check, content: findings)), as: UTF8.self))
+                json: String(decoding: try encoder.encode(Findings(check, content: findings)), as: UTF8.self))
         }
         if check.problemCount > 0 { throw ExitCode(1) }
     }

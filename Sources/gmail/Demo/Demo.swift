@@ -3,6 +3,7 @@ import Files
 import Foundation
 import Safetensors
 import Terminal
+import Training
 
 /// Runs the stages of `gmail demo`, each of them a command of this program.
 ///
@@ -23,14 +24,16 @@ struct Demo {
     /// - Throws: `CommandError` when the folder holds another demo; `ExitCode` when a stage was interrupted; what the
     ///   stage's command throws.
     func run(force: Bool) async throws -> [(title: String, seconds: Double)] {
+        try FileSystem.createFolder(layout.folder)
+        let lock = try FolderLock(folder: layout.folder, owner: "gmail demo")
+        defer { withExtendedLifetime(lock) {} }
         try prepare(force: force)
         let clock = ContinuousClock()
         var times: [(String, Double)] = []
         for (index, stage) in stages.enumerated() {
             let marker = "\(layout.markers)/\(stage.name).json"
             let heading = "\(index + 1)/\(stages.count) \(stage.title)"
-            if let bytes = FileManager.default.contents(atPath: marker) {
-                let done = try JSONDecoder().decode(Marker.self, from: bytes)
+            if let done = try finished(marker) {
                 say("\(heading): finished before")
                 times.append((stage.title, done.seconds))
                 continue
@@ -39,7 +42,7 @@ struct Demo {
             var arguments = stage.arguments
             switch stage.continuation {
             case .automatic: break
-            case .resumeFlag where exists("\(stage.makes)/checkpoints") && hasEntries("\(stage.makes)/checkpoints"):
+            case .resumeFlag where try hasCheckpoint("\(stage.makes)/checkpoints"):
                 arguments.append("--resume")
             case .none, .resumeFlag: try remove(stage.makes)
             }
@@ -74,6 +77,18 @@ struct Demo {
         }
     }
 
+    /// What the marker of a finished stage says; nil when there is none.
+    private func finished(_ marker: String) throws -> Marker? {
+        guard exists(marker) else { return nil }
+        do {
+            return try JSONDecoder().decode(Marker.self, from: Data(RegularFile.bytes(marker)))
+        } catch let error as DecodingError {
+            throw CommandError(
+                "'\(marker)' is not what this version writes (\(error.shortReason)); remove it, and the stage runs again"
+            )
+        }
+    }
+
     /// Makes the folder, or checks that it holds a demo of the same settings.
     private func prepare(force: Bool) throws {
         if force {
@@ -82,8 +97,8 @@ struct Demo {
                 layout.markers, layout.settings,
             ] { try remove(path) }
         }
-        try FileManager.default.createDirectory(atPath: layout.markers, withIntermediateDirectories: true)
-        guard let bytes = FileManager.default.contents(atPath: layout.settings) else {
+        try FileSystem.createFolder(layout.markers)
+        guard exists(layout.settings) else {
             for path in [layout.world, layout.runs] where exists(path) {
                 throw CommandError(
                     "'\(path)' exists, but '\(layout.settings)' does not say what made it; give another --out, or --force to replace it"
@@ -94,10 +109,10 @@ struct Demo {
         }
         let found: DemoSettings
         do {
-            found = try JSONDecoder().decode(DemoSettings.self, from: bytes)
-        } catch {
+            found = try JSONDecoder().decode(DemoSettings.self, from: Data(RegularFile.bytes(layout.settings)))
+        } catch let error as DecodingError {
             throw CommandError(
-                "'\(layout.settings)' is not what this version writes (\(error)); give another --out, or --force to make everything anew"
+                "'\(layout.settings)' is not what this version writes (\(error.shortReason)); give another --out, or --force to make everything anew"
             )
         }
         guard found == settings else {
@@ -124,16 +139,13 @@ struct Demo {
         return plain && !argument.isEmpty ? argument : "'" + argument.replacingOccurrences(of: "'", with: "'\\''") + "'"
     }
 
-    private func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
+    private func exists(_ path: String) -> Bool { FileSystem.exists(path) }
 
-    private func hasEntries(_ folder: String) -> Bool {
-        // A folder that cannot be listed has nothing to resume from; the command itself says what is wrong with it.
-        (try? FileManager.default.contentsOfDirectory(atPath: folder))?.contains { $0.hasPrefix("step-") } ?? false
+    private func hasCheckpoint(_ folder: String) throws -> Bool {
+        try FileSystem.entries(folder).contains { $0.hasPrefix("step-") }
     }
 
-    private func remove(_ path: String) throws {
-        if exists(path) { try FileManager.default.removeItem(atPath: path) }
-    }
+    private func remove(_ path: String) throws { try FileSystem.remove(path) }
 
     private func say(_ text: String) { Terminal.note(text) }
 }

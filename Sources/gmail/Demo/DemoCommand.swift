@@ -85,6 +85,10 @@ struct DemoCommand: AsyncParsableCommand {
         }
         let hash = full ? "trained by this demo" : try small.hash()
         var results: DemoResults?
+        // One seed's demo lies in the folder itself and locks it there.
+        if seeds > 1 { try FileSystem.createFolder(out) }
+        let lock = try seeds > 1 ? FolderLock(folder: out, owner: "gmail demo --seeds") : nil
+        defer { withExtendedLifetime(lock) {} }
         for seed in seed..<seed + UInt64(seeds) {
             let settings = try DemoSettings(
                 seed: seed, quick: quick, images: images, recipe: recipe, rank: rank, models: hash)
@@ -104,6 +108,10 @@ struct DemoCommand: AsyncParsableCommand {
         let whole = DemoLayout(folder: out)
         try AtomicFile.write(results.json(), to: whole.results)
         try AtomicFile.write([UInt8](results.markdown.utf8), to: whole.table)
-        try Terminal.output(json ? String(decoding: try results.json(), as: UTF8.self) : results.text, terminator: "")
+        if json {
+            try Terminal.output(json: String(decoding: try results.json(), as: UTF8.self), terminator: "")
+        } else {
+            try Terminal.output(results.text, terminator: "")
+        }
     }
 }

@@ -1,7 +1,9 @@
 import Evaluation
+import Files
 import Foundation
 import Report
 import Safetensors
+import Training
 
 /// What a demo measured: the captioners of all data settings, retrieval, and the gap; over one seed or several.
 struct DemoResults: Codable {
@@ -64,13 +66,13 @@ struct DemoResults: Codable {
     }
 
     private static func decode<Value: Decodable>(_ path: String) throws -> Value {
-        guard let bytes = FileManager.default.contents(atPath: path) else {
-            throw CommandError("'\(path)' cannot be read; run again with --force")
-        }
         do {
-            return try JSONDecoder().decode(Value.self, from: bytes)
+            return try JSONDecoder().decode(Value.self, from: Data(RegularFile.bytes(path)))
+        } catch let error as DecodingError {
+            throw CommandError(
+                "'\(path)' is not what its command writes (\(error.shortReason)); run again with --force")
         } catch {
-            throw CommandError("'\(path)' is not what its command writes (\(error)); run again with --force")
+            throw CommandError("\(error); run again with --force")
         }
     }
 

@@ -147,7 +147,8 @@ struct DemoStages {
         DemoStage(
             "report", "writing the report", makes: layout.report,
             ["report"] + DemoCaptioner.allCases.map { layout.captioner($0.rawValue) } + [
-                layout.alignment, "--out", layout.report, "--title", "GMAIL in miniature",
+                layout.alignment, "--images", "\(layout.world)/test", "--out", layout.report, "--title",
+                "GMAIL in miniature",
             ])
     }
 }

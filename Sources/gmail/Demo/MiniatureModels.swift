@@ -21,7 +21,7 @@ struct MiniatureModels {
         var place = program.deletingLastPathComponent()
         while true {
             let candidate = place.appendingPathComponent("Models/miniature").path
-            if FileManager.default.fileExists(atPath: candidate) {
+            if FileSystem.exists(candidate) {
                 self.init(shippedIn: candidate)
                 try check()
                 return
@@ -53,7 +53,7 @@ struct MiniatureModels {
     func run(of kind: String) -> String { "\(folder)/\(kind)" }
 
     private func check() throws {
-        for model in [clip, stableDiffusion, languageModel] where !FileManager.default.fileExists(atPath: model) {
+        for model in [clip, stableDiffusion, languageModel] where !FileSystem.exists(model) {
             throw CommandError(
                 "'\(folder)' lacks '\((model as NSString).lastPathComponent)'; expected clip, stable-diffusion and gpt2; give another --models, or --full to train them"
             )
@@ -64,9 +64,9 @@ struct MiniatureModels {
     func hash() throws -> String {
         var weights: [String] = []
         for model in [clip, stableDiffusion, languageModel] {
-            guard let files = FileManager.default.enumerator(atPath: model) else { continue }
-            weights += files.compactMap { $0 as? String }.filter { $0.hasSuffix(".safetensors") }.sorted()
-                .map { "\(model)/\($0)" }
+            weights += try FileSystem.files(below: model).filter { $0.hasSuffix(".safetensors") }.map {
+                "\(model)/\($0)"
+            }
         }
         let hashes = try weights.map { try FileHashes().sha256(of: $0) }
         return ContentHash.sha256(of: hashes.joined(separator: "\n"))

@@ -75,6 +75,8 @@ struct EmbedCommand: AsyncParsableCommand {
     func run() async throws {
         let clock = ContinuousClock()
         let start = clock.now
+        let lock = try OutputLock(for: out, owner: "gmail embed")
+        defer { withExtendedLifetime(lock) {} }
         let found = try ImageOptions.images(images)
         if !quiet { for skipped in found.skipped { Terminal.note("skipped \(skipped.reason)") } }
         let lines = try texts.map(Self.lines)
@@ -92,13 +94,19 @@ struct EmbedCommand: AsyncParsableCommand {
     /// Lines of a UTF-8 file; an empty line is an empty text and keeps its row.
     private static func lines(_ path: String) throws -> [String] {
         let lines = try TextLines(path: path).texts()
+        for (index, line) in lines.enumerated() {
+            if let excess = TextLimit.excess(of: line) {
+                throw CommandError(
+                    "--texts: '\(path)' line \(index + 1): expected \(TextLimit.expectation), got \(excess)")
+            }
+        }
         guard !lines.isEmpty else { throw CommandError("--texts: '\(path)' is empty") }
         return lines
     }
 
     private func report(_ summary: EmbedSummary, _ sidecar: FeatureSidecar) throws {
         if json {
-            try Terminal.output(summary.json(out: out))
+            try Terminal.output(json: summary.json(out: out))
             return
         }
         guard !quiet else { return }

@@ -30,15 +30,6 @@ struct CaptionScoring {
         Terminal.note(text)
     }
 
-    /// Written under another name and then renamed, so a file under its final name is complete.
-    static func write(_ data: Data, to path: String) throws {
-        do {
-            try data.write(to: URL(fileURLWithPath: path), options: .atomic)
-        } catch {
-            throw CaptionOutputError(path: path, reason: error.localizedDescription)
-        }
-    }
-
     static func table(_ results: CaptionResults) -> String {
         let width = max(6, results.scores.map(\.name.count).max() ?? 0)
         let rows = results.scores.map { score in

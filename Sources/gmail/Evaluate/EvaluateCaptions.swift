@@ -1,5 +1,6 @@
 import ArgumentParser
 import CaptionMetrics
+import Files
 import Foundation
 import Terminal
 
@@ -43,19 +44,23 @@ struct EvaluateCaptions: ParsableCommand {
 
     func run() throws {
         let start = ContinuousClock.now
+        let locks = try ([out] + (perImage.map { [$0] } ?? [])).map {
+            try OutputLock(for: $0, owner: "gmail evaluate captions")
+        }
+        defer { withExtendedLifetime(locks) {} }
         let selection = try MetricSelection(metricOptions)
         for omission in selection.omissions { Self.printError("note: \(omission)") }
         note("reading \(references) and \(candidates)")
         let pairing = try CaptionPairing(
             references: CaptionFile(contentsOf: references), candidates: CaptionFile(contentsOf: candidates))
         let (results, report) = try CaptionScoring(selection: selection, quiet: quiet).score(pairing)
-        try CaptionScoring.write(report, to: out)
-        if let perImage { try CaptionScoring.write(try CaptionReport.perImage(results), to: perImage) }
+        try AtomicFile.write(report, to: out)
+        if let perImage { try AtomicFile.write(CaptionReport.perImage(results), to: perImage) }
         note(
             "done in \((ContinuousClock.now - start).formatted(.units(allowed: [.seconds], fractionalPart: .show(length: 2))))"
         )
         if json {
-            try Terminal.output([UInt8](report))
+            try Terminal.output(json: String(decoding: report, as: UTF8.self), terminator: "")
         } else {
             try Terminal.output(CaptionScoring.table(results))
         }
@@ -68,13 +73,4 @@ struct EvaluateCaptions: ParsableCommand {
     private static func printError(_ text: String) {
         Terminal.note(text)
     }
-}
-
-/// An output file that could not be written.
-struct CaptionOutputError: Error, CustomStringConvertible, LocalizedError {
-    let path: String
-    let reason: String
-
-    var description: String { "cannot write '\(path)': \(reason)" }
-    var errorDescription: String? { description }
 }

@@ -1,6 +1,7 @@
 import Alignment
 import ArgumentParser
 import Evaluation
+import Files
 import Foundation
 import Terminal
 
@@ -52,13 +53,15 @@ struct EvaluateGap: AsyncParsableCommand {
     func validate() throws { try Check.range("--limit", limit, 1...Int.max) }
 
     func run() async throws {
+        let lock = try OutputLock(for: out, owner: "gmail evaluate gap")
+        defer { withExtendedLifetime(lock) {} }
         let embedder = try encoder.embedder(compute, modality: .real, batchSize: batch.batchSize, quiet: quiet)
         let measurement = GapMeasurement(
             map: map == .none ? nil : map == .pca ? .pca : .tsne, seed: seed, limit: limit, batchSize: batch.batchSize,
             quiet: quiet, note: { if !quiet { Terminal.note($0) } })
         let (report, files) = try await measurement.write(pairs: pairs, embedder, to: out)
         if json {
-            try Terminal.output(report.json(), terminator: "")
+            try Terminal.output(json: report.json(), terminator: "")
         } else if !quiet {
             try Terminal.output(report.text)
             try Terminal.output("\(files.joined(separator: ", ")) written")

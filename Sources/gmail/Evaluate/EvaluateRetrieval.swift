@@ -43,6 +43,8 @@ struct EvaluateRetrieval: AsyncParsableCommand {
     var quiet = false
 
     func run() async throws {
+        let lock = try OutputLock(for: out, owner: "gmail evaluate retrieval")
+        defer { withExtendedLifetime(lock) {} }
         let data = try RetrievalSet(file: captions, folder: images, split: split)
         if data.withoutCaption > 0 {
             Terminal.note("note: \(data.withoutCaption) images of '\(captions)' have no caption and are left out")
@@ -54,7 +56,7 @@ struct EvaluateRetrieval: AsyncParsableCommand {
         let text = try result.json()
         try AtomicFile.write(text, to: out)
         if json {
-            try Terminal.output(text, terminator: "")
+            try Terminal.output(json: text, terminator: "")
         } else {
             try Terminal.output(result.metrics.table)
             try Terminal.output("\(out) written")

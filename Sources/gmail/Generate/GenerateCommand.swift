@@ -138,18 +138,21 @@ struct GenerateCommand: AsyncParsableCommand {
             plan: plan, settings: settings, folder: out, realFolder: realFolder, generator: generator, stop: stop,
             report: progress.handle)
         let outcome = try run.run()
-        try report(outcome, out, device)
-        if let signal = outcome.signal { throw ExitCode(128 + signal) }
+        try conclude(outcome.signal.map { 128 + $0 } ?? 0) { try report(outcome, out, device) }
     }
 
     private func report(_ estimate: SynthesisEstimate?) throws {
         guard let estimate else { throw CommandError("this shard has no images to estimate from") }
-        try Terminal.output(json ? try GenerateSummary(estimate).text : estimate.text)
+        if json {
+            try Terminal.output(json: GenerateSummary(estimate).text)
+        } else {
+            try Terminal.output(estimate.text)
+        }
     }
 
     private func report(_ outcome: SynthesisOutcome, _ out: String, _ device: Device) throws {
         if json {
-            try Terminal.output(GenerateSummary(outcome, out: out, device: device).text)
+            try Terminal.output(json: GenerateSummary(outcome, out: out, device: device).text)
             return
         }
         guard !quiet else { return }

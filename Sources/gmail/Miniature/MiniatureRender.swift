@@ -44,11 +44,15 @@ struct MiniatureRender: AsyncParsableCommand {
     func run() async throws {
         let dataset = SceneDataset(world: World(seed: seed), split: split, count: count)
         let target = "\(out)/\(dataset.imageFolder)"
-        guard !FileManager.default.fileExists(atPath: target) else {
+        guard !FileSystem.exists(target) else {
             throw CommandError("'\(target)' exists already; give another --out, or remove it")
         }
+        try FileSystem.createFolder(out)
+        // Of the split alone: others may be rendered at the same time.
+        let lock = try OutputLock(for: target, owner: "gmail miniature render")
+        defer { withExtendedLifetime(lock) {} }
         let partial = "\(out)/.rendering-\(split.rawValue)"
-        if FileManager.default.fileExists(atPath: partial) { try FileManager.default.removeItem(atPath: partial) }
+        try FileSystem.remove(partial)
         let progress = JobProgress("rendering", total: count, unit: "scenes", quiet: quiet)
         let pictures = try dataset.write(to: partial) { progress.advance(by: $0) }
         let sheet = try ContactSheet.make(Array(pictures.prefix(48)), columns: 8, scale: 2)
@@ -56,15 +60,12 @@ struct MiniatureRender: AsyncParsableCommand {
         try AtomicFile.write(dataset.captionLines(), to: "\(partial)/captions_\(split.rawValue).jsonl")
         try AtomicFile.write(dataset.promptLines(), to: "\(partial)/prompts_\(split.rawValue).jsonl")
         // The pictures come last: their presence says that the rest is complete.
-        let names = try FileManager.default.contentsOfDirectory(atPath: partial)
-        for name in names.sorted(by: {
-            ($0 == dataset.imageFolder ? 1 : 0, $0) < ($1 == dataset.imageFolder ? 1 : 0, $1)
-        }) {
-            let path = "\(out)/\(name)"
-            if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
-            try FileManager.default.moveItem(atPath: "\(partial)/\(name)", toPath: path)
+        let names = try FileSystem.entries(partial)
+        for name in names.filter({ $0 != dataset.imageFolder }) + [dataset.imageFolder] {
+            try FileSystem.remove("\(out)/\(name)")
+            try FileSystem.rename("\(partial)/\(name)", to: "\(out)/\(name)")
         }
-        try FileManager.default.removeItem(atPath: partial)
+        try FileSystem.remove(partial)
         try Terminal.output("\(target): \(count) scenes, \(dataset.captions.count) captions")
     }
 }

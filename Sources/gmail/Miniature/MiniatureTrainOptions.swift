@@ -1,4 +1,5 @@
 import ArgumentParser
+import Files
 import Foundation
 import Miniature
 import Terminal
@@ -49,11 +50,12 @@ struct MiniatureTrainOptions: ParsableArguments {
             bar.advance(by: done - rendered)
             rendered = done
         }
-        switch outcome {
-        case .finished(let step): try Terminal.output("\(trainer.modelFolder) written (\(step) steps)")
-        case .interrupted(let step, _): try Terminal.output("\(out): stopped at step \(step); go on with --resume")
+        try conclude(outcome.exitCode) {
+            switch outcome {
+            case .finished(let step): try Terminal.output("\(trainer.modelFolder) written (\(step) steps)")
+            case .interrupted(let step, _): try Terminal.output("\(out): stopped at step \(step); go on with --resume")
+            }
         }
-        if outcome.exitCode != 0 { throw ExitCode(outcome.exitCode) }
     }
 }
 
@@ -104,7 +106,7 @@ struct MiniatureTrainUNet: AsyncParsableCommand {
             .init(role: "clip", path: "\(clip)/model.safetensors"),
             .init(role: "autoencoder", path: "\(autoencoder)/diffusion_pytorch_model.safetensors"),
         ]
-        for input in inputs where !FileManager.default.fileExists(atPath: input.path) {
+        for input in inputs where !FileSystem.exists(input.path) {
             throw CommandError(
                 "--\(input.role): '\(input.path)' does not exist; give the folder that `gmail miniature train \(input.role)` wrote (RUN/model)"
             )

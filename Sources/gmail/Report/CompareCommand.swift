@@ -45,9 +45,15 @@ struct CompareCommand: ParsableCommand {
     }
 
     func run() throws {
+        let lock = try out.map { try OutputLock(for: $0, owner: "gmail compare") }
+        defer { withExtendedLifetime(lock) {} }
         let comparison = try RunComparison(
             RunSet(paths: runs), metrics: metrics, compares: Set(compares), difference: difference)
         if let out { try AtomicFile.write(comparison.json(), to: out) }
-        try Terminal.output(json ? comparison.json() : comparison.text + "\n", terminator: "")
+        if json {
+            try Terminal.output(json: comparison.json(), terminator: "")
+        } else {
+            try Terminal.output(comparison.text)
+        }
     }
 }

@@ -33,7 +33,7 @@ struct ReportCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Folder that the file names in predictions.jsonl are below; default: where the predictions say.",
+            "Folder that the file names in predictions.jsonl are below; without it only pictures in the runs' own folders are shown.",
             valueName: "folder"),
         completion: .directory)
     var images: String?
@@ -65,7 +65,7 @@ struct ReportCommand: ParsableCommand {
             Self.note("note: \(run.label): \(run.notes.joined(separator: "; "))")
         }
         if json {
-            try Terminal.output(report.json(page: out), terminator: "")
+            try Terminal.output(json: report.json(page: out), terminator: "")
             return
         }
         if !quiet {

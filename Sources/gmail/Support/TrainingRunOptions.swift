@@ -51,8 +51,7 @@ extension TrainingRunOptions {
         let (run, outcome) = try job.run(recipe, stop: stop) {
             try begin(device, cache ?? "\(CacheFolder.path)/features", job)
         }
-        try report(outcome, run, ending)
-        if outcome.exitCode != 0 { throw ExitCode(outcome.exitCode) }
+        try conclude(outcome.exitCode) { try report(outcome, run, ending) }
     }
 
     private func report(_ outcome: LoopOutcome, _ run: RunFolder, _ ending: RunEnding) throws {
@@ -68,7 +67,7 @@ extension TrainingRunOptions {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
             let summary = Summary(run: run.path, step: outcome.step, checkpoint: checkpoint, finished: isFinished)
-            try Terminal.output(String(decoding: try encoder.encode(summary), as: UTF8.self))
+            try Terminal.output(json: String(decoding: try encoder.encode(summary), as: UTF8.self))
         } else if !quiet {
             try Terminal.output(
                 isFinished

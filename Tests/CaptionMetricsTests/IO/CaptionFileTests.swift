@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import CaptionMetrics
@@ -82,7 +83,6 @@ import Testing
             (
                 .wordVectors(path: "v.bin", expected: "x", got: "y"), "word vectors 'v.bin': expected x, got y"
             ),
-            (.unreadable(path: "f", reason: "r"), "cannot read 'f': r"),
         ]
         for (error, message) in messages {
             #expect(error.description == message && error.localizedDescription == message)
@@ -101,7 +101,7 @@ import Testing
         for length in 0..<whole.count {
             #expect(throws: CaptionDataError.self) { try CaptionFile(Data(whole[..<length]), path: "f") }
         }
-        var generator = SeededGenerator(seed: 3)
+        var generator = SeededGenerator(state: 3)
         for _ in 0..<2000 {
             var bytes = whole
             for _ in 0..<3 {

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import CaptionMetrics
@@ -64,9 +65,10 @@ import Testing
     }
 
     /// Tokens, counts and scores of every image, from raw captions.
-    @Test(arguments: ["scores", "fakecap1000"])
+    @Test(
+        .enabled(if: GoldenFiles.have("scores.json.gz", "fakecap1000.json.gz")), arguments: ["scores", "fakecap1000"])
     func equalsTheGoldens(_ name: String) throws {
-        guard let golden = try SharedData.decode(Golden.self, "data/metrics/\(name).json.gz") else { return }
+        let golden = try GoldenFiles.decode(Golden.self, "\(name).json.gz")
         let captions = try TokenizedCaptions(
             imageIDs: golden.images.map { .number($0.image_id) }, rawReferences: golden.images.map(\.refs_raw),
             rawCandidates: golden.images.map(\.cand_raw))
@@ -95,16 +97,18 @@ import Testing
         }
     }
 
+    private static let oracle = "data/oracles/captions_val2014_fakecap_results.json"
+
     /// The results coco-caption publishes with their scores, from the published file itself.
-    @Test func reproducesThePublishedScores() throws {
-        guard let golden = try SharedData.decode(Golden.self, "data/metrics/fakecap1000.json.gz"),
-            let oracle = SharedData.path("data/oracles/captions_val2014_fakecap_results.json")
-        else { return }
+    @Test(.enabled(if: GoldenFiles.have("fakecap1000.json.gz") && SharedData.has(oracle)))
+    func reproducesThePublishedScores() throws {
+        let golden = try GoldenFiles.decode(Golden.self, "fakecap1000.json.gz")
         let references = CaptionFile(
             entries: golden.images.flatMap { image in
                 image.refs_raw.map { .init(imageID: .number(image.image_id), caption: $0) }
             }, hash: "")
-        let pairing = try CaptionPairing(references: references, candidates: CaptionFile(contentsOf: oracle.path))
+        let pairing = try CaptionPairing(
+            references: references, candidates: CaptionFile(contentsOf: SharedData.path(Self.oracle)))
         #expect(pairing.imageIDs.count == 1000 && pairing.findings.isEmpty)
         let results = try evaluate(pairing.tokenized())
         for (name, published) in [

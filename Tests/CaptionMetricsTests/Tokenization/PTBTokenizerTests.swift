@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import CaptionMetrics
@@ -24,7 +25,7 @@ import Testing
         let lines_at_end_of_input: [String]?
     }
 
-    private static let tokenizerGoldens = "data/metrics/tokenizer.jsonl.gz"
+    private static let tokenizerGoldens = "tokenizer.jsonl.gz"
 
     private func lines(_ text: String) -> [String] {
         PTBTokenizer().lines(of: text).map { $0.joined(separator: " ") }
@@ -32,8 +33,8 @@ import Testing
 
     /// Row by row, exactly: 3,454 captions of every kind the reference treats in its own way. Every eighth by default;
     /// `equalsTheGoldenBatch` reads them all, in one run.
-    @Test func equalsTheGoldenLines() throws {
-        guard let rows = try SharedData.decodeLines(GoldenRow.self, Self.tokenizerGoldens) else { return }
+    @Test(.enabled(if: GoldenFiles.have(tokenizerGoldens))) func equalsTheGoldenLines() throws {
+        let rows = try GoldenFiles.decodeLines(GoldenRow.self, Self.tokenizerGoldens)
         #expect(rows.count > 3000)
         var different: [String] = []
         for row in Self.isFull ? rows[...] : ArraySlice(stride(from: 0, to: rows.count, by: 8).map { rows[$0] }) {
@@ -56,10 +57,10 @@ import Testing
     }
 
     /// One run over all captions, where each caption's end depends on the next.
-    @Test func equalsTheGoldenBatch() throws {
-        guard let batch = try SharedData.decode(GoldenBatch.self, "data/metrics/tokenizer_batch.json.gz"),
-            let rows = try SharedData.decodeLines(GoldenRow.self, Self.tokenizerGoldens)
-        else { return }
+    @Test(.enabled(if: GoldenFiles.have("tokenizer_batch.json.gz", tokenizerGoldens)))
+    func equalsTheGoldenBatch() throws {
+        let batch = try GoldenFiles.decode(GoldenBatch.self, "tokenizer_batch.json.gz")
+        let rows = try GoldenFiles.decodeLines(GoldenRow.self, Self.tokenizerGoldens)
         let raw = Dictionary(uniqueKeysWithValues: rows.map { ($0.id, $0.raw.replacing("\n", with: " ")) })
         let captions = try batch.order.map { try #require(raw[$0]) }
         let made = lines(captions.joined(separator: "\n"))
@@ -88,10 +89,8 @@ import Testing
     }
 
     /// Every character of the Basic Multilingual Plane in six contexts.
-    @Test func equalsTheGoldenCharacterClasses() throws {
-        guard let classes = try SharedData.decode(CharacterClasses.self, "data/metrics/charclass.json.gz") else {
-            return
-        }
+    @Test(.enabled(if: GoldenFiles.have("charclass.json.gz"))) func equalsTheGoldenCharacterClasses() throws {
+        let classes = try GoldenFiles.decode(CharacterClasses.self, "charclass.json.gz")
         var different: [String] = []
         for context in [
             classes.alone, classes.between_letters, classes.between_digits, classes.between_blanks, classes.in_word_end,
@@ -142,7 +141,7 @@ import Testing
     /// Random bytes and random characters, with a seed: no crash, one line per caption, no blank left in a token. 300
     /// texts, 3,000 in the full run.
     @Test func survivesAnything() {
-        var generator = SeededGenerator(seed: 20_140_901)
+        var generator = SeededGenerator(state: 20_140_901)
         let special = Array("<>\"'&;./\\-@#:=()[]{}!?,$%*_ 0aAtn\u{AD}\u{2019}\u{2018}\u{A0}½😀\u{301}").map(String.init)
         for round in 0..<(Self.isFull ? 3000 : 300) {
             var text = ""

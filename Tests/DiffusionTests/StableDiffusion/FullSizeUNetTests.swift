@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 import Torch
 import TorchNN
@@ -8,22 +9,18 @@ import TorchNN
 /// The UNet of Stable Diffusion 2 at its own size. Its weights cannot ship: `Fixtures/make_full_size_unet.py` makes random
 /// ones and diffusers' answers, and the environment variable GMAIL_SD2_UNET names their folder.
 @Suite(.serialized) struct FullSizeUNetTests {
-    private static func folder() -> String? {
-        let folder = ProcessInfo.processInfo.environment["GMAIL_SD2_UNET"]
-        if folder == nil {
-            print("FullSizeUNetTests did not run: GMAIL_SD2_UNET does not name a folder of make_full_size_unet.py")
-        }
-        return folder
-    }
+    private static let folder = TestCondition.file(named: "GMAIL_SD2_UNET")
 
     @Test func theConfigurationHasItsParameters() {
         let sizes = UNet2DConditionModel(.stableDiffusion2).parameterCount()
         #expect(sizes.total == 865_910_724)
     }
 
-    @Test(arguments: [(DType.float32, false), (DType.float32, true), (DType.bfloat16, false)])
+    @Test(
+        .enabled(if: folder != nil),
+        arguments: [(DType.float32, false), (DType.float32, true), (DType.bfloat16, false)])
     func equalsTheReference(_ dtype: DType, isPrepared: Bool) throws {
-        guard let folder = Self.folder() else { return }
+        let folder = try #require(Self.folder)
         let answers = try Weights(path: "\(folder)/answers.safetensors")
         if answers[dtype.description] == nil { print("FullSizeUNetTests: the folder has no answer in \(dtype)") }
         let unet = try UNet2DConditionModel(folder: folder, memory: .mapped)
