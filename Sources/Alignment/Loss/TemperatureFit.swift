@@ -16,13 +16,16 @@ public enum TemperatureFit: Sendable, Equatable {
     case noNegatives
 
     public static let range = 0.001...10.0
+    /// More batches change the fit by less than it varies from run to run.
+    static let mostBatches = 40
 
     /// Looks at the pairs in batches, as a training does, since the fit depends on the number of negatives.
     /// - Parameters:
     ///   - generated: `[n, E]`, n at least 2; compared by cosine.
     ///   - real: `[n, E]`
     ///   - groups: the real image of each pair; pairs of one image are not negatives of each other.
-    ///   - batchSize: pairs that do not fill a batch are left out, unless they are the only ones.
+    ///   - batchSize: pairs that do not fill a batch are left out, unless they are the only ones; of more than
+    ///     `mostBatches`, a random choice is used.
     public init(generated: Tensor, real: Tensor, groups: [Int], batchSize: Int) {
         let batches = Self.batches(
             generated.to(.cpu).to(.float64).normalized(), real.to(.cpu).to(.float64).normalized(), groups, batchSize)
@@ -72,7 +75,7 @@ public enum TemperatureFit: Sendable, Equatable {
         }
         let size = min(size, order.count)
         var rows: [Row] = []
-        for start in stride(from: 0, through: order.count - size, by: size) {
+        for start in stride(from: 0, through: order.count - size, by: size).prefix(mostBatches) {
             let own = Array(order[start..<start + size])
             let index = Tensor(own)
             let similarity = generated.indexSelect(0, index).matmul(real.indexSelect(0, index).transposed(0, 1))

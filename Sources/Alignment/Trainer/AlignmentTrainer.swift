@@ -25,8 +25,7 @@ public final class AlignmentTrainer {
     private let frozenValidation: FrozenFeatures?
     private let fingerprint: ModelFingerprint
     let note: (String) -> Void
-    /// The validation with the highest cosine since this process began.
-    private var highest: ValidationReport?
+    private var watch = PartingWatch()
 
     /// The paths of model and data.
     public struct Inputs {
@@ -229,28 +228,13 @@ extension AlignmentTrainer: RunnableTrainer {
         var metrics = [Metric("loss", report.loss)]
         if let cosine = report.pairedCosine { metrics.append(Metric("paired_cosine", cosine)) }
         if let distance = report.centroidDistance { metrics.append(Metric("centroid_distance", distance)) }
-        warnIfParting(report)
+        if let cosine = report.pairedCosine, let distance = report.centroidDistance,
+            let warning = watch.warning(cosine: cosine, distance: distance)
+        {
+            note(warning)
+        }
         metrics += report.recall.map { Metric("recall@\($0.k)", $0.value) }
         return metrics
-    }
-
-    /// A cosine that falls by less is noise.
-    static let leastFall = 0.005
-
-    private func warnIfParting(_ report: ValidationReport) {
-        guard let cosine = report.pairedCosine, let distance = report.centroidDistance else { return }
-        guard let before = highest, let top = before.pairedCosine, let near = before.centroidDistance, cosine <= top
-        else {
-            highest = report
-            return
-        }
-        guard cosine < top - Self.leastFall, distance > near else { return }
-        func short(_ value: Double) -> String { String(format: "%.3f", value) }
-        note(
-            "warning: the validation cosine has fallen from \(short(top)) to \(short(cosine)) while the centroids of "
-                + "real and generated images went from \(short(near)) to \(short(distance)) apart: the loss is lowered "
-                + "where no cosine looks. 'gmail evaluate gap' says which temperature fits; "
-                + "--set loss.temperature=calibrated takes it")
     }
 
     public func save(to folder: String) throws {

@@ -3,15 +3,15 @@ import Randomness
 /// Intervals of numbers that are functions of sums over pairs: real images are drawn again with replacement, each with
 /// all of its pairs.
 struct ClusterBootstrap {
-    /// For each draw, how often each image was drawn.
-    private let draws: [[Int]]
+    /// For each draw, how often each image was drawn; small numbers, since each is drawn once on average.
+    private let draws: [[UInt8]]
     private let realRow: [Int]
 
     init(images: Int, realRow: [Int], draws count: Int = 1000, seed: UInt64 = 0) {
         self.realRow = realRow
         var random = SplitMix64(seed: seed)
         draws = (0..<count).map { _ in
-            var times = [Int](repeating: 0, count: images)
+            var times = [UInt8](repeating: 0, count: images)
             for _ in 0..<images { times[Int(random.next(below: UInt64(images)))] += 1 }
             return times
         }
