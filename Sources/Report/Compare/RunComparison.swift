@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// Settings against the first one, image by image and seed by seed.
@@ -104,11 +105,11 @@ public struct RunComparison: Sendable {
     ) throws -> Contrast {
         var notes: [String] = []
         let pairs = try pairs(setting, base, &notes)
-        var lists: [(seed: Int, ids: [String], values: [Double])] = []
+        var lists: [(seed: Int, ids: [ExactString], values: [Double])] = []
         for (run, other) in pairs {
             try checkProtocols(run, other, metric)
             let (mine, theirs) = (scores(run, metric), scores(other, metric))
-            let ids = mine.keys.filter { theirs[$0] != nil }.sorted()
+            let ids = mine.keys.filter { theirs[$0] != nil }.sorted { $0.string < $1.string }
             let left = mine.count + theirs.count - 2 * ids.count
             guard !ids.isEmpty else {
                 throw ReportError.nothingToCompare(
@@ -150,8 +151,8 @@ public struct RunComparison: Sendable {
             tInterval: half.map { [mean - $0, mean + $0] }, seedsNeeded: needed, notes: notes)
     }
 
-    private static func scores(_ run: RunRecord, _ metric: String) -> [String: Double] {
-        var values: [String: Double] = [:]
+    private static func scores(_ run: RunRecord, _ metric: String) -> [ExactString: Double] {
+        var values: [ExactString: Double] = [:]
         for prediction in run.predictions ?? [] {
             values[prediction.imageID] = prediction.scores.first { $0.name == metric }?.value
         }
