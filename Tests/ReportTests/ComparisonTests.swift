@@ -72,8 +72,8 @@ import Testing
         #expect(comparison.differences.map(\.isCompared) == [true, false, false])
         #expect(
             comparison.text.contains(
-                "compared:\n  adapter.rank: setting 4 4, setting 8 8\ndiffers besides:\n  source pairs: "))
-        #expect(comparison.text.contains("version libtorch: setting 4 2.13.0, setting 8 2.12.0"))
+                "compared:\n  adapter.rank: a 4, b 8\ndiffers besides:\n  source pairs: "))
+        #expect(comparison.text.contains("version libtorch: a 2.13.0, b 2.12.0"))
         #expect(
             comparison.contrasts[0].notes == [
                 "one seed: the interval is over images alone, and says nothing of other seeds"

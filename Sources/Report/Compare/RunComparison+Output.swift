@@ -38,7 +38,7 @@ extension RunComparison {
                 let many =
                     contrast.seedsNeeded.map { "\($0) seeds" }
                     ?? (contrast.standardDeviation == nil ? "unknown from one seed" : "more than 1000 seeds")
-                lines.append("  to find a difference of \(Axis.readable(wanted)) in four of five cases: \(many)")
+                lines.append("  to find a difference of \(String(format: "%g", wanted)) in four of five cases: \(many)")
             }
             lines += contrast.notes.map { "  note: \($0)" }
         }

@@ -58,16 +58,17 @@ extension ReportPage {
 
     /// The advice, what closed forms would reach, and warnings.
     private func diagnosis(_ both: GapReport.Diagnoses) -> Markup {
-        var lines: [Markup] = ["<li><b>Advice</b> \(both.before.advice).</li>"]
-        if let after = both.after { lines.append("<li><b>After alignment</b> \(after.advice).</li>") }
+        var lines: [Markup] = ["<li><strong>Advice</strong> \(both.before.advice).</li>"]
+        if let after = both.after { lines.append("<li><strong>After alignment</strong> \(after.advice).</li>") }
         let reached = both.before.repairs.sorted { $0.key < $1.key }.map { name, repair in
             "\(name) \(Number.fixed(repair.closure ?? repair.cosine, 2))"
         }
         if !reached.isEmpty {
             let what = both.before.closure == nil ? "cosine" : "closure"
-            lines.append("<li><b>Closed forms would reach</b> (\(what)) \(reached.joined(separator: ", "))</li>")
+            lines.append(
+                "<li><strong>Closed forms would reach</strong> (\(what)) \(reached.joined(separator: ", "))</li>")
         }
-        lines += both.before.warnings.map { warning -> Markup in "<li><b>Warning</b> \(warning).</li>" }
+        lines += both.before.warnings.map { warning -> Markup in "<li><strong>Warning</strong> \(warning).</li>" }
         return "<ul class=\"diagnosis\">\(lines)</ul>\n"
     }
 }
