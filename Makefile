@@ -38,10 +38,10 @@ doctor: build
 	@.build/release/gmail doctor
 
 format:
-	@$(SWIFT) format --in-place --parallel --recursive Sources Tests Benchmarks Package.swift
+	@$(SWIFT) format --in-place --parallel --recursive Sources Tests Benchmarks SpiceTrainer Package.swift
 
 lint:
-	@$(SWIFT) format lint --strict --parallel --recursive Sources Tests Benchmarks Package.swift
+	@$(SWIFT) format lint --strict --parallel --recursive Sources Tests Benchmarks SpiceTrainer Package.swift
 
 clean:
 	@rm -rf .build demo

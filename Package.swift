@@ -7,6 +7,7 @@ let package = Package(
     products: [
         .executable(name: "gmail", targets: ["gmail"]),
         .library(name: "Files", targets: ["Files"]),
+        .library(name: "Randomness", targets: ["Randomness"]),
         .library(name: "StrictJSON", targets: ["StrictJSON"]),
         .library(name: "Safetensors", targets: ["Safetensors"]),
         .library(name: "ModelFolders", targets: ["ModelFolders"]),
@@ -15,6 +16,7 @@ let package = Package(
         .library(name: "TorchOptim", targets: ["TorchOptim"]),
         .library(name: "Tokenizers", targets: ["Tokenizers"]),
         .library(name: "Images", targets: ["Images"]),
+        .library(name: "CaptionFiles", targets: ["CaptionFiles"]),
         .library(name: "CaptionMetrics", targets: ["CaptionMetrics"]),
         .library(name: "Encoders", targets: ["Encoders"]),
         .library(name: "Adapters", targets: ["Adapters"]),
@@ -48,20 +50,21 @@ let package = Package(
         .target(name: "StrictJSON", dependencies: ["Files"]),
         .target(name: "Safetensors", dependencies: ["Files", "StrictJSON"]),
         .target(name: "ModelFolders", dependencies: ["Files", "StrictJSON"]),
+        .target(name: "CaptionFiles", dependencies: ["Files"]),
         // F1
         .target(name: "Torch", dependencies: ["CTorch", "Files"]),
-        .target(name: "TorchNN", dependencies: ["Files", "Torch", "Safetensors", "ModelFolders"]),
+        .target(name: "TorchNN", dependencies: ["Torch", "Safetensors", "ModelFolders"]),
         .target(name: "TorchOptim", dependencies: ["Torch", "TorchNN"]),
         // F2
         .target(name: "Tokenizers", dependencies: ["Files", "StrictJSON", "ModelFolders"]),
         .target(name: "Images", dependencies: ["Files", "StrictJSON", "CImageCodecs"]),
         .target(
-            name: "CaptionMetrics", dependencies: ["Files", "Safetensors"],
+            name: "CaptionMetrics", dependencies: ["Files", "CaptionFiles", "Safetensors"],
             resources: [.copy("Resources/spice-parser.bin")]),
         // F3
         .target(
             name: "Encoders",
-            dependencies: ["Files", "Torch", "TorchNN", "Safetensors", "StrictJSON", "Images", "Tokenizers"]),
+            dependencies: ["Files", "ModelFolders", "Torch", "TorchNN", "StrictJSON", "Images", "Tokenizers"]),
         .target(name: "Adapters", dependencies: ["Files", "ModelFolders", "Torch", "TorchNN", "StrictJSON"]),
         .target(
             name: "Diffusion",
@@ -72,7 +75,9 @@ let package = Package(
             name: "LanguageModels",
             dependencies: ["Files", "ModelFolders", "Torch", "TorchNN", "Safetensors", "StrictJSON", "Tokenizers"]),
         // F4
-        .target(name: "Datasets", dependencies: ["Files", "Randomness", "StrictJSON", "Safetensors", "Images"]),
+        .target(
+            name: "Datasets",
+            dependencies: ["Files", "CaptionFiles", "Randomness", "StrictJSON", "Safetensors", "Images"]),
         .target(
             name: "Training",
             dependencies: [
@@ -93,7 +98,7 @@ let package = Package(
             name: "Synthesis",
             dependencies: [
                 "Files", "Terminal",
-                "StrictJSON", "Images", "Diffusion", "Datasets",
+                "CaptionFiles", "StrictJSON", "Images", "Diffusion", "Datasets",
             ]),
         .target(
             name: "Miniature",
@@ -109,16 +114,16 @@ let package = Package(
             name: "Captioning",
             dependencies: [
                 "Files", "Terminal", "ModelFolders", "Randomness",
-                "Torch", "TorchNN", "TorchOptim", "Safetensors", "StrictJSON", "Encoders", "Adapters", "LanguageModels",
-                "Datasets", "Training", "Alignment", "Tokenizers", "Images",
+                "Torch", "TorchNN", "TorchOptim", "Safetensors", "StrictJSON", "Encoders", "LanguageModels", "Datasets",
+                "Training", "Alignment", "Tokenizers", "Images",
             ],
             resources: [.embedInCode("Recipes")]),
         // F7
         .target(
             name: "Evaluation",
             dependencies: [
-                "Files", "Terminal", "CScores", "Randomness", "Torch", "Images", "Encoders", "Datasets", "Training",
-                "Alignment",
+                "Files", "Terminal", "ModelFolders", "CScores", "Randomness", "Torch", "CaptionFiles", "CaptionMetrics",
+                "Images", "Encoders", "Datasets", "Alignment", "Captioning",
             ]),
         // F8
         .target(
@@ -132,18 +137,9 @@ let package = Package(
         .executableTarget(
             name: "gmail",
             dependencies: [
-                "Files", "Terminal",
-                "Safetensors", "Torch", "TorchNN", "Tokenizers", "Images", "CaptionMetrics", "Encoders", "Datasets",
-                "Adapters", "Training", "Alignment", "Miniature", "Evaluation", "Report", "Diffusion", "Synthesis",
-                "Captioning", "LanguageModels",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ]),
-        // Trains and measures the parser that CaptionMetrics ships; not needed at run time.
-        .executableTarget(
-            name: "spice-parser",
-            dependencies: [
-                "Files",
-                "CaptionMetrics", "Randomness", "Safetensors",
+                "Files", "Terminal", "StrictJSON", "Safetensors", "Torch", "TorchNN", "Images", "CaptionFiles",
+                "CaptionMetrics", "Encoders", "Datasets", "Training", "Alignment", "Miniature", "Evaluation", "Report",
+                "Diffusion", "Synthesis", "Captioning",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -153,6 +149,10 @@ let package = Package(
         .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON", "TestSupport"]),
         .testTarget(
             name: "SafetensorsTests", dependencies: ["Safetensors", "TestSupport"], resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "CaptionFilesTests", dependencies: ["CaptionFiles", "TestSupport"], resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "RandomnessTests", dependencies: ["Randomness"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ModelFoldersTests", dependencies: ["ModelFolders", "TestSupport"]),
         .testTarget(name: "TorchTests", dependencies: ["Torch"]),
         .testTarget(name: "TorchOptimTests", dependencies: ["TorchOptim"]),
@@ -180,11 +180,13 @@ let package = Package(
                 "TestSupport", "Files", "Terminal", "StrictJSON", "ModelFolders", "Torch", "TorchNN", "Images",
                 "Datasets",
                 "Encoders", "Tokenizers", "LanguageModels", "Training", "Alignment", "Captioning", "Evaluation",
+                "CaptionFiles", "CaptionMetrics",
             ]),
         .testTarget(name: "SynthesisTests", dependencies: ["Synthesis", "TestSupport"]),
         .testTarget(name: "MiniatureTests", dependencies: ["Miniature", "Evaluation"]),
         .testTarget(
-            name: "EvaluationTests", dependencies: ["Evaluation", "Randomness"], resources: [.copy("Fixtures")]),
+            name: "EvaluationTests", dependencies: ["Evaluation", "Randomness", "CaptionFiles", "TestSupport"],
+            resources: [.copy("Fixtures")]),
         .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Randomness"], resources: [.copy("Fixtures")]),
         .testTarget(name: "ReportTests", dependencies: ["Report"]),
         .testTarget(
@@ -196,7 +198,7 @@ let package = Package(
         .executableTarget(
             name: "training-crash-helper", dependencies: ["TrainingTestSupport"], path: "Tests/TrainingCrashHelper"),
         .testTarget(
-            name: "CaptionMetricsTests", dependencies: ["CaptionMetrics", "Safetensors", "TestSupport"],
+            name: "CaptionMetricsTests", dependencies: ["CaptionFiles", "CaptionMetrics", "Safetensors", "TestSupport"],
             resources: [.copy("Fixtures")]
         ),
         // Run the built program; see Tests/CommandTests/Support.

@@ -37,7 +37,10 @@ public struct CaptionerRun {
         } catch TrainingError.unknownRecipeKey(_, let key, _) {
             throw CaptioningError.notARun(path: path, reason: "its recipe is of another kind, with the key '\(key)'")
         }
-        guard let latest = try folder.checkpoints.chosen() else { throw CaptioningError.noCheckpoint(run: path) }
+        guard let latest = try folder.checkpoints.chosen() else {
+            if let damage = try folder.checkpoints.damage() { throw damage }
+            throw CaptioningError.noCheckpoint(run: path)
+        }
         checkpoint = latest
         manifest = try folder.manifest()
         architecture = try CaptionerFile.read(latest.folder)
@@ -72,6 +75,13 @@ public struct CaptionerRun {
             guard let path = given ?? source(role)?.path else {
                 throw CaptioningError.badFile(path: folder.manifestPath, reason: "names no \(role)")
             }
+            // A relative place is one below the folder that the run was begun from.
+            guard given != nil || FileSystem.exists(path) else {
+                let option = role == Role.model ? "--model" : "--language-model"
+                throw CaptioningError.badFile(
+                    path: folder.manifestPath,
+                    reason: "the \(role) '\(path)' is not there; give its place with \(option)")
+            }
             return path
         }
         func check(_ role: String, _ path: String, _ got: String) throws {
@@ -80,6 +90,10 @@ public struct CaptionerRun {
                 role: role, expected: "'\(expected.path)' (\(expected.sha256.prefix(12)))",
                 got: "'\(path)' (\(got.prefix(12)))", run: folder.path)
         }
+        _ = try folder.checkpoints.state(
+            of: checkpoint, except: [CaptionerTask.Files.optimizer], hash: { try hashes.sha256(of: $0) })
+        // Both places are asked for at once, before anything is read.
+        let model = try path(paths.model, Role.model)
         let language = try LanguageModelFolder(path(paths.languageModel, Role.languageModel))
         try architecture.check(language.configuration, folder: language.path, source: "run '\(folder.path)'")
         try check(Role.tokenizer, language.path, language.tokenizerFingerprint(hashes).sha256)
@@ -87,12 +101,16 @@ public struct CaptionerRun {
             try check(Role.languageModel, language.path, language.fingerprint(hashes).sha256)
         }
 
-        let model = try path(paths.model, Role.model)
         let encoder = try EncoderFolder.open(model, dtype: .float32, device: device)
         let fingerprint = try encoder.fingerprint(hashes)
         try check(Role.model, model, fingerprint.sha256)
         var aligned: AlignedModel?
         if let alignment = paths.alignment ?? source(Role.alignment)?.path {
+            guard paths.alignment != nil || FileSystem.exists(alignment) else {
+                throw CaptioningError.badFile(
+                    path: folder.manifestPath,
+                    reason: "the \(Role.alignment) '\(alignment)' is not there; give its place with --alignment")
+            }
             let run = try AlignedModel(run: alignment, encoder: encoder.image, fingerprint: fingerprint)
             try check(Role.alignment, alignment, run.identity)
             aligned = run

@@ -20,10 +20,12 @@ public enum DatasetError: Error, Equatable, Sendable {
     case nulInPath(path: String, line: Int, value: String)
 
     // Caption files
-    case badCaptionFile(path: String, place: String, expected: String, got: String)
     case unknownSplit(path: String, split: String, known: [String])
     case noImages(path: String, split: String?)
     case missingImages(path: String, folder: String, first: [String], missing: Int, total: Int)
+    /// Images of different folders, looked for in one folder that has a single file of their name.
+    case oneFileForTwo(path: String, first: String, second: String, file: String)
+    case noFileNames(path: String)
 
     // Loading
     case tooManySkipped(skipped: Int, total: Int, maximumShare: Double, first: [SkippedSample])
@@ -69,8 +71,6 @@ extension DatasetError: CustomStringConvertible, LocalizedError {
             "'\(path)' line \(line): '\(value)' is an absolute path; paths are relative to the manifest's folder"
         case .nulInPath(let path, let line, let value):
             "'\(path)' line \(line): '\(printable(value))' has a NUL character in it, which no file's name can have"
-        case .badCaptionFile(let path, let place, let expected, let got):
-            "'\(path)': \(place): expected \(expected), got \(got)"
         case .unknownSplit(let path, let split, let known):
             known.isEmpty
                 ? "'\(path)': split '\(split)' asked for, but the file names no splits; leave the split out"
@@ -81,6 +81,12 @@ extension DatasetError: CustomStringConvertible, LocalizedError {
             "\(missing) of \(total) images of '\(path)' are not in '\(folder)': \(first.joined(separator: ", "))"
                 + (missing > first.count ? ", …" : "")
                 + "; every image must be there, or results would be of another set"
+        case .oneFileForTwo(let path, let first, let second, let file):
+            "'\(first)' and '\(second)' of '\(path)' would both be read from '\(file)'; keep the folders that the names "
+                + "begin with"
+        case .noFileNames(let path):
+            "'\(path)' names no image files; expected COCO captions with 'images', Karpathy's file, or a list or JSON Lines "
+                + "whose entries have 'image'"
         case .tooManySkipped(let skipped, let total, let maximumShare, let first):
             "\(skipped) of \(total) samples cannot be read, more than the allowed share of \(maximumShare) "
                 + "(maximumSkippedShare); the first: "

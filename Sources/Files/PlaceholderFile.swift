@@ -19,6 +19,10 @@ package enum PlaceholderFile {
         }
     }
 
+    package static func refuse(_ file: MappedFile) throws(FileError) {
+        try file.withUnsafeBytes { bytes throws(FileError) in try refuse(bytes, path: file.path) }
+    }
+
     package static func refuse(_ bytes: [UInt8], path: String) throws(FileError) {
         var failure: FileError?
         bytes.withUnsafeBytes { buffer in

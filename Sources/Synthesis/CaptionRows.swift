@@ -1,7 +1,7 @@
+import CaptionFiles
 import Datasets
 import Files
 import Foundation
-import StrictJSON
 
 /// One caption for which images are made.
 public struct CaptionRow: Sendable, Hashable {
@@ -21,9 +21,10 @@ public struct CaptionRow: Sendable, Hashable {
 
 /// The captions of a file, in an order that depends only on the file, because the number of a row decides its images.
 ///
-/// - `.json`: COCO's captions (images ascending by id, captions in file order) or Karpathy's splits (file order); ids are
-///   `coco-391895-0`, image and caption number.
-/// - `.jsonl`: an object per line, `{"id": "…", "caption": "…", "image": "…"}`, `image` optional. Blank lines are no rows.
+/// - `.json` and `.jsonl`: any layout of `CaptionFile`. The images of COCO's captions ascend by id; other files keep their
+///   order. Ids are `coco-391895-0`, image and caption number.
+/// - JSON Lines: an object per line, `{"id": "…", "caption": "…", "image": "…"}`, `image` optional; rows keep these ids.
+///   Blank lines are no rows.
 /// - `.txt`: a caption per line; an empty line is an error. Ids are row numbers, `00000041`.
 ///
 /// Lines end only at LF or CRLF, and a byte-order mark is skipped.
@@ -46,23 +47,29 @@ public struct CaptionRows: Sendable {
     /// - Throws: ``SynthesisError``, `DatasetError` for a broken `.json`, `FileError`.
     public init(path: String, split: String? = nil) throws {
         self.path = path
-        let ending = (path as NSString).pathExtension.lowercased()
-        if split != nil, ending != "json" {
-            throw SynthesisError.badSetting(name: "split", expected: "a Karpathy file (.json)", got: "'\(path)'")
-        }
-        switch ending {
-        case "json":
-            let file = try CaptionedImages(path: path, split: split, defaultSplit: Self.defaultSplits)
-            let all = try Self.rows(of: file)
-            rows = all.filter { Self.hasText($0.caption) }
-            emptyCount = all.count - rows.count
-            contentHash = file.contentHash
-            self.split = file.split
-        case "jsonl", "txt":
+        switch (path as NSString).pathExtension.lowercased() {
+        case "json", "jsonl":
+            let file = try CaptionFile(contentsOf: path, withImages: true, lineKeys: ["id", "caption", "image"])
+            contentHash = file.hash
+            if file.format == .lines {
+                try Self.refuse(split, path)
+                rows = try Self.rows(ofLines: file, path)
+                self.split = nil
+            } else if file.entries.isEmpty {
+                rows = []
+                self.split = nil
+            } else {
+                let set = try CaptionedImages(file, path: path, split: split, defaultSplit: Self.defaultSplits)
+                let all = Self.rows(of: set)
+                rows = all.filter { Self.hasText($0.caption) }
+                emptyCount = all.count - rows.count
+                self.split = set.split
+            }
+        case "txt":
+            try Self.refuse(split, path)
             let bytes = try RegularFile.bytes(path)
             try PlaceholderFile.refuse(bytes, path: path)
-            let lines = TextLines(bytes, path: path)
-            rows = ending == "txt" ? try Self.textRows(lines, path) : try Self.objectRows(lines, path)
+            rows = try Self.textRows(TextLines(bytes, path: path), path)
             contentHash = ContentHash.sha256(of: bytes)
             self.split = nil
         default:
@@ -71,19 +78,23 @@ public struct CaptionRows: Sendable {
         if rows.isEmpty { throw SynthesisError.noCaptions(path: path) }
     }
 
-    private static func rows(of file: CaptionedImages) throws -> [CaptionRow] {
+    private static func refuse(_ split: String?, _ path: String) throws {
+        guard split != nil else { return }
+        throw SynthesisError.badSetting(name: "split", expected: "a Karpathy file (.json)", got: "'\(path)'")
+    }
+
+    private static func rows(of file: CaptionedImages) -> [CaptionRow] {
         // dataset_flickr30k.json is not COCO; only the name of the file tells.
         let name = FileSystem.name(of: file.path).lowercased()
         let prefix = name.contains("flickr30k") ? "flickr30k" : name.contains("flickr8k") ? "flickr8k" : "coco"
-        var numbers: Set<Int> = []
-        return try file.images.flatMap { image in
-            guard numbers.insert(image.id).inserted else {
-                throw DatasetError.badCaptionFile(
-                    path: file.path, place: "images", expected: "a number of its own for each", got: "\(image.id) twice"
-                )
-            }
+        return file.images.flatMap { image in
+            let id =
+                switch image.id {
+                case .name(let name): name.string
+                default: "\(prefix)-\(image.id)"
+                }
             return image.captions.enumerated().map { number, caption in
-                CaptionRow(id: "\(prefix)-\(image.id)-\(number)", caption: caption, image: image.fileName)
+                CaptionRow(id: "\(id)-\(number)", caption: caption, image: image.fileName)
             }
         }
     }
@@ -105,47 +116,29 @@ public struct CaptionRows: Sendable {
         return rows
     }
 
-    private static func objectRows(_ file: TextLines, _ path: String) throws -> [CaptionRow] {
-        var rows: [CaptionRow] = []
-        var lines: [ExactString: Int] = [:]
-        for line in file where !line.isBlank {
-            let value: JSONValue
-            do {
-                value = try StrictJSON.parse(Array(line.bytes), depthLimit: 8)
-            } catch {
-                throw SynthesisError.badLine(path: path, line: line.number, expected: "JSON", got: "\(error)")
+    private static func rows(ofLines file: CaptionFile, _ path: String) throws -> [CaptionRow] {
+        var firstLines: [ExactString: Int] = [:]
+        var images: [ImageID: String] = [:]
+        for image in file.images { images[image.id] = image.fileName }
+        return try zip(file.entries, file.lines).map { entry, line in
+            guard let id = entry.id, hasText(id) else {
+                throw SynthesisError.badLine(
+                    path: path, line: line, expected: "'id', a string or a whole number",
+                    got: entry.id == nil ? "nothing" : "an empty string")
             }
-            func failure(_ expected: String, _ got: String) -> SynthesisError {
-                .badLine(path: path, line: line.number, expected: expected, got: got)
+            guard hasText(entry.caption) else {
+                throw SynthesisError.badLine(
+                    path: path, line: line, expected: "'caption', a string with text", got: "an empty string")
             }
-            guard let members = value.members else { throw failure("an object with id and caption", value.kind) }
-            if let other = members.first(where: { !["id", "caption", "image"].contains($0.key) }) {
-                throw failure("the keys id, caption and image", "'\(other.key)'")
+            let image = images[entry.imageID]
+            if let image, !hasText(image) || image.utf8.contains(0) {
+                throw SynthesisError.badLine(path: path, line: line, expected: "'image', a path", got: "another string")
             }
-            let id: String
-            switch value["id"] {
-            case .string(let text)? where hasText(text): id = text
-            case .number(let text)? where Int(text) != nil: id = text
-            case let other: throw failure("'id', a string or a whole number", other?.kind ?? "nothing")
+            if let first = firstLines.updateValue(line, forKey: ExactString(id)) {
+                throw SynthesisError.duplicateID(path: path, line: line, id: id, firstLine: first)
             }
-            guard let caption = value["caption"]?.string, hasText(caption) else {
-                throw failure("'caption', a string with text", value["caption"]?.kind ?? "nothing")
-            }
-            if let excess = TextLimit.excess(of: caption) {
-                throw failure("'caption', \(TextLimit.expectation)", excess)
-            }
-            var image: String?
-            switch value["image"] {
-            case nil, .null?: break
-            case .string(let text)? where hasText(text) && !text.utf8.contains(0): image = text
-            case let other: throw failure("'image', a path", other?.kind ?? "nothing")
-            }
-            if let first = lines.updateValue(line.number, forKey: ExactString(id)) {
-                throw SynthesisError.duplicateID(path: path, line: line.number, id: id, firstLine: first)
-            }
-            rows.append(CaptionRow(id: id, caption: caption, image: image))
+            return CaptionRow(id: id, caption: entry.caption, image: image)
         }
-        return rows
     }
 
     private static func hasText(_ text: String) -> Bool { text.utf8.contains { $0 > 0x20 } }

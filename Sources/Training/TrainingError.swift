@@ -18,8 +18,8 @@ public enum TrainingError: Error, Equatable, Sendable {
 
     // Run folder
     case runExists(path: String)
-    /// A folder that is to be read as a run.
-    case noRun(path: String)
+    /// A folder that is to be read as a run; `advice` says what to do with what it holds.
+    case noRun(path: String, advice: String)
     /// A folder that is to be resumed.
     case nothingToResume(path: String)
     case recipeChanged(path: String, keys: [String])
@@ -70,8 +70,8 @@ extension TrainingError: CustomStringConvertible, LocalizedError {
             "\(what) \(total) is not a multiple of \(by) \(part); change one of them"
         case .runExists(let path):
             "'\(path)' already holds a run; continue it with --resume, or choose another folder"
-        case .noRun(let path):
-            "'\(path)' is no run's folder: it has no recipe.yaml. Give the folder that gmail align or gmail train wrote"
+        case .noRun(let path, let advice):
+            "'\(path)' is no run's folder: it has no recipe.yaml. \(advice)"
         case .nothingToResume(let path):
             "'\(path)' holds no run to resume (no recipe.yaml); leave out --resume to begin one"
         case .recipeChanged(let path, let keys):

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import CaptionMetrics
+@_spi(Training) @testable import CaptionMetrics
 
 @Suite struct SpiceParserTests {
     private func parse(_ caption: String) throws -> DependencyParse {

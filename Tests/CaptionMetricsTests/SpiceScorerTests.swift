@@ -57,6 +57,12 @@ import Testing
     }
 
     @Test func countsMustAgree() throws {
+        let book = Array(repeating: "a", count: 10_001).joined(separator: " ")
+        let long = #expect(throws: SpiceError.self) {
+            try scorer().evaluate(candidates: ["a", "b"], references: [["a"], ["b", book]])
+        }
+        #expect(
+            long?.description == "image 1 (counted from 0) has a caption of 10001 words; SPICE takes at most 10000")
         let error = #expect(throws: SpiceError.self) { try scorer().evaluate(candidates: ["a"], references: []) }
         #expect(
             error?.description

@@ -330,5 +330,32 @@ import Testing
                 "evaluate", "captioning", "--run", run, "--captions", folder.path("coco.json"), "--images",
                 folder.path("generated"), "--split", "test", "--metrics", "bleu", "--out", folder.path("m.json"),
             ]), "split 'test' asked for, but the file names no splits")
+        // Two names for one file, and two processes for one file of predictions.
+        try FileManager.default.copyItem(atPath: folder.path("real"), toPath: folder.path("flat"))
+        try folder.write(
+            #"[{"image": "x/3.png", "caption": "a"}, {"image": "y/3.png", "caption": "b"}]"#, to: "list.json")
+        let list = [
+            "evaluate", "captioning", "--run", run, "--captions", folder.path("list.json"), "--images",
+            folder.path("flat"), "--metrics", "bleu", "--out", folder.path("scores/m.json"), "--quiet",
+        ]
+        fails(
+            try gmail(list),
+            "'x/3.png' and 'y/3.png' of '\(folder.path("list.json"))' would both be read from '\(folder.path("flat/3.png"))'"
+        )
+        for name in ["x", "y"] {
+            try FileManager.default.copyItem(atPath: folder.path("real"), toPath: folder.path("flat/\(name)"))
+        }
+        try FileManager.default.createDirectory(
+            atPath: folder.path("scores"), withIntermediateDirectories: true)
+        do {
+            let lock = try FolderLock(
+                folder: folder.path("scores"), name: ".lock.predictions.jsonl", owner: "gmail evaluate captioning")
+            defer { withExtendedLifetime(lock) {} }
+            fails(try gmail(list), "'\(folder.path("scores"))' is in use by gmail evaluate captioning, process")
+        }
+        #expect(try gmail(list).status == 0)
+        let predicted = try String(contentsOfFile: folder.path("scores/predictions.jsonl"), encoding: .utf8)
+        #expect(predicted.contains(#""image_id":"x\/3.png""#) || predicted.contains(#""image_id":"x/3.png""#))
+        #expect(predicted.contains(folder.path("flat/y/3.png")))
     }
 }

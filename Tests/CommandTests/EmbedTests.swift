@@ -95,6 +95,16 @@ import Testing
             #expect(outcome.stderr.contains("skipped \(reason)"))
         }
         #expect(try TinyModel.read(folder.path("features.safetensors"), "image_embeds").count == 2)
+        // What is found but not decoded counts too: 2 unreadable and 3 icons of 7 are more than half.
+        for index in 0..<3 { try Data("x".utf8).write(to: URL(fileURLWithPath: folder.path("photos/i\(index).ico"))) }
+        let most = try embed(images, out: "most.safetensors")
+        #expect(most.status == 1)
+        #expect(
+            most.stderr.contains(
+                "5 of 7 images could not be read, more than the share of 0.5 that is allowed; the first: '"),
+            "\(most.stderr)")
+        #expect(!FileManager.default.fileExists(atPath: folder.path("most.safetensors")))
+        #expect(try embed(images + ["--maximum-skipped-share", "0.72"], out: "most.safetensors").status == 0)
         // With nothing left to embed the command fails and writes nothing.
         let none = try embed(["--images", folder.path("photos/z.png")], out: "none.safetensors")
         #expect(none.status == 1)

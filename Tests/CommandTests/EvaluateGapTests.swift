@@ -159,9 +159,10 @@ import Testing
     @Test(arguments: ["mean-shift", "coral", "ridge"])
     func aClosedFormIsMeasuredLikeATraining(recipe: String) throws {
         try write((0..<12).map { ($0, 12 + $0) })
-        let trained = try align(recipe, to: "run", ["--validation", folder.path("pairs.jsonl")])
+        let validated = ["--validation", folder.path("pairs.jsonl"), "--set", "training.precision=float32"]
+        let trained = try align(recipe, to: "run", validated)
         #expect(trained.status == 0, "\(trained.stderr)")
-        let outcome = try evaluate(["--run", folder.path("run"), "--map", "none"])
+        let outcome = try evaluate(["--run", folder.path("run"), "--map", "none", "--dtype", "float32"])
         #expect(outcome.status == 0, "\(outcome.stderr)")
         let report = try object("gap.json")
         let before = try #require(report["before"] as? [String: Any])
@@ -174,7 +175,7 @@ import Testing
         let last = try #require(try JSONSerialization.jsonObject(with: line) as? [String: Double])
         #expect(abs(try #require(last["validation/paired_cosine"]) - mean(after, "real_generated")) < 1e-5)
         // A finished one has nothing left to do.
-        let again = try align(recipe, to: "run", ["--validation", folder.path("pairs.jsonl"), "--resume"])
+        let again = try align(recipe, to: "run", validated + ["--resume"])
         #expect(again.status == 0, "\(again.stderr)")
         let refused = try align(recipe, to: "other", ["--set", "training.steps=5"])
         #expect(refused.status == 1 && refused.stderr.contains("because loss.kind is"), "\(refused.stderr)")

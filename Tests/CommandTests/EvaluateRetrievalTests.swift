@@ -149,7 +149,7 @@ import Testing
         fails(
             "split 'val' asked for, but the file names no splits; leave the split out",
             try evaluate(["--split", "val"]))
-        fails("top level: expected JSON", try evaluate(captions: "captions.txt"))
+        fails("holds captions in no layout that is read here", try evaluate(captions: "captions.txt"))
         try Data([1, 2, 3]).write(to: URL(fileURLWithPath: folder.path("images/3.png")))
         fails("1 of 12 images could not be read, so recall would be over another set", try evaluate())
         try FileManager.default.removeItem(atPath: folder.path("images/3.png"))

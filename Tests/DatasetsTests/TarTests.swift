@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import Images
 import Safetensors
 import Testing
 
@@ -159,5 +160,24 @@ import Testing
             (Array("\0\0\0 ftypisom".utf8), nil), (Array("<html>".utf8), nil), ([], nil),
         ]
         for (bytes, ending) in table { #expect(ImageEnding.of(bytes) == ending) }
+        #expect(ImageEnding.of(table[0].0, named: "a.png") == "jpg")
+        #expect(ImageEnding.of([1, 2], named: "A.HEIC") == "heic" && ImageEnding.of([1, 2], named: nil) == "jpg")
+    }
+
+    /// A member is a picture under every ending under which a file is one.
+    @Test func everyEndingOfAPictureIsRead() throws {
+        #expect(Set(ImageEnding.known) == ImageFiles.endings)
+        for ending in ImageFiles.endings {
+            let path = folder.file("t.tar")
+            try AtomicFile.write(byteCount: 0, to: path) { sink in
+                try TarWriter.append("7.\(ending)", [1], to: &sink)
+                try TarWriter.append("7.gen.\(ending.uppercased())", [2], to: &sink)
+                try TarWriter.append("7.txt", Array("a cat".utf8), to: &sink)
+                try TarWriter.finish(&sink)
+            }
+            var reader = try PairTarReader(path: path)
+            let sample = try #require(try reader.next())
+            #expect(sample.real == [1] && sample.generated == [2], "\(ending)")
+        }
     }
 }

@@ -1,4 +1,6 @@
 import Alignment
+import CaptionFiles
+import CaptionMetrics
 import Captioning
 import Datasets
 import Encoders
@@ -153,6 +155,25 @@ import Training
         }
         #expect(captions.count == count)
         #expect(captions.values.allSatisfy { $0.tokenCount > 0 })
+
+        // evaluate
+        let path = folder("scores/predictions.jsonl")
+        let evaluation = try CaptioningEvaluation(
+            CaptioningSet(file: folder("captions.json"), folder: folder.path, split: nil, limit: nil), runner,
+            origin: .run(run), dtype: .float32, device: .cpu, quiet: true)
+        let predictions = try evaluation.predictions(to: path, owner: "test")
+        #expect(predictions.map(\.caption) == (0..<count).map { captions[$0]?.text })
+        #expect(predictions.map(\.references) == (0..<count).map { ["a band of \($0)"] })
+        let scores = try CaptionEvaluation(metrics: [BLEU(), CIDEr()]).run(
+            evaluation.pairing(predictions, path: path).tokenized())
+        #expect(scores.imageIDs == (0..<count).map { .number($0) } && scores["CIDEr"]?.perImage.count == count)
+        #expect(evaluation.tags["recipe"] == "gmail" && evaluation.tags["image_count"] == "\(count)")
+        // The file reads as candidates like any other, and gives the same scores.
+        let again = try CaptionEvaluation(metrics: [BLEU(), CIDEr()]).run(
+            CaptionPairing(
+                references: CaptionFile(contentsOf: folder("captions.json")), candidates: CaptionFile(contentsOf: path)
+            ).tokenized())
+        #expect(again.scores.map(\.perImage) == scores.scores.map(\.perImage))
     }
 
     /// Keys of one family are refused for another, and unknown kinds are named.

@@ -208,30 +208,30 @@ import Testing
         ("a.txt", "one\n \nthree\n", "'a.txt' line 2: expected a caption, got an empty line"),
         ("a.txt", "one\rtwo\n\u{2028}\n\n", "'a.txt' line 3: expected a caption, got an empty line"),
         ("a.txt", "", "'a.txt' holds no captions"),
-        ("a.jsonl", "\n\n", "'a.jsonl' holds no captions"),
+        ("a.jsonl", "[]", "'a.jsonl' holds no captions"),
         (
             "a.jsonl", #"{"id": "a", "caption": "x"}"# + "\n[1]",
-            "'a.jsonl' line 2: expected an object with id and caption, got an array"
+            "'a.jsonl', line 2: expected an object with 'image_id', 'image' or 'id' and 'caption', got an array"
         ),
         (
             "a.jsonl", #"{"id": "a", "caption": "x""#,
-            "'a.jsonl' line 1: expected JSON, got the text ends too early, at column 27"
+            "'a.jsonl' is not valid JSON: line 1, column 27: expected ',' or '}', got the end of the file"
         ),
         (
             "a.jsonl", #"{"id": "a", "caption": "x", "url": "y"}"#,
-            "'a.jsonl' line 1: expected the keys id, caption and image, got 'url'"
+            "'a.jsonl', line 1: expected no other keys than 'id', 'caption', 'image', got 'url'"
         ),
         (
             "a.jsonl", #"{"id": 1.5, "caption": "x"}"#,
-            "'a.jsonl' line 1: expected 'id', a string or a whole number, got a number"
+            "'a.jsonl', line 1: id: expected an image id (a whole number or a string), got 1.5"
         ),
         (
             "a.jsonl", #"{"id": "a", "caption": " "}"#,
-            "'a.jsonl' line 1: expected 'caption', a string with text, got a string"
+            "'a.jsonl' line 1: expected 'caption', a string with text, got an empty string"
         ),
         (
             "a.jsonl", #"{"id": "a", "caption": "x", "image": 3}"#,
-            "'a.jsonl' line 1: expected 'image', a path, got a number"
+            "'a.jsonl', line 1: image: expected a string, got 3"
         ),
         (
             "a.jsonl", #"{"id": "a", "caption": "x"}"# + "\n" + #"{"id": "a", "caption": "y"}"#,

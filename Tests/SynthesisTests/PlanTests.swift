@@ -200,6 +200,29 @@ import Testing
         #expect(try CaptionRows(path: text).split == nil)
     }
 
+    /// Every layout of captions files makes rows; names of images are ids as they stand.
+    @Test func otherLayoutsAreRows() throws {
+        let list = try folder.write(
+            #"[{"image": "x/p0.png", "caption": ["one", "two"]}, {"image": "val2014/COCO_val2014_000000000007.jpg", "caption": "three"}]"#,
+            to: "list.json")
+        #expect(
+            try CaptionRows(path: list).rows == [
+                CaptionRow(id: "x/p0.png-0", caption: "one", image: "x/p0.png"),
+                CaptionRow(id: "x/p0.png-1", caption: "two", image: "x/p0.png"),
+                CaptionRow(id: "coco-7-0", caption: "three", image: "val2014/COCO_val2014_000000000007.jpg"),
+            ])
+        let byImage = try folder.write(#"{"7": ["one"]}"#, to: "gts.json")
+        #expect(try CaptionRows(path: byImage).rows == [CaptionRow(id: "coco-7-0", caption: "one")])
+        // The content decides, not the ending.
+        let lines = try folder.write(#"{"id": "a", "caption": "x"}"#, to: "lines.json")
+        #expect(try CaptionRows(path: lines).rows == [CaptionRow(id: "a", caption: "x")])
+        #expect(
+            message { _ = try CaptionRows(path: lines, split: "train") }.contains("expected a Karpathy file (.json)"))
+        #expect(
+            message { _ = try CaptionRows(path: list, split: "train") }
+                == "'\(list)': split 'train' asked for, but the file names no splits; leave the split out")
+    }
+
     @Test func emptyAndRepeatedEntriesOfJSONAreSeen() throws {
         let path = try folder.write(
             #"{"images": [{"id": 1, "file_name": "1.jpg"}], "annotations": [{"image_id": 1, "caption": " \n"}, {"image_id": 1, "caption": "x"}]}"#,
@@ -210,7 +233,8 @@ import Testing
             #"{"images": [{"imgid": 3, "filename": "a", "split": "train", "sentences": [{"raw": "x"}]}, {"imgid": 3, "filename": "b", "split": "train", "sentences": [{"raw": "y"}]}]}"#,
             to: "b.json")
         #expect(
-            message { _ = try CaptionRows(path: twice) }.contains("expected a number of its own for each, got 3 twice"))
+            message { _ = try CaptionRows(path: twice) }.contains(
+                "images[1].imgid: expected an id of its own, got 3 again"))
     }
 
     /// Lines end at LF or CRLF, ids are bytes, marks are skipped; pipes are no files.

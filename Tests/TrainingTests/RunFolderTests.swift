@@ -129,6 +129,31 @@ import TrainingTestSupport
         #expect(try !FileSystem.entries(store.folder).contains { $0.hasPrefix(".") })
     }
 
+    /// A run without a checkpoint to use says what is wrong with the newest.
+    @Test func damageIsNamed() throws {
+        let path = folder.file("damaged")
+        try LinearRegressionTask.run(folder: path, steps: 3)
+        let store = RunFolder(path: path).checkpoints
+        #expect(try store.damage() == nil)
+        let latest = try #require(try store.latest())
+        for other in try store.all().dropLast() { try FileSystem.remove(other.folder) }
+        let file = try #require(try store.state(of: latest).files.first)
+        let bytes = try RegularFile.bytes("\(latest.folder)/\(file.name)")
+        func damage() throws -> String { "\(try #require(try store.damage()))" }
+        let start = "checkpoint '\(latest.folder)': '\(file.name)' "
+        try AtomicFile.write(bytes + [0], to: "\(latest.folder)/\(file.name)")
+        #expect(
+            try damage().hasPrefix("\(start)has \(bytes.count + 1) bytes, it had \(bytes.count) when it was written; "))
+        try FileSystem.remove("\(latest.folder)/\(file.name)")
+        #expect(try damage().hasPrefix("\(start)is missing; "))
+        mkfifo("\(latest.folder)/\(file.name)", 0o600)
+        #expect(
+            try damage().hasPrefix(
+                "\(start)cannot be used: '\(latest.folder)/\(file.name)' is a named pipe; expected a regular file; "))
+        try FileSystem.remove(latest.folder)
+        #expect(try store.damage() == nil)
+    }
+
     @Test func aStepWrittenTwiceIsReplaced() throws {
         let store = CheckpointStore(folder: folder.file("checkpoints"))
         for text in ["first", "second"] {

@@ -15,7 +15,8 @@ public struct Embedder {
     /// The modality of the images, which matters with an alignment.
     public let modality: Modality
     public let batchSize: Int
-    /// Share of the images that may be unreadable, 0...1.
+    /// Share of the images that may be skipped, 0...1: of those that were named or found, what is unreadable, in a format
+    /// that is not decoded, or could not be opened.
     public let maximumSkippedShare: Double
     public let quiet: Bool
     private let hashes: FileHashes
@@ -67,8 +68,9 @@ public struct Embedder {
         try reader.features(pixels, ImageRoute(of: modality, isAligned: reader.aligned != nil))
     }
 
-    /// Embeds image files in order as L2-normalised float32; files that cannot be read are listed in `sidecar.skipped`.
-    /// - Throws: `EmbeddingError.tooManyUnreadable`, `EncoderError.notFinite`.
+    /// Embeds image files in order as L2-normalised float32. Files that cannot be read are added to `sidecar.skipped`, which
+    /// already holds the files skipped before.
+    /// - Throws: `EmbeddingError.tooManySkipped`, `EncoderError.notFinite`.
     public func embedImages(
         _ paths: [String], into rows: FeatureRows, _ sidecar: inout FeatureSidecar, _ summary: inout EmbedSummary
     ) throws {
@@ -81,10 +83,9 @@ public struct Embedder {
             paths: paths, preprocessing: reader.preprocessing, batchSize: min(batchSize, paths.count))
         var modelTime = Duration.zero
         var names: [String] = []
-        var unreadable = 0
+        let total = paths.count + sidecar.skipped.count
         while let batch = feed.next() {
             for failure in batch.failures {
-                unreadable += 1
                 sidecar.skipped.append(.init(path: paths[failure.index], reason: "\(failure.error)"))
                 progress.say("skipped \(failure.error)")
             }
@@ -96,10 +97,10 @@ public struct Embedder {
             }
             progress.advance(by: batch.count + batch.failures.count)
         }
-        guard !names.isEmpty, Double(unreadable) <= maximumSkippedShare * Double(paths.count) else {
-            throw EmbeddingError.tooManyUnreadable(
-                count: unreadable, total: paths.count, maximumShare: maximumSkippedShare,
-                first: sidecar.skipped.first { skipped in paths.contains(skipped.path) }?.reason ?? "")
+        let skipped = sidecar.skipped.count
+        guard !names.isEmpty, Double(skipped) <= maximumSkippedShare * Double(total) else {
+            throw EmbeddingError.tooManySkipped(
+                count: skipped, total: total, maximumShare: maximumSkippedShare, first: sidecar.skipped[0].reason)
         }
         sidecar.images = names
         let times = feed.times
@@ -195,13 +196,13 @@ public struct Embedder {
 
 /// Features that cannot be computed.
 public enum EmbeddingError: Error, Equatable, Sendable, CustomStringConvertible, LocalizedError {
-    case tooManyUnreadable(count: Int, total: Int, maximumShare: Double, first: String)
+    case tooManySkipped(count: Int, total: Int, maximumShare: Double, first: String)
 
     public var description: String {
         switch self {
-        case .tooManyUnreadable(let count, let total, _, let first) where count == total:
+        case .tooManySkipped(let count, let total, _, let first) where count == total:
             "none of the \(total) images could be read; the first: \(first)"
-        case .tooManyUnreadable(let count, let total, let share, let first):
+        case .tooManySkipped(let count, let total, let share, let first):
             "\(count) of \(total) images could not be read, more than the share of \(share) that is allowed; the first: "
                 + first
         }

@@ -52,7 +52,12 @@ public final class AlignedModel {
         step = latest?.step ?? 0
         checkpoint = latest?.folder
         let trains = recipe.adapter.kind != .none || recipe.projection.kind != .none
-        if latest == nil, trains { throw AlignmentError.noCheckpoint(run: path) }
+        if latest == nil, trains {
+            if let damage = try run.checkpoints.damage() { throw damage }
+            throw AlignmentError.noCheckpoint(run: path)
+        }
+        // Weights that changed since would pass as the run's.
+        if let latest { _ = try run.checkpoints.state(of: latest, except: [AlignmentTask.Files.optimizer]) }
         switch (recipe.adapter.kind, latest) {
         case (.lora, let latest?):
             towers = try ModalityTowers(trunk: encoder, adapterFolder: latest.folder)

@@ -68,7 +68,9 @@ public final class ImageReader {
     /// Preprocessed pixels `[n, 3, S, S]` to embeddings `[n, d]`, not normalised.
     /// - Throws: `EncoderError.notFinite`.
     public func features(_ pixels: Tensor, _ route: ImageRoute) throws -> Tensor {
-        project(try tower(pixels.to(device), route), route)
+        let features = project(try tower(pixels.to(device), route), route)
+        try requireFinite(features, route)
+        return features
     }
 
     /// The state of a route's image tower after a number of its layers: `[n, 3, S, S]` to `[n, T, D]`. Projections

@@ -1,3 +1,5 @@
+import CaptionFiles
+
 /// References and candidates brought together by image, and what did not fit, by id.
 ///
 /// The rules, which `rules` states in words: an image is scored if it has both references and a candidate; of several

@@ -1,3 +1,4 @@
+import CaptionFiles
 import Foundation
 
 /// Writes results as files other programs read.
@@ -17,12 +18,13 @@ public enum CaptionReport {
                         metric: score.protocolTag.metric, variant: score.protocolTag.variant,
                         tokenizer: score.protocolTag.tokenizer, sha256: score.protocolTag.dataHashes),
                     parts: score.parts.isEmpty
-                        ? nil : score.parts.map { Report.Part(name: $0.name, value: Report.finite($0.corpus)) })
+                        ? nil : score.parts.map { Report.Part(name: $0.name, value: Report.finite($0.corpus)) },
+                    note: score.note)
             },
             findings: findings.map {
                 Report.Finding(
                     kind: $0.kind.rawValue, count: $0.imageIDs.count, rule: $0.kind.rule,
-                    imageIDs: $0.imageIDs.map(JSONImageID.init))
+                    imageIDs: $0.imageIDs)
             },
             tags: tags)
         let encoder = JSONEncoder()
@@ -44,7 +46,7 @@ public enum CaptionReport {
         }
         var text = ""
         for (index, id) in results.imageIDs.enumerated() {
-            text += "{\"image_id\": " + String(decoding: try encoder.encode(JSONImageID(id)), as: UTF8.self)
+            text += "{\"image_id\": " + String(decoding: try encoder.encode(id), as: UTF8.self)
             for column in columns {
                 let value = column.values[index]
                 text += ", \(column.key): " + (value.isFinite ? "\(value)" : "null")
@@ -68,6 +70,7 @@ public enum CaptionReport {
             let value: Double?
             let `protocol`: Tag
             let parts: [Part]?
+            let note: String?
         }
         struct Part: Encodable {
             let name: String
@@ -77,7 +80,7 @@ public enum CaptionReport {
             let kind: String
             let count: Int
             let rule: String
-            let imageIDs: [JSONImageID]
+            let imageIDs: [ImageID]
 
             enum CodingKeys: String, CodingKey {
                 case kind, count, rule
@@ -90,19 +93,5 @@ public enum CaptionReport {
         let metrics: [Metric]
         let findings: [Finding]
         let tags: [String: String]?
-    }
-
-    private struct JSONImageID: Encodable {
-        let id: ImageID
-
-        init(_ id: ImageID) { self.id = id }
-
-        func encode(to encoder: any Encoder) throws {
-            var container = encoder.singleValueContainer()
-            switch id {
-            case .number(let number): try container.encode(number)
-            case .name(let name): try container.encode(name)
-            }
-        }
     }
 }

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// Collects METEOR's tables and lays them out as `MeteorLayout` says.
@@ -112,14 +113,14 @@ struct MeteorDataBuilder {
     }
 
     mutating func addFunctionWords(_ text: [UInt8]) {
-        for line in text.split(separator: 0x0A) where !line.isEmpty {
-            flags[words.intern(line).id, default: 0] |= MeteorLayout.WordFlag.functionWord
+        for line in TextLines(text, path: "function words") where !line.bytes.isEmpty {
+            flags[words.intern(line.bytes).id, default: 0] |= MeteorLayout.WordFlag.functionWord
         }
     }
 
     mutating func addPrefixes(_ text: [UInt8]) {
-        for line in text.split(separator: 0x0A) where line.first != UInt8(ascii: "#") {
-            let fields = line.split(separator: 0x20)
+        for line in TextLines(text, path: "prefixes") where line.bytes.first != UInt8(ascii: "#") {
+            let fields = line.bytes.split(separator: 0x20)
             guard let word = fields.first else { continue }
             let numeric = fields.dropFirst().contains { $0.elementsEqual("#NUMERIC_ONLY#".utf8) }
             flags[words.intern(word).id, default: 0] |=
@@ -132,8 +133,7 @@ struct MeteorDataBuilder {
         _ text: [UInt8], table: String,
         _ body: (ArraySlice<UInt8>, [ArraySlice<UInt8>], Int) throws(MeteorError) -> Void
     ) throws(MeteorError) {
-        var lines = text.split(separator: 0x0A, omittingEmptySubsequences: false)
-        if lines.last?.isEmpty == true { lines.removeLast() }
+        let lines = TextLines(text, path: table).map(\.bytes)
         guard lines.count % 2 == 0 else {
             throw .malformedTable(
                 table: table, line: lines.count, expected: "an even number of lines", got: "\(lines.count)")

@@ -178,7 +178,7 @@ struct MeteorSources {
         let file: MappedFile
         do {
             file = try MappedFile(path: path)
-            try PlaceholderFile.refuse(file.bytes, path: path)
+            try PlaceholderFile.refuse(file)
         } catch {
             throw .dataUnreadable(path: path, reason: "\(error)")
         }
@@ -191,7 +191,7 @@ struct MeteorSources {
     /// A pipe or a device would be waited for, here or by the programs that unpack.
     private static func requireFile(_ path: String) throws(MeteorError) {
         do {
-            try PlaceholderFile.refuse(MappedFile(path: path).bytes, path: path)
+            try PlaceholderFile.refuse(MappedFile(path: path))
         } catch {
             throw .dataUnreadable(path: path, reason: "\(error)")
         }

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// BLEU-1 to BLEU-4 (Papineni et al., ACL 2002) as coco-caption computes them, with the closest reference length.

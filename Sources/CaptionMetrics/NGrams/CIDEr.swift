@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// CIDEr (Vedantam et al., CVPR 2015): agreement of n-grams weighted by how rare they are among the references.
@@ -35,7 +36,11 @@ public struct CIDEr: CaptionMetric {
                 + ", document frequencies of the references scored",
             captions: captions)
         return [
-            CaptionScore(name: variant.rawValue, corpus: perImage.mean, perImage: perImage, protocolTag: tag)
+            CaptionScore(
+                name: variant.rawValue, corpus: perImage.mean, perImage: perImage, protocolTag: tag,
+                note: perImage.count == 1
+                    ? "\(variant.rawValue) of one image is 0 whatever its caption: words weigh by how many of the images have "
+                        + "them, so score a set of images" : nil)
         ]
     }
 

@@ -1,3 +1,5 @@
+import Files
+
 /// The n-grams (n = 1…4) of every caption as counted numbers; equal n-grams have equal numbers in all captions.
 struct NGramIndex: Sendable {
     static let maximumOrder = 4

@@ -1,3 +1,5 @@
+import Files
+
 /// ROUGE-L (Lin, 2004) as coco-caption computes it: an F-score of the longest common subsequence with β = 1.2.
 ///
 /// Precision and recall are each the best over the references, which need not be the same one:
@@ -9,8 +11,22 @@ public struct ROUGEL: CaptionMetric {
 
     public init() {}
 
-    public func evaluate(_ captions: TokenizedCaptions) -> [CaptionScore] {
+    /// Comparing two captions takes a step for each pair of their words; this many take some seconds.
+    static let mostPairs = 1_000_000_000
+
+    /// - Throws: `CaptionDataError.tooLong`.
+    public func evaluate(_ captions: TokenizedCaptions) throws -> [CaptionScore] {
         let index = captions.blankSeparatedWords
+        for image in 0..<index.imageCount {
+            let words = index.range(of: index.candidate(of: image)).count
+            for reference in index.references(of: image) {
+                let others = index.range(of: reference).count
+                guard words.multipliedReportingOverflow(by: others).partialValue <= Self.mostPairs else {
+                    throw CaptionDataError.tooLong(
+                        captions.imageIDs[image], metric: name, candidate: words, reference: others)
+                }
+            }
+        }
         let perImage = Parallel.mapBlocks(captions.imageIDs.count) { images in
             var row: [Int] = []
             return images.map { Self.score(index, $0, &row) }

@@ -1,20 +1,20 @@
 /// Labels the arcs of an unlabelled tree, each by itself, looking at the tree around it.
-package struct ArcLabeler: Sendable {
-    package static let labels = [
+@_spi(Training) public struct ArcLabeler: Sendable {
+    @_spi(Training) public static let labels = [
         "root", "nsubj", "nsubjpass", "dobj", "iobj", "nmod", "nmod:poss", "nmod:npmod", "nmod:tmod", "amod",
         "compound", "compound:prt", "det", "det:predet", "case", "cc", "cc:preconj", "conj", "aux", "auxpass", "cop",
         "advmod", "neg", "nummod", "acl", "acl:relcl", "advcl", "xcomp", "ccomp", "csubj", "csubjpass", "mark", "mwe",
         "expl", "appos", "parataxis", "discourse", "dep", "punct", "list", "foreign", "goeswith",
     ]
 
-    package let model: SparseLinearModel
+    @_spi(Training) public let model: SparseLinearModel
 
-    package init(model: SparseLinearModel) {
+    @_spi(Training) public init(model: SparseLinearModel) {
         self.model = model
     }
 
     /// One label per word; `heads` counts from 0, with `heads.count` for the root.
-    package func label(shapes: [TokenShape], tags: [UInt8], heads: [Int]) -> [UInt8] {
+    @_spi(Training) public func label(shapes: [TokenShape], tags: [UInt8], heads: [Int]) -> [UInt8] {
         let tree = LabelingTree(heads: heads)
         var features = FeatureBuffer()
         var scores = [Int32](repeating: 0, count: model.classCount)
@@ -30,13 +30,13 @@ package struct ArcLabeler: Sendable {
     }
 
     /// A tree, prepared for the questions that the labeller asks.
-    package struct LabelingTree {
+    @_spi(Training) public struct LabelingTree {
         let heads: [Int]
         let firstChild: [Int]
         let lastChild: [Int]
         let rightChildren: [Int]
 
-        package init(heads: [Int]) {
+        @_spi(Training) public init(heads: [Int]) {
             self.heads = heads
             var first = [Int](repeating: -1, count: heads.count + 1)
             var last = first
@@ -52,7 +52,7 @@ package struct ArcLabeler: Sendable {
         }
     }
 
-    package static func features(
+    @_spi(Training) public static func features(
         of d: Int, in tree: LabelingTree, shapes: [TokenShape], tags: [UInt8], into buffer: inout FeatureBuffer
     ) {
         let count = shapes.count

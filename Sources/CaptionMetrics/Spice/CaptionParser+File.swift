@@ -87,7 +87,7 @@ extension CaptionParser {
     }
 
     /// The parser as a file: three sparse models and the lemma exceptions, little-endian.
-    package func data() -> Data {
+    @_spi(Training) public func data() -> Data {
         var data = Data("SPCP".utf8)
         data.appendWord(Self.fileVersion)
         for model in [tagger.model, transitions, labeler.model] {

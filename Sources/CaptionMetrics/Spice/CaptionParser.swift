@@ -3,14 +3,14 @@
 /// It is deterministic and may be used from several threads at once. `spice-parser train` trains it; docs/spice.md
 /// describes the training data and the accuracy.
 public struct CaptionParser: Sendable {
-    package let tagger: CaptionTagger
-    package let transitions: SparseLinearModel
-    package let labeler: ArcLabeler
-    package let lemmatizer: Lemmatizer
+    @_spi(Training) public let tagger: CaptionTagger
+    @_spi(Training) public let transitions: SparseLinearModel
+    @_spi(Training) public let labeler: ArcLabeler
+    @_spi(Training) public let lemmatizer: Lemmatizer
     /// Hash of the file from which the parser was read, for protocol tags; empty for a parser that was just trained.
     public let hash: String
 
-    package init(
+    @_spi(Training) public init(
         tagger: CaptionTagger, transitions: SparseLinearModel, labeler: ArcLabeler, lemmatizer: Lemmatizer,
         hash: String = ""
     ) {
@@ -59,7 +59,7 @@ public struct CaptionParser: Sendable {
     ]
 
     /// Governors counted from 0; the word count stands for the root.
-    package func heads(shapes: [TokenShape], tags: [UInt8]) -> [Int] {
+    @_spi(Training) public func heads(shapes: [TokenShape], tags: [UInt8]) -> [Int] {
         var state = TransitionState(count: shapes.count)
         var features = FeatureBuffer()
         var scores = [Int32](repeating: 0, count: 3)

@@ -1,16 +1,16 @@
 /// What the tagger and the parser use of a word: hashes of the form and of its beginnings and ends.
-package struct TokenShape: Sendable {
-    package let word: UInt64
-    package let suffix1: UInt64
-    package let suffix2: UInt64
-    package let suffix3: UInt64
-    package let suffix4: UInt64
-    package let prefix3: UInt64
+@_spi(Training) public struct TokenShape: Sendable {
+    @_spi(Training) public let word: UInt64
+    @_spi(Training) public let suffix1: UInt64
+    @_spi(Training) public let suffix2: UInt64
+    @_spi(Training) public let suffix3: UInt64
+    @_spi(Training) public let suffix4: UInt64
+    @_spi(Training) public let prefix3: UInt64
     /// Digits, hyphens and length, folded into a small number.
-    package let shape: UInt64
+    @_spi(Training) public let shape: UInt64
 
     /// Reads a lower-case word.
-    package init(_ form: String) {
+    @_spi(Training) public init(_ form: String) {
         word = FeatureHash.word(form)
         let bytes = Array(form.utf8)
         func end(_ n: Int) -> UInt64 {
@@ -30,27 +30,27 @@ package struct TokenShape: Sendable {
     }
 
     /// The edge of the sentence.
-    package static let boundary = TokenShape("\u{1}")
+    @_spi(Training) public static let boundary = TokenShape("\u{1}")
 }
 
 /// Tags words with Penn Treebank tags from left to right; each decision sees the two tags before it.
-package struct CaptionTagger: Sendable {
-    package static let tags = [
+@_spi(Training) public struct CaptionTagger: Sendable {
+    @_spi(Training) public static let tags = [
         "NN", "NNS", "JJ", "JJR", "JJS", "RB", "RBR", "RBS", "RP", "IN", "TO", "DT", "PDT", "CC", "CD", "PRP", "PRP$",
         "VB", "VBD", "VBG", "VBN", "VBP", "VBZ", "MD", "EX", "WDT", "WP", "WP$", "WRB", "POS", "UH", "FW", "SYM", "LS",
         ".", ",", ":", "-LRB-", "-RRB-", "``", "''", "$", "#", "HYPH", "NFP", "ADD", "AFX", "GW", "XX",
     ]
     static let tagIndex = Dictionary(uniqueKeysWithValues: tags.enumerated().map { ($1, UInt8($0)) })
     /// The tag before the first word.
-    package static let boundaryTag = UInt8(tags.count)
+    @_spi(Training) public static let boundaryTag = UInt8(tags.count)
 
-    package let model: SparseLinearModel
+    @_spi(Training) public let model: SparseLinearModel
 
-    package init(model: SparseLinearModel) {
+    @_spi(Training) public init(model: SparseLinearModel) {
         self.model = model
     }
 
-    package func tag(_ shapes: [TokenShape]) -> [UInt8] {
+    @_spi(Training) public func tag(_ shapes: [TokenShape]) -> [UInt8] {
         var result = [UInt8](repeating: 0, count: shapes.count)
         var features = FeatureBuffer()
         var scores = [Int32](repeating: 0, count: model.classCount)
@@ -64,7 +64,7 @@ package struct CaptionTagger: Sendable {
     }
 
     /// The features of one decision; `tags` is filled up to `i`.
-    package static func features(
+    @_spi(Training) public static func features(
         at i: Int, of shapes: [TokenShape], tags: [UInt8], into buffer: inout FeatureBuffer
     ) {
         let at = shapes[i]

@@ -2,15 +2,15 @@
 ///
 /// Nouns lose their plural only when tagged plural, verbs their endings when tagged as inflected verbs; other words stay
 /// as they are.
-package struct Lemmatizer: Sendable {
+@_spi(Training) public struct Lemmatizer: Sendable {
     /// Keys are `v form` or `n form`.
-    package let exceptions: [String: String]
+    @_spi(Training) public let exceptions: [String: String]
 
-    package init(exceptions: [String: String]) {
+    @_spi(Training) public init(exceptions: [String: String]) {
         self.exceptions = exceptions
     }
 
-    package func lemma(of form: String, tag: String) -> String {
+    @_spi(Training) public func lemma(of form: String, tag: String) -> String {
         switch tag {
         case "NNS", "NNPS": exceptions["n \(form)"] ?? Self.singular(form)
         case "VBG", "VBZ", "VBD", "VBN", "VBP", "VB", "MD": exceptions["v \(form)"] ?? Self.base(form, tag: tag)
@@ -25,7 +25,7 @@ package struct Lemmatizer: Sendable {
         "our": "we", "your": "you",
     ]
 
-    package static func singular(_ form: String) -> String {
+    @_spi(Training) public static func singular(_ form: String) -> String {
         if form.utf8.count < 3 || !form.hasSuffix("s") || form.hasSuffix("ss") { return form }
         if form.hasSuffix("ies"), form.utf8.count > 4 { return form.dropLast(3) + "y" }
         for ending in ["sses", "shes", "ches", "xes", "zzes"] where form.hasSuffix(ending) {
@@ -34,7 +34,7 @@ package struct Lemmatizer: Sendable {
         return String(form.dropLast())
     }
 
-    package static func base(_ form: String, tag: String) -> String {
+    @_spi(Training) public static func base(_ form: String, tag: String) -> String {
         switch tag {
         case "VBZ": return singular(form)
         case "VBG" where form.hasSuffix("ing") && form.utf8.count > 4: return restored(form.dropLast(3))

@@ -3,30 +3,30 @@
 /// Each feature key has a row of (class, weight) pairs; the score of a class is the sum over the active features. Rows
 /// are found by open addressing on the 32-bit key. Two features with the same key share a row; with half a million rows
 /// that affects one look-up in ten thousand, and always the same ones.
-package struct SparseLinearModel: Sendable {
-    package let classCount: Int
+@_spi(Training) public struct SparseLinearModel: Sendable {
+    @_spi(Training) public let classCount: Int
     /// Distance from a stored weight to the next.
-    package let scale: Float
+    @_spi(Training) public let scale: Float
     private let mask: Int
     private let slots: [UInt32]
     private let starts: [UInt32]
     private let classes: [UInt8]
     private let weights: [Int16]
     /// Row keys in file order, for writing the model again.
-    package let keys: [UInt32]
+    @_spi(Training) public let keys: [UInt32]
 
     /// One row: the key of a feature and its weights.
-    package struct Row: Sendable {
-        package let key: UInt32
-        package let entries: [(class: UInt8, weight: Int16)]
+    @_spi(Training) public struct Row: Sendable {
+        @_spi(Training) public let key: UInt32
+        @_spi(Training) public let entries: [(class: UInt8, weight: Int16)]
 
-        package init(key: UInt32, entries: [(class: UInt8, weight: Int16)]) {
+        @_spi(Training) public init(key: UInt32, entries: [(class: UInt8, weight: Int16)]) {
             self.key = key
             self.entries = entries
         }
     }
 
-    package init(classCount: Int, scale: Float, rows: [Row]) {
+    @_spi(Training) public init(classCount: Int, scale: Float, rows: [Row]) {
         self.classCount = classCount
         self.scale = scale
         var capacity = 16
@@ -55,7 +55,7 @@ package struct SparseLinearModel: Sendable {
     }
 
     /// Adds the weights of `features` to `scores` (one element per class, in units of ``scale``).
-    package func addScores(of features: FeatureBuffer, to scores: inout [Int32]) {
+    @_spi(Training) public func addScores(of features: FeatureBuffer, to scores: inout [Int32]) {
         slots.withUnsafeBufferPointer { slots in
             keys.withUnsafeBufferPointer { keys in
                 starts.withUnsafeBufferPointer { starts in
@@ -84,7 +84,7 @@ package struct SparseLinearModel: Sendable {
     }
 
     /// The row at a place in file order.
-    package func row(at index: Int) -> Row {
+    @_spi(Training) public func row(at index: Int) -> Row {
         Row(
             key: keys[index],
             entries: (Int(starts[index])..<Int(starts[index + 1])).map { (classes[$0], weights[$0]) })
@@ -93,7 +93,7 @@ package struct SparseLinearModel: Sendable {
 
 extension [Int32] {
     /// The position of the largest element, the first on a tie.
-    package func indexOfLargest() -> Int {
+    @_spi(Training) public func indexOfLargest() -> Int {
         var best = 0
         for i in 1..<Swift.max(count, 1) where self[i] > self[best] { best = i }
         return best

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// SPICE (Anderson et al., ECCV 2016) with our own parser in place of CoreNLP's.
@@ -24,15 +25,27 @@ public struct SpiceScorer: Sendable {
         "spice-native/\(CaptionParser.fileVersion) weights=\(parser.hash.prefix(12))"
     }
 
+    /// Parsing takes time with the square of a caption's words; METEOR's aligner has the same limit.
+    static let mostWords = 10_000
+
     /// Scores candidates against their references.
     ///
     /// - Parameters:
     ///   - candidates: one caption per image, PTB-tokenised, lower case, tokens separated by single blanks.
     ///   - references: the captions of each image, likewise.
-    /// - Throws: ``SpiceError/counts(candidates:references:)`` if the two differ in length.
+    /// - Throws: ``SpiceError/counts(candidates:references:)`` if the two differ in length,
+    ///   ``SpiceError/captionTooLong(image:words:limit:)``.
     public func evaluate(candidates: [String], references: [[String]]) throws -> SpiceResult {
         guard candidates.count == references.count else {
             throw SpiceError.counts(candidates: candidates.count, references: references.count)
+        }
+        for (image, captions) in zip(candidates, references).map({ [$0] + $1 }).enumerated() {
+            for caption in captions where caption.utf8.count > 2 * Self.mostWords {
+                let words = caption.utf8.reduce(1) { $1 == 0x20 ? $0 + 1 : $0 }
+                guard words <= Self.mostWords else {
+                    throw SpiceError.captionTooLong(image: image, words: words, limit: Self.mostWords)
+                }
+            }
         }
         let captions = Array(Set(candidates).union(references.flatMap { $0 })).sorted()
         let tuples = Parallel.mapBlocks(captions.count) { $0.map { self.tuples(of: captions[$0]) } }
@@ -65,11 +78,14 @@ public struct SpiceScorer: Sendable {
 /// Why SPICE cannot be computed.
 public enum SpiceError: Error, Equatable, CustomStringConvertible, LocalizedError {
     case counts(candidates: Int, references: Int)
+    case captionTooLong(image: Int, words: Int, limit: Int)
     /// No file with WordNet's synsets at `path`.
     case synsetsMissing(path: String)
 
     public var description: String {
         switch self {
+        case .captionTooLong(let image, let words, let limit):
+            "image \(image) (counted from 0) has a caption of \(words) words; SPICE takes at most \(limit)"
         case .counts(let candidates, let references):
             "SPICE: \(candidates) candidates but \(references) sets of references; expected one set per candidate"
         case .synsetsMissing(let path):

@@ -2,8 +2,8 @@
 ///
 /// Words are 0..<n; the root is n and stands after the last word. The stack holds words whose governor is open, the
 /// buffer the words that are not read yet.
-package struct TransitionState {
-    package enum Transition: Int, CaseIterable, Sendable {
+@_spi(Training) public struct TransitionState {
+    @_spi(Training) public enum Transition: Int, CaseIterable, Sendable {
         /// The first word of the buffer goes onto the stack.
         case shift = 0
         /// The first word of the buffer governs the top of the stack.
@@ -12,18 +12,18 @@ package struct TransitionState {
         case right = 2
     }
 
-    package let count: Int
-    package private(set) var stack: [Int] = []
-    package private(set) var next = 0
+    @_spi(Training) public let count: Int
+    @_spi(Training) public private(set) var stack: [Int] = []
+    @_spi(Training) public private(set) var next = 0
     /// Governors found so far; -1 where open.
-    package private(set) var heads: [Int]
+    @_spi(Training) public private(set) var heads: [Int]
     private(set) var leftmost: [Int]
     private(set) var leftmost2: [Int]
     private(set) var rightmost: [Int]
     private(set) var leftValency: [UInt8]
     private(set) var rightValency: [UInt8]
 
-    package init(count: Int) {
+    @_spi(Training) public init(count: Int) {
         self.count = count
         heads = Array(repeating: -1, count: count)
         leftmost = Array(repeating: -1, count: count + 1)
@@ -34,10 +34,10 @@ package struct TransitionState {
         stack.reserveCapacity(count)
     }
 
-    package var isFinal: Bool { stack.isEmpty && next >= count }
+    @_spi(Training) public var isFinal: Bool { stack.isEmpty && next >= count }
 
     /// Whether a transition keeps the parse a tree with one word below the root.
-    package func allows(_ transition: Transition) -> Bool {
+    @_spi(Training) public func allows(_ transition: Transition) -> Bool {
         switch transition {
         case .shift: next < count
         case .left: !stack.isEmpty && (next < count || stack.count == 1)
@@ -45,7 +45,7 @@ package struct TransitionState {
         }
     }
 
-    package mutating func apply(_ transition: Transition) {
+    @_spi(Training) public mutating func apply(_ transition: Transition) {
         switch transition {
         case .shift:
             stack.append(next)
@@ -66,7 +66,7 @@ package struct TransitionState {
     }
 
     /// How many arcs of the gold tree a transition makes unreachable (Goldberg and Nivre, TACL 2013).
-    package func cost(of transition: Transition, gold: [Int]) -> Int {
+    @_spi(Training) public func cost(of transition: Transition, gold: [Int]) -> Int {
         var cost = 0
         switch transition {
         case .shift:
@@ -86,7 +86,7 @@ package struct TransitionState {
     }
 
     /// The features of the next decision.
-    package func features(shapes: [TokenShape], tags: [UInt8], into buffer: inout FeatureBuffer) {
+    @_spi(Training) public func features(shapes: [TokenShape], tags: [UInt8], into buffer: inout FeatureBuffer) {
         let depth = stack.count
         let s0 = depth > 0 ? stack[depth - 1] : -1
         let s1 = depth > 1 ? stack[depth - 2] : -1

@@ -1,13 +1,13 @@
+import CaptionFiles
 import Foundation
 
 /// What can be wrong with captions and their files.
 public enum CaptionDataError: Error, Equatable, Sendable {
-    case malformed(path: String, line: Int, column: Int, expected: String, got: String)
-    case unknownLayout(path: String, expected: String)
-    case badEntry(path: String, entry: String, expected: String, got: String)
     case unequalCounts(images: Int, references: Int, candidates: Int)
     case repeatedImage(ImageID)
     case noReferences(ImageID)
+    /// Captions whose comparison would take minutes.
+    case tooLong(ImageID, metric: String, candidate: Int, reference: Int)
     case noImages
     case noCommonImages(references: Int, candidates: Int, referenceExample: String, candidateExample: String)
     case wordVectors(path: String, expected: String, got: String)
@@ -18,12 +18,6 @@ extension CaptionDataError: CustomStringConvertible, LocalizedError {
 
     public var description: String {
         switch self {
-        case .malformed(let path, let line, let column, let expected, let got):
-            "'\(path)' is not valid JSON: line \(line), column \(column): expected \(expected), got \(got)"
-        case .unknownLayout(let path, let expected):
-            "'\(path)' has an unknown layout: expected \(expected)"
-        case .badEntry(let path, let entry, let expected, let got):
-            "'\(path)', \(entry): expected \(expected), got \(got)"
         case .unequalCounts(let images, let references, let candidates):
             "captions do not pair up: \(images) images, \(references) lists of references, \(candidates) candidates; "
                 + "all three must be equal in number"
@@ -31,6 +25,9 @@ extension CaptionDataError: CustomStringConvertible, LocalizedError {
             "image \(id) occurs twice: each image has one entry, with all its references and one candidate"
         case .noReferences(let id):
             "image \(id) has no reference caption: expected at least one"
+        case .tooLong(let id, let metric, let candidate, let reference):
+            "image \(id) has a candidate of \(candidate) words and a reference of \(reference); \(metric) compares every word "
+                + "with every other, which is too many here. Shorten them, or leave \(metric) out"
         case .noImages:
             "no images to score: expected at least one image with references and a candidate"
         case .noCommonImages(let references, let candidates, let referenceExample, let candidateExample):

@@ -1,3 +1,5 @@
+import CaptionFiles
+
 /// Runs metrics over one set of captions.
 public struct CaptionEvaluation: Sendable {
     public let metrics: [any CaptionMetric]

@@ -20,6 +20,8 @@ public struct CaptionScore: Sendable {
     public let protocolTag: CaptionProtocol
     /// The parts of the number, for metrics that have some: SPICE's categories.
     public let parts: [Part]
+    /// What to know before the number is believed, where there is something.
+    public let note: String?
 
     /// The same score over a part of what is compared.
     public struct Part: Sendable, Equatable {
@@ -38,13 +40,15 @@ public struct CaptionScore: Sendable {
     }
 
     public init(
-        name: String, corpus: Double, perImage: [Double], protocolTag: CaptionProtocol, parts: [Part] = []
+        name: String, corpus: Double, perImage: [Double], protocolTag: CaptionProtocol, parts: [Part] = [],
+        note: String? = nil
     ) {
         self.name = name
         self.corpus = corpus
         self.perImage = perImage
         self.protocolTag = protocolTag
         self.parts = parts
+        self.note = note
     }
 }
 

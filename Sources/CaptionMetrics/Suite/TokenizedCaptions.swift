@@ -1,3 +1,5 @@
+import CaptionFiles
+import Files
 import Synchronization
 
 /// What every caption metric reads: per image, its reference captions and one candidate, tokenised.

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// Word mover's distance as a caption score (Kusner et al., ICML 2015; for captions Kilickaya et al., EACL 2017).

@@ -27,7 +27,7 @@ extension WordVectors {
             return
         }
         let file = try MappedFile(path: path)
-        try PlaceholderFile.refuse(file.bytes, path: path)
+        try PlaceholderFile.refuse(file)
         let isBinary = format == .word2vecBinary || format == nil && path.hasSuffix(".bin")
         let hash = file.withUnsafeBytes { ContentHash.sha256(of: $0) }
         let table = try file.withUnsafeBytes { raw in
@@ -85,14 +85,14 @@ extension WordVectors {
         var values: [Float] = []
         var dimension = 0
         var line = 0
-        // A byte-order mark is no part of the first word.
+        // Lines as `TextLines` cuts them, without a copy of a table of gigabytes.
         var start = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
         while start < bytes.count {
             let end = bytes[start...].firstIndex(of: 0x0A) ?? bytes.count
             defer { start = end + 1 }
             line += 1
-            var fields = bytes[start..<end].split(separator: 0x20)
-            if fields.last?.elementsEqual([0x0D]) == true { fields.removeLast() }
+            let isCRLF = end > start && end < bytes.count && bytes[end - 1] == 0x0D
+            let fields = bytes[start..<(isCRLF ? end - 1 : end)].split(separator: 0x20)
             if fields.isEmpty { continue }
             if line == 1, fields.count == 2, fields.allSatisfy({ $0.allSatisfy { (0x30...0x39).contains($0) } }) {
                 continue
@@ -109,7 +109,7 @@ extension WordVectors {
             keys.append(key)
             for field in fields.suffix(dimension) {
                 let text = String(decoding: field, as: UTF8.self)
-                guard let value = Float(text.hasSuffix("\r") ? String(text.dropLast()) : text) else {
+                guard let value = Float(text) else {
                     throw CaptionDataError.wordVectors(
                         path: path, expected: "a number on line \(line)", got: "'\(text)'")
                 }

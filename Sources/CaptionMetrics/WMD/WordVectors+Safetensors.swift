@@ -1,3 +1,4 @@
+import CaptionFiles
 import Files
 import Foundation
 import Safetensors

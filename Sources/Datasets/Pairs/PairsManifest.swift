@@ -34,7 +34,7 @@ public final class PairsManifest: Sendable {
     ) throws {
         if PairTars.isTar(path) { throw DatasetError.tarOfPairs(path: path) }
         let file = try MappedFile(path: path)
-        try PlaceholderFile.refuse(file.bytes, path: path)
+        try PlaceholderFile.refuse(file)
         var starts: [Int] = []
         var lineNumbers: [Int] = []
         var isKept: [Bool] = []

@@ -1,8 +1,19 @@
+import Images
+
 /// The ending that a picture's file should have, told by its first bytes and never by its name: readers of tars choose
 /// their decoder by it.
 enum ImageEnding {
-    /// Endings of pictures, those that are written first.
-    static let known = ["jpg", "png", "gif", "webp", "bmp", "tif", "avif", "heic", "jpeg", "jfif", "tiff", "heif"]
+    /// Endings under which a tar's member is a picture: those under which a file is one. The first of each format, which is
+    /// the one written here, comes before the others.
+    static let known =
+        ImageFormat.allCases.map { $0.endings[0] } + ImageFormat.allCases.flatMap { $0.endings.dropFirst() }
+
+    /// The ending to write a picture under: by its bytes; where these are of no known format, by the name it has.
+    static func of(_ bytes: [UInt8], named name: String?) -> String {
+        if let ending = of(bytes) { return ending }
+        let name = name?.lowercased() ?? ""
+        return known.first { name.hasSuffix(".\($0)") } ?? "jpg"
+    }
 
     /// - Returns: nil for content of another kind.
     static func of(_ bytes: [UInt8]) -> String? {

@@ -111,9 +111,9 @@ public enum PairTarWriter {
         try AtomicFile.write(byteCount: 0, to: path) { sink in
             while let sample = try next() {
                 var pair = sample.pair
-                pair.real = sample.real.map { "\(sample.key).\(ending(of: $0, named: sample.pair.real))" }
+                pair.real = sample.real.map { "\(sample.key).\(ImageEnding.of($0, named: sample.pair.real))" }
                 let stem = sample.real == nil ? sample.key : "\(sample.key).gen"
-                pair.generated = "\(stem).\(ending(of: sample.generated, named: sample.pair.generated))"
+                pair.generated = "\(stem).\(ImageEnding.of(sample.generated, named: sample.pair.generated))"
                 if let name = pair.real, let real = sample.real { try TarWriter.append(name, real, to: &sink) }
                 try TarWriter.append(pair.generated, sample.generated, to: &sink)
                 try TarWriter.append("\(sample.key).txt", Array(pair.caption.utf8), to: &sink)
@@ -124,11 +124,5 @@ public enum PairTarWriter {
             try TarWriter.finish(&sink)
         }
         return count
-    }
-
-    private static func ending(of bytes: [UInt8], named name: String?) -> String {
-        if let ending = ImageEnding.of(bytes) { return ending }
-        let name = name?.lowercased() ?? ""
-        return ImageEnding.known.first { name.hasSuffix(".\($0)") } ?? "jpg"
     }
 }

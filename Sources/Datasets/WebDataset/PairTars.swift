@@ -38,8 +38,7 @@ public enum PairTars {
                 func write(_ bytes: [UInt8], _ kind: String, _ name: String) throws -> String {
                     let number = String(pairs.count)
                     let padded = String(repeating: "0", count: max(0, 9 - number.count)) + number
-                    let ending = ImageEnding.of(bytes) ?? ImageEnding.known.first { name.hasSuffix(".\($0)") } ?? "jpg"
-                    let path = "\(kind)/\(padded.dropLast(3))/\(padded).\(ending)"
+                    let path = "\(kind)/\(padded.dropLast(3))/\(padded).\(ImageEnding.of(bytes, named: name))"
                     try FileSystem.createFolder("\(folder)/\(FileSystem.folder(of: path))")
                     try AtomicFile.write(bytes, to: "\(folder)/\(path)")
                     return path

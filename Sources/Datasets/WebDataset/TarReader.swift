@@ -22,7 +22,7 @@ public struct TarReader {
     public init(path: String) throws {
         self.path = path
         file = try MappedFile(path: path)
-        try PlaceholderFile.refuse(file.bytes, path: path)
+        try PlaceholderFile.refuse(file)
     }
 
     /// The content of a member.

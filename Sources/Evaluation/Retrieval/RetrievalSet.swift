@@ -15,6 +15,8 @@ public struct RetrievalSet {
     public let contentHash: String
     /// Images of the file without a caption; they could never be found and are left out.
     public let withoutCaption: Int
+    /// What to say of those; nil when there are none.
+    public let note: String?
 
     /// - Parameters:
     ///   - folder: the folder of the images; Karpathy's `filepath` (val2014) is first kept and then dropped.
@@ -29,6 +31,7 @@ public struct RetrievalSet {
         format = data.format
         self.split = data.split
         contentHash = data.contentHash
-        withoutCaption = data.withoutCaption
+        withoutCaption = data.withoutCaption.count
+        note = data.withoutCaptionNote
     }
 }

@@ -153,7 +153,7 @@ extension ModelCollection.Training {
         let recipe = try run.recipe(of: R.self)
         let manifest = try run.manifest()
         func lines(_ file: String) throws -> [Data] {
-            try Data(RegularFile.bytes(file)).split(separator: 0x0A)
+            try TextLines(path: file).filter { !$0.isBlank }.map { Data($0.bytes) }
         }
         let sessions = try lines("\(path)/sessions.jsonl").map {
             try JSONDecoder().decode(RecordedSession.self, from: $0)

@@ -52,23 +52,23 @@ enum JSONDocument {
         guard let bytes = try bytes(path) else { return nil }
         var objects: [(Int, JSONValue)] = []
         var isCut = false
-        let parts = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-        for (index, part) in parts.enumerated() where part.contains(where: { $0 != 0x20 && $0 != 0x0D && $0 != 0x09 }) {
+        let lines = Array(TextLines(bytes, path: path))
+        for line in lines where !line.isBlank {
             let value: JSONValue
             do {
-                value = try StrictJSON.parse(Array(part))
+                value = try StrictJSON.parse(Array(line.bytes))
             } catch {
-                if index == parts.count - 1 {
+                if line.number == lines.count, bytes.last != UInt8(ascii: "\n") {
                     isCut = true
                     break
                 }
-                throw ReportError.brokenJSON(path: path, line: index + 1, reason: error.description)
+                throw ReportError.brokenJSON(path: path, line: line.number, reason: error.description)
             }
             guard case .object = value else {
                 throw ReportError.unexpectedContent(
-                    path: path, line: index + 1, expected: "an object", got: value.kind)
+                    path: path, line: line.number, expected: "an object", got: value.kind)
             }
-            objects.append((index + 1, value))
+            objects.append((line.number, value))
         }
         return (objects, isCut)
     }

@@ -80,11 +80,11 @@ package enum YAMLText {
         switch error {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
             .composer(_, let problem, let mark, _):
-            let lines = yaml.split(separator: "\n", omittingEmptySubsequences: false)
-            let line = mark.line >= 1 && mark.line <= lines.count ? lines[mark.line - 1] : ""
-            let isTabbed = line.prefix { $0 == " " || $0 == "\t" }.contains("\t")
+            let line = TextLines(Array(yaml.utf8), path: "").first { $0.number == mark.line }?.bytes ?? []
+            let indent = line.prefix { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
             return Failure(
-                line: mark.line, column: mark.column, isTabbed ? "a tab; YAML is indented with spaces" : problem)
+                line: mark.line, column: mark.column,
+                indent.contains(UInt8(ascii: "\t")) ? "a tab; YAML is indented with spaces" : problem)
         case .duplicatedKeysInMapping(let duplicates, _):
             let keys = duplicates.prefix(5).map { "'\($0.description.prefix(100))'" }.joined(separator: ", ")
             return Failure("the key \(keys) stands twice in one mapping")

@@ -93,6 +93,40 @@ public struct CheckpointStore: Sendable {
         }.sorted { $0.step < $1.step }
     }
 
+    /// The damage of the newest checkpoint in a run that has none to use; nil when there is a complete one, or none was
+    /// ever written.
+    package func damage() throws -> TrainingError? {
+        guard try latest() == nil, let step = try FileSystem.entries(folder).compactMap(Self.step(of:)).max() else {
+            return nil
+        }
+        let checkpoint = Checkpoint(folder: "\(folder)/\(Self.name(of: step))", step: step)
+        func damaged(_ file: String, _ reason: String) -> TrainingError {
+            .damagedCheckpoint(path: checkpoint.folder, file: file, reason: reason)
+        }
+        let state: TrainingState
+        do {
+            state = try TrainingState.read(path: checkpoint.statePath)
+        } catch let error as FileError {
+            return damaged("state.json", "cannot be used: \(error)")
+        } catch let error as TrainingError {
+            return error
+        }
+        for file in state.files {
+            let path = "\(checkpoint.folder)/\(file.name)"
+            guard FileSystem.exists(path) else { return damaged(file.name, "is missing") }
+            do {
+                try RegularFile.checkTarget(path)
+            } catch {
+                return damaged(file.name, "cannot be used: \(error)")
+            }
+            let bytes = FileSystem.size(path) ?? 0
+            if bytes != file.bytes {
+                return damaged(file.name, "has \(bytes) bytes, it had \(file.bytes) when it was written")
+            }
+        }
+        return damaged("state.json", "says step \(state.step)")
+    }
+
     /// The name of a checkpoint while another one takes its place.
     private func replaced(_ name: String) -> String { "\(folder)/\(Self.replacedPrefix)\(name)" }
 
@@ -127,14 +161,20 @@ public struct CheckpointStore: Sendable {
 
     /// Reads a checkpoint's state after checking the content of all its files.
     /// - Throws: ``TrainingError/damagedCheckpoint(path:file:reason:)``, ``TrainingError/badState(path:reason:)``.
-    public func state(of checkpoint: Checkpoint) throws -> TrainingState {
+    /// - Parameters:
+    ///   - unread: names of files that the caller has no use for.
+    ///   - hash: gives the SHA-256 of a file.
+    public func state(
+        of checkpoint: Checkpoint, except unread: Set<String> = [],
+        hash: (String) throws -> String = { try ContentHash.sha256(ofFile: $0) }
+    ) throws -> TrainingState {
         let state = try TrainingState.read(path: checkpoint.statePath)
-        for file in state.files {
+        for file in state.files where !unread.contains(file.name) {
             let path = "\(checkpoint.folder)/\(file.name)"
             guard FileSystem.exists(path) else {
                 throw TrainingError.damagedCheckpoint(path: checkpoint.folder, file: file.name, reason: "is missing")
             }
-            guard try ContentHash.sha256(ofFile: path) == file.sha256 else {
+            guard try hash(path) == file.sha256 else {
                 throw TrainingError.damagedCheckpoint(
                     path: checkpoint.folder, file: file.name, reason: "has changed since it was written")
             }

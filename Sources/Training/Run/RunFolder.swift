@@ -49,10 +49,20 @@ public struct RunFolder: Sendable {
         return run
     }
 
+    private static func noRun(_ path: String) -> TrainingError {
+        func holds(_ name: String) -> Bool { FileSystem.exists("\(path)/\(name)") }
+        let advice =
+            holds("adapter_config.json")
+            ? "It holds an adapter: give it with --adapter"
+            : holds("config.json")
+                ? "It holds a model: give it with --model" : "Give the folder that gmail align or gmail train wrote"
+        return .noRun(path: path, advice: advice)
+    }
+
     /// Opens a run to read from it.
     public static func open(_ path: String) throws -> RunFolder {
         let run = RunFolder(path: path)
-        guard FileSystem.exists(run.recipePath) else { throw TrainingError.noRun(path: path) }
+        guard FileSystem.exists(run.recipePath) else { throw Self.noRun(path) }
         return run
     }
 
@@ -85,7 +95,7 @@ public struct RunFolder: Sendable {
 
     /// The resolved recipe of a run.
     public func recipe<R: Recipe>(of type: R.Type) throws -> R {
-        guard FileSystem.exists(recipePath) else { throw TrainingError.noRun(path: path) }
+        guard FileSystem.exists(recipePath) else { throw Self.noRun(path) }
         return try R(recipePath)
     }
 

@@ -40,6 +40,11 @@ struct ExportCommand: ParsableCommand {
         guard let folder = model ?? manifest.sources.first(where: { $0.role == AlignmentRole.model })?.path else {
             throw CommandError("run '\(runFolder)' names no model in its manifest; give it with --model")
         }
+        guard model != nil || FileSystem.exists(folder) else {
+            throw CommandError(
+                "run '\(runFolder)' was trained with the model '\(folder)', which is not there; give its place with --model"
+            )
+        }
         let base = try EncoderFolder.open(folder, dtype: .float32)
         let aligned = try AlignedModel(
             run: runFolder, encoder: base.image, fingerprint: base.fingerprint(.command))

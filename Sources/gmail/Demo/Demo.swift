@@ -44,7 +44,7 @@ struct Demo {
             case .automatic: break
             case .resumeFlag where try hasCheckpoint("\(stage.makes)/checkpoints"):
                 arguments.append("--resume")
-            case .none, .resumeFlag: try remove(stage.makes)
+            case .none, .resumeFlag: try FileSystem.remove(stage.makes)
             }
             let start = clock.now
             try await Self.run(arguments)
@@ -95,7 +95,7 @@ struct Demo {
             for path in [
                 layout.results, layout.table, layout.report, layout.runs, "\(layout.folder)/generated", layout.world,
                 layout.markers, layout.settings,
-            ] { try remove(path) }
+            ] { try FileSystem.remove(path) }
         }
         try FileSystem.createFolder(layout.markers)
         guard exists(layout.settings) else {
@@ -144,8 +144,6 @@ struct Demo {
     private func hasCheckpoint(_ folder: String) throws -> Bool {
         try FileSystem.entries(folder).contains { $0.hasPrefix("step-") }
     }
-
-    private func remove(_ path: String) throws { try FileSystem.remove(path) }
 
     private func say(_ text: String) { Terminal.note(text) }
 }

@@ -41,7 +41,11 @@ struct EmbedCommand: AsyncParsableCommand {
 
     @OptionGroup var batch: BatchOptions
 
-    @Option(help: "Share of the images that may be unreadable, 0 to 1; beyond it nothing is written.")
+    @Option(
+        help: """
+            Share of the images found that may be skipped (unreadable, or in a format that is not decoded), 0 to 1; beyond \
+            it nothing is written and the exit code is 1.
+            """)
     var maximumSkippedShare = 0.5
 
     @Option(

@@ -19,6 +19,7 @@ struct CaptionScoring {
         let results = try evaluation.run(captions) { progress in
             if case .started(let metric, let index, let count) = progress { note("\(index + 1)/\(count) \(metric)") }
         }
+        for note in results.scores.compactMap(\.note) { Self.printError("note: \(note)") }
         return (results, try CaptionReport.metrics(results, findings: pairing.findings, tags: tags))
     }
 

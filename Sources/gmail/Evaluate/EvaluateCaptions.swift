@@ -1,4 +1,5 @@
 import ArgumentParser
+import CaptionFiles
 import CaptionMetrics
 import Files
 import Foundation
@@ -10,8 +11,8 @@ struct EvaluateCaptions: ParsableCommand {
         commandName: "captions",
         abstract: "Score captions against references with the metrics of coco-caption.",
         discussion: """
-            Reads COCO caption files, COCO result files and {"image id": ["caption", …]}. Captions are tokenised as \
-            coco-caption does it (Penn Treebank, lower case, no punctuation); no Java or Python is needed.
+            Reads COCO captions and results, Karpathy's dataset_coco.json, BLIP's and LAVIS's lists, {"image id": \
+            ["caption", …]} and JSON Lines such as predictions.jsonl. Captions are tokenised as coco-caption does it (Penn Treebank, lower case, no punctuation); no Java or Python is needed.
 
             An image is scored if it has references and a candidate; what does not fit is reported by id.
 
@@ -22,10 +23,11 @@ struct EvaluateCaptions: ParsableCommand {
             carries the tag spice-native; docs/captions.md says how near it is to the official one.
             """)
 
-    @Option(help: ArgumentHelp("Reference captions: COCO captions or {id: [captions]}.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Reference captions: COCO, Karpathy's or BLIP's, or {id: [captions]}.", valueName: "file"))
     var references: String
 
-    @Option(help: ArgumentHelp("Captions to score: COCO results or {id: [caption]}.", valueName: "file"))
+    @Option(help: ArgumentHelp("Captions to score: COCO results, {id: [caption]} or JSON Lines.", valueName: "file"))
     var candidates: String
 
     @Option(help: ArgumentHelp("Where to write the scores, with the protocol of each, as JSON.", valueName: "file"))

@@ -46,9 +46,7 @@ struct EvaluateRetrieval: AsyncParsableCommand {
         let lock = try OutputLock(for: out, owner: "gmail evaluate retrieval")
         defer { withExtendedLifetime(lock) {} }
         let data = try RetrievalSet(file: captions, folder: images, split: split)
-        if data.withoutCaption > 0 {
-            Terminal.note("note: \(data.withoutCaption) images of '\(captions)' have no caption and are left out")
-        }
+        if let note = data.note { Terminal.note("note: \(note)") }
         // The evaluation itself refuses an unreadable image, because recall over fewer images would be another number.
         let embedder = try encoder.embedder(
             compute, modality: .real, batchSize: batch.batchSize, maximumSkippedShare: 1, quiet: quiet)

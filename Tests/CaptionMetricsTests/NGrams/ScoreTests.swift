@@ -1,3 +1,4 @@
+import CaptionFiles
 import Foundation
 import TestSupport
 import Testing
@@ -154,9 +155,31 @@ import Testing
         }
     }
 
+    /// Whole books are refused by name where time goes with the square of the words; long lists of words are not.
+    @Test func captionsOfMinutesAreRefused() throws {
+        let book = Array(repeating: "a dog", count: 20_000).joined(separator: " ")
+        let fine = try TokenizedCaptions(
+            imageIDs: [.number(7)], references: [["a cat"]], candidates: [book], tokenizer: "none")
+        #expect(try ROUGEL().evaluate(fine).count == 1 && BLEU().evaluate(fine).count == 4)
+        let both = try TokenizedCaptions(
+            imageIDs: [.number(7)], references: [["a cat", book]], candidates: [book], tokenizer: "none")
+        #expect {
+            try ROUGEL().evaluate(both)
+        } throws: {
+            "\($0)"
+                == "image 7 has a candidate of 40000 words and a reference of 40000; rouge compares every word with every other, "
+                + "which is too many here. Shorten them, or leave rouge out"
+        }
+    }
+
     @Test func oneImageAloneHasNoCIDEr() throws {
         let results = try evaluate(tokenized([["a dog runs", "the dog"]], ["a dog runs"]))
         #expect(results["CIDEr"]?.corpus == 0 && results["CIDEr-plain"]?.corpus == 0)
+        let note =
+            "of one image is 0 whatever its caption: words weigh by how many of the images have them, so score a set of images"
+        #expect(results.scores.compactMap(\.note) == ["CIDEr \(note)", "CIDEr-plain \(note)"])
+        let report = String(decoding: try CaptionReport.metrics(results, findings: []), as: UTF8.self)
+        #expect(report.contains("\"note\" : \"CIDEr \(note)\""))
     }
 
     /// As in Python: words are split at U+00A0 for BLEU and CIDEr, not for ROUGE-L.

@@ -1,3 +1,4 @@
+import CaptionFiles
 import Foundation
 import Safetensors
 import TestSupport
@@ -110,6 +111,12 @@ import Testing
             let kept = try WordVectors(contentsOf: path, keeping: [Array("cat".utf8)])
             #expect(kept.values == [3, 4] && kept.row(of: "dog".utf8) == nil)
         }
+        // Lines end at LF or CRLF, and a mark is no part of the first word.
+        let marked = folder.appendingPathComponent("m.txt")
+        try Data("\u{FEFF}dog 0 0\r\ncat 3 4 \r\ncar\u{2028} 0 10".utf8).write(to: marked)
+        let lines = try WordVectors(contentsOf: marked.path)
+        #expect(lines.values == [0, 0, 3, 4, 0, 10] && lines.row(of: "dog".utf8) == 0)
+        #expect(lines.row(of: "car\u{2028}".utf8) == 2)
         try binary.dropLast(5).write(to: bin)
         #expect(
             throws: CaptionDataError.wordVectors(
@@ -191,7 +198,7 @@ import Testing
         #expect(throws: error("one tensor [words, dimension]", "2 tensors")) { try WordVectors(contentsOf: path) }
         try write(path, metadata: ["words": "dog cat"])
         #expect(
-            throws: CaptionDataError.malformed(
+            throws: CaptionFileError.malformed(
                 path: "\(path), metadata 'words'", line: 1, column: 1, expected: "'['", got: "'dog cat'")
         ) { try WordVectors(contentsOf: path) }
     }

@@ -24,6 +24,7 @@ import Testing
             for file in files where !unread.contains(where: { file.hasSuffix($0) }) {
                 let before = try RegularFile.bytes(world.path(file))
                 try AtomicFile.write(content(before), to: world.path(file))
+                try FileSystem.remove(world.path("never"))
                 try body(file)
                 try AtomicFile.write(before, to: world.path(file))
             }
@@ -54,10 +55,10 @@ import Testing
             (["gpt2"], ["captions.json", ".py", "goldens.json"], world.captioner("never")),
             (["pairs.jsonl"], [], world.align("never")),
             (["mine.yaml"], [], world.align("never", ["--recipe", "./mine.yaml"])),
-            (["coco.json"], [], world.retrieval("never")),
-            (["coco.json", "results.json"], [], world.scores("never")),
-            (["vectors.txt"], [], world.scores("never", ["--metrics", "wmd", "--word-vectors", "vectors.txt"])),
-            (["v.bin"], [], world.scores("never", ["--metrics", "wmd", "--word-vectors", "v.bin"])),
+            (["coco.json"], [], world.retrieval("never.json")),
+            (["coco.json", "results.json"], [], world.scores("never.json")),
+            (["vectors.txt"], [], world.scores("never.json", ["--metrics", "wmd", "--word-vectors", "vectors.txt"])),
+            (["v.bin"], [], world.scores("never.json", ["--metrics", "wmd", "--word-vectors", "v.bin"])),
             (["t.tar"], [], ["data", "unpack", "t.tar", "--out", "never"]),
             (["m.whl"], [], ["data", "meteor", "--from", "m.whl", "--out", "never"]),
             (

@@ -173,24 +173,25 @@ import Testing
             #"{"images": [{"id": 1, "file_name": "0.png"}], "annotations": [{"image_id": 1, "caption": "\#(long)"}]}"#,
             to: "long.json")
         let pairs = "'long-pairs.jsonl' line 1: key 'caption' should be \(limit)"
-        let annotation = "'long.json': annotations[0].caption: expected \(limit)"
         for (text, arguments) in [
             ("--texts: 'long.txt' line 2: expected \(limit)", world.embed("a", ["--texts", "long.txt"])),
             (pairs, world.align("never", ["--pairs", "long-pairs.jsonl"])),
             (pairs, world.captioner("never", ["--pairs", "long-pairs.jsonl"])),
-            (pairs, world.gap("never", ["--pairs", "long-pairs.jsonl"])),
+            (pairs, world.gap("never.json", ["--pairs", "long-pairs.jsonl"])),
             (
                 "'long.jsonl' line 1: expected 'caption', \(limit)",
                 world.generate("never", ["--captions", "long.jsonl"])
             ),
             ("'long.txt' line 2: expected \(limit)", world.generate("never", ["--captions", "long.txt"])),
-            (annotation, world.generate("never", ["--captions", "long.json"])),
-            (annotation, world.retrieval("never", ["--captions", "long.json"])),
-            ("'long.json', image 1: expected \(limit)", world.scores("never", ["--references", "long.json"])),
+            (limit, world.generate("never", ["--captions", "long.json"])),
+            (limit, world.retrieval("never.json", ["--captions", "long.json"])),
+            (limit, world.scores("never.json", ["--references", "long.json"])),
         ] {
             let outcome = try world.run(arguments)
             #expect(outcome.status == 1, "\(text)")
-            #expect(outcome.stderr.contains("error: \(text)"), "\(arguments): \(outcome.stderr)")
+            #expect(outcome.stderr.contains("error: "), "\(arguments): \(outcome.stderr)")
+            #expect(outcome.stderr.contains(text), "\(arguments): \(outcome.stderr)")
+            #expect(outcome.stderr.contains("'long"), "\(arguments): \(outcome.stderr)")
         }
         let check = try world.run(["data", "check", "long-pairs.jsonl"])
         #expect(check.status == 1)
@@ -208,11 +209,11 @@ import Testing
         try world.folder.write(
             #"{"images": [{"id": 1, "file_name": "a\u0000.png"}], "annotations": [{"image_id": 1, "caption": "a"}]}"#,
             to: "nul.json")
-        let retrieval = try world.run(world.retrieval("never", ["--captions", "nul.json"]))
+        let retrieval = try world.run(world.retrieval("never.json", ["--captions", "nul.json"]))
         #expect(retrieval.status == 1)
         #expect(
             retrieval.stderr.contains(
-                "'nul.json': images[0].file_name: expected a file's name, got a text with a NUL character"),
+                "expected a file's name, got a text with a NUL character"),
             "\(retrieval.stderr)")
     }
 
@@ -262,7 +263,7 @@ import Testing
         let start = ContinuousClock.now
         let outcome = try world.run(["embed", "--model", "clip", "--images", "large.jpg", "--out", "a"])
         #expect(outcome.status == 1)
-        #expect(outcome.stderr.contains("20000x20000"), "\(outcome.stderr)")
+        #expect(outcome.stderr.contains("20000 x 20000"), "\(outcome.stderr)")
         #expect(outcome.stderr.contains("--max-pixels"), "\(outcome.stderr)")
         #expect(ContinuousClock.now - start < .seconds(20))
     }

@@ -1,8 +1,8 @@
 import ArgumentParser
-import CaptionMetrics
+import CaptionFiles
+@_spi(Training) import CaptionMetrics
 import Files
 import Foundation
-import Safetensors
 
 extension SpiceParserTool {
     /// Trains the parser and reports how well it does.
@@ -190,16 +190,10 @@ struct Accuracy: CustomStringConvertible {
 
 /// The words of a COCO annotation file that come up at least three times.
 enum CaptionWords {
-    private struct File: Decodable {
-        struct Annotation: Decodable { let caption: String }
-        let annotations: [Annotation]
-    }
-
     static func read(_ path: String) throws -> Set<String> {
-        let file = try JSONDecoder().decode(File.self, from: contents(of: path))
         var counts: [Substring: Int] = [:]
-        for annotation in file.annotations {
-            for word in annotation.caption.lowercased().split(whereSeparator: { !($0.isLetter && $0.isASCII) }) {
+        for entry in try CaptionFile([UInt8](contents(of: path)), path: path).entries {
+            for word in entry.caption.lowercased().split(whereSeparator: { !($0.isLetter && $0.isASCII) }) {
                 counts[word, default: 0] += 1
             }
         }

@@ -1,9 +1,9 @@
 import Dispatch
 
 /// Work shared among the cores, with results in order, whichever core made them.
-enum Parallel {
+package enum Parallel {
     /// The results of `body` for `0..<count`, each made once, on any core.
-    static func map<Result: Sendable>(_ count: Int, _ body: @Sendable (Int) -> Result) -> [Result] {
+    package static func map<Result: Sendable>(_ count: Int, _ body: @Sendable (Int) -> Result) -> [Result] {
         guard count > 1 else { return (0..<count).map(body) }
         var results = [Result?](repeating: nil, count: count)
         results.withUnsafeMutableBufferPointer { buffer in
@@ -15,7 +15,7 @@ enum Parallel {
     }
 
     /// As `map`, in blocks of neighbouring indices: for many small pieces of work.
-    static func mapBlocks<Result: Sendable>(
+    package static func mapBlocks<Result: Sendable>(
         _ count: Int, blockSize: Int = 128, _ body: @Sendable (Range<Int>) -> [Result]
     ) -> [Result] {
         let blocks = (count + blockSize - 1) / blockSize

@@ -1,5 +1,5 @@
 import ArgumentParser
-import CaptionMetrics
+@_spi(Training) import CaptionMetrics
 import Foundation
 
 extension SpiceParserTool {

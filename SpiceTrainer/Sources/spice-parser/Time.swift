@@ -1,5 +1,6 @@
 import ArgumentParser
-import CaptionMetrics
+import CaptionFiles
+@_spi(Training) import CaptionMetrics
 import Foundation
 
 extension SpiceParserTool {
@@ -21,29 +22,15 @@ extension SpiceParserTool {
         @Option(help: "How many images.")
         var images = 5000
 
-        private struct File: Decodable {
-            struct Annotation: Decodable {
-                let image: Int
-                let caption: String
-
-                enum CodingKeys: String, CodingKey {
-                    case image = "image_id"
-                    case caption
-                }
-            }
-
-            let annotations: [Annotation]
-        }
-
         func run() throws {
             let clock = ContinuousClock()
             var start = clock.now
             let parser = try self.parser.map { try CaptionParser(contentsOf: URL(fileURLWithPath: $0)) } ?? .bundled()
             print("parser read in \(clock.now - start)")
-            var captions: [Int: [String]] = [:]
-            for row in try JSONDecoder().decode(File.self, from: contents(of: annotations)).annotations {
+            var captions: [ImageID: [String]] = [:]
+            for row in try CaptionFile([UInt8](contents(of: annotations)), path: annotations).entries {
                 let words = row.caption.lowercased().split(whereSeparator: { !$0.isLetter && !$0.isNumber })
-                captions[row.image, default: []].append(words.joined(separator: " "))
+                captions[row.imageID, default: []].append(words.joined(separator: " "))
             }
             // The candidate comes from the image before: seldom right, never one of the references.
             let ids = captions.keys.sorted().prefix(images)

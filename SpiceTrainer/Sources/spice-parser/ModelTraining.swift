@@ -1,4 +1,4 @@
-import CaptionMetrics
+@_spi(Training) import CaptionMetrics
 import Randomness
 
 /// Trains the three classifiers of the parser.

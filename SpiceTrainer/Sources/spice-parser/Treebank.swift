@@ -1,4 +1,5 @@
-import CaptionMetrics
+@_spi(Training) import CaptionMetrics
+import Files
 import Foundation
 
 /// A sentence to learn from: lower-case words, Penn tags, governors (the count stands for the root), UD v1 labels.
@@ -16,11 +17,11 @@ struct TrainingSentence {
 enum Treebank {
     /// Reads a `.conllu` file, through `xz -dc` or `gzip -dc` where its name says so.
     static func read(_ path: String) throws -> [TrainingSentence] {
-        let text = String(decoding: try contents(of: path), as: UTF8.self)
         var sentences: [TrainingSentence] = []
         var names: [[Bool]] = []
         var rows: [Row] = []
-        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+        for row in TextLines([UInt8](try contents(of: path)), path: path) {
+            let line = try row.text
             if line.isEmpty {
                 if !rows.isEmpty, let (sentence, isName) = convert(rows) {
                     sentences.append(sentence)
@@ -30,12 +31,13 @@ enum Treebank {
             } else if !line.hasPrefix("#") {
                 let fields = line.split(separator: "\t", omittingEmptySubsequences: false)
                 guard fields.count == 10 else {
-                    throw ToolError("'\(path)': a CoNLL-U line has \(fields.count) fields, expected 10: \(line)")
+                    throw ToolError(
+                        "'\(path)' line \(row.number): a CoNLL-U line has \(fields.count) fields, expected 10: \(line)")
                 }
                 // Ranges (1-2) and empty nodes (1.1) are no words of the basic tree.
                 guard let id = Int(fields[0]), let head = Int(fields[6]) else { continue }
                 guard id == rows.count + 1 else {
-                    throw ToolError("'\(path)': word \(id) follows word \(rows.count): \(line)")
+                    throw ToolError("'\(path)' line \(row.number): word \(id) follows word \(rows.count): \(line)")
                 }
                 rows.append(
                     Row(

@@ -1,4 +1,5 @@
-import CaptionMetrics
+@_spi(Training) import CaptionMetrics
+import Files
 import Foundation
 
 /// One line of a golden parse file.
@@ -60,7 +61,9 @@ func contents(of path: String) throws -> Data {
 
 func jsonLines<T: Decodable>(_ type: T.Type, at path: String) throws -> [T] {
     let decoder = JSONDecoder()
-    return try contents(of: path).split(separator: 10).map { try decoder.decode(type, from: $0) }
+    return try TextLines([UInt8](try contents(of: path)), path: path).filter { !$0.isBlank }.map {
+        try decoder.decode(type, from: Data($0.bytes))
+    }
 }
 
 /// A message for the person at the terminal.

@@ -1,4 +1,4 @@
-import CaptionMetrics
+@_spi(Training) import CaptionMetrics
 
 /// An averaged perceptron that grows rows as it makes mistakes.
 final class PerceptronTrainer {

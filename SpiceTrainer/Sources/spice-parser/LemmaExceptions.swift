@@ -1,4 +1,4 @@
-import CaptionMetrics
+@_spi(Training) import CaptionMetrics
 
 /// Finds the words whose base form the rules miss.
 enum LemmaExceptions {
