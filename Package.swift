@@ -90,7 +90,7 @@ let package = Package(
         .target(
             name: "Alignment",
             dependencies: [
-                "Files", "Terminal",
+                "Files", "Terminal", "Randomness",
                 "ModelFolders", "Torch", "TorchNN", "TorchOptim", "Safetensors", "Encoders", "Adapters", "Datasets",
                 "Training", "Images",
             ],
@@ -114,7 +114,7 @@ let package = Package(
         .target(
             name: "Captioning",
             dependencies: [
-                "Files", "Terminal", "ModelFolders",
+                "Files", "Terminal", "ModelFolders", "Randomness",
                 "Torch", "TorchNN", "TorchOptim", "Safetensors", "StrictJSON", "Encoders", "LanguageModels", "Datasets",
                 "Training", "Alignment", "Tokenizers", "Images",
             ],
@@ -130,7 +130,7 @@ let package = Package(
         .target(
             name: "Report",
             dependencies: [
-                "Files",
+                "Files", "Randomness",
                 "StrictJSON", "Safetensors", "Images", "Training", "Evaluation",
                 .product(name: "Yams", package: "Yams"),
             ]),

@@ -8,7 +8,8 @@ import Torch
 import TorchNN
 import Training
 
-/// A captioner's run folder, opened for use: the records of its training, and its newest checkpoint.
+/// A captioner's run folder, opened for use: the records of its training, and its newest checkpoint, or its
+/// best one if it looked for it.
 public struct CaptionerRun {
     /// Roles of the manifest's sources that captioning needs again.
     public enum Role {
@@ -36,7 +37,7 @@ public struct CaptionerRun {
         } catch TrainingError.unknownRecipeKey(_, let key, _) {
             throw CaptioningError.notARun(path: path, reason: "its recipe is of another kind, with the key '\(key)'")
         }
-        guard let latest = try folder.checkpoints.latest() else {
+        guard let latest = try folder.checkpoints.chosen() else {
             if let damage = try folder.checkpoints.damage() { throw damage }
             throw CaptioningError.noCheckpoint(run: path)
         }

@@ -12,6 +12,7 @@ public enum DatasetError: Error, Equatable, Sendable {
     case emptyValue(path: String, line: Int, key: String)
     case duplicateID(path: String, line: Int, id: String, firstLine: Int)
     case noPairs(path: String)
+    case emptyHalf(path: String, half: String, pairs: Int)
     /// A line that was checked when the manifest was opened reads differently now.
     case changedWhileOpen(path: String, line: Int)
     case unrelatedPath(path: String, line: Int, value: String)
@@ -61,6 +62,9 @@ extension DatasetError: CustomStringConvertible, LocalizedError {
             "'\(path)' line \(line): id '\(id)' already stands in line \(firstLine); ids must be unique"
         case .noPairs(let path):
             "'\(path)' holds no pairs; expected one JSON object per line"
+        case .emptyHalf(let path, let half, let pairs):
+            "'\(path)': none of its \(pairs) pairs is in the \(half) half, which the path of the real image decides; "
+                + "take more pairs, or data.half all"
         case .changedWhileOpen(let path, let line):
             "'\(path)' line \(line) has changed since the file was opened; run again and leave the file alone meanwhile"
         case .unrelatedPath(let path, let line, let value):

@@ -11,6 +11,7 @@ public enum ReportError: Error, Equatable, Sendable {
     case unexpectedContent(path: String, line: Int?, expected: String, got: String)
     case unreadable(path: String, reason: String)
     case noImageFolder(path: String)
+    case nothingToCompare(reason: String)
 }
 
 extension ReportError: CustomStringConvertible, LocalizedError {
@@ -32,6 +33,7 @@ extension ReportError: CustomStringConvertible, LocalizedError {
             "'\(path)'\(line.map { ", line \($0)" } ?? ""): expected \(expected), got \(got)"
         case .unreadable(let path, let reason):
             "'\(path)' cannot be read: \(reason)"
+        case .nothingToCompare(let reason): "the runs cannot be compared: \(reason)"
         case .noImageFolder(let path):
             "--images '\(path)' is not a folder; give the one that the file names in predictions.jsonl are below"
         }

@@ -17,6 +17,12 @@ extension RunReport {
         GapColumn(id: "generated/text after", title: "after") { $0.after?.generatedText?.mean },
         GapColumn(id: "centroids before", title: "centroid distance before") { $0.before.centroidDistance },
         GapColumn(id: "centroids after", title: "after", better: .lower) { $0.after?.centroidDistance },
+        GapColumn(id: "closure before", title: "closure before") { $0.diagnoses?.before.closure },
+        GapColumn(id: "closure after", title: "after", better: .higher) { $0.diagnoses?.after?.closure },
+        GapColumn(id: "recall before", title: "R@1 before") { $0.diagnoses?.before.recallAt1 },
+        GapColumn(id: "recall after", title: "after", better: .higher) { $0.diagnoses?.after?.recallAt1 },
+        GapColumn(id: "AUC before", title: "linear AUC before") { $0.diagnoses?.before.auc },
+        GapColumn(id: "AUC after", title: "after") { $0.diagnoses?.after?.auc },
     ]
 
     /// Mean cosines and centroid distances; columns that no run has are left out.

@@ -35,6 +35,7 @@ public enum TrainingError: Error, Equatable, Sendable {
     /// A task that did not look, so that the step was made.
     case lossTurnedNonFinite(step: Int, value: String, samples: [String])
     case dataEnded(step: Int, expected: Int)
+    case noBestMetric(name: String, known: [String])
     case generatorMismatch(path: String, expected: [String], got: [String])
 
     // Feature cache
@@ -103,6 +104,11 @@ extension TrainingError: CustomStringConvertible, LocalizedError {
                 + "last checkpoint is from before. Samples: " + Self.list(samples)
         case .dataEnded(let step, let expected):
             "the data ended at step \(step) of \(expected)"
+        case .noBestMetric(let name, let known):
+            "training.bestMetric is '\(name)', "
+                + (known.isEmpty
+                    ? "and there are no validation pairs; give some with --validation"
+                    : "which validation does not measure; it measures \(known.joined(separator: ", "))")
         case .generatorMismatch(let path, let expected, let got):
             "'\(path)': expected states of the generators [\(expected.joined(separator: ", "))], "
                 + "got [\(got.joined(separator: ", "))]; was it written by another version?"

@@ -12,6 +12,7 @@ struct Gmail: AsyncParsableCommand {
         subcommands: [
             DemoCommand.self, GenerateCommand.self, EmbedCommand.self, AlignCommand.self, TrainCommand.self,
             CaptionCommand.self, ExportCommand.self, ModelCommand.self, Evaluate.self, ReportCommand.self,
+            CompareCommand.self,
             MiniatureCommand.self,
             DataCommand.self, DoctorCommand.self,
         ])

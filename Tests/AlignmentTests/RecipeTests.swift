@@ -13,9 +13,11 @@ import Training
         let recipe = try AlignmentRecipe(name)
         #expect(recipe.name == name)
         #expect(!recipe.description.isEmpty)
-        #expect(recipe.paper.table?.isEmpty == false)
-        #expect(recipe.paper.row?.isEmpty == false)
-        #expect(!recipe.paper.numbers.isEmpty)
+        // Baselines of ours must not carry the numbers of the recipe that they extend.
+        let isOurs = ["aligned-elsewhere", "coral", "mean-shift", "ridge", "text-only"].contains(name)
+        #expect((recipe.paper.table?.isEmpty == false) == !isOurs)
+        #expect((recipe.paper.row?.isEmpty == false) == !isOurs)
+        #expect(recipe.paper.numbers.isEmpty == isOurs)
         #expect(try AlignmentRecipe(yaml: recipe.yaml, source: name) == recipe)
     }
 
@@ -36,7 +38,7 @@ import Training
         #expect(recipe.training.batchSize == 256)
         #expect(recipe.training.learningRate == 1e-4)
         #expect(recipe.training.weightDecay == 0.01)
-        #expect(recipe.loss.temperature == 0.07)
+        #expect(recipe.loss.temperature == .fixed(0.07))
         #expect(recipe.paper.numbers.first { $0.metric == "CIDEr" }?.value == 119.53)
         // Its file says in full what the defaults are.
         var plain = AlignmentRecipe()
@@ -60,6 +62,37 @@ import Training
         #expect(try keys("real-with-alignment") == ["data.images"])
         #expect(
             try keys("no-alignment") == ["adapter.kind", "projection.kind", "loss.kind", "training.steps"])
+        for name in ["coral", "mean-shift", "ridge"] {
+            #expect(try keys(name) == ["adapter.kind", "loss.kind", "training.steps"], "\(name)")
+            #expect(try AlignmentRecipe(name).loss.kind.closedForm != nil, "\(name)")
+        }
+        #expect(try keys("text-only") == ["loss.kind", "loss.generatedTextWeight", "loss.realTextWeight"])
+        #expect(try keys("aligned-elsewhere") == ["data.half"])
+    }
+
+    @Test(arguments: [
+        ("training.steps=2", "training.steps"), ("adapter.kind=lora", "adapter.kind"),
+        ("projection.kind=mlp", "projection.kind"), ("projection.dimension=8", "projection.dimension"),
+        ("data.images=real", "data.images"), ("loss.realTextWeight=1", "loss.realTextWeight"),
+    ])
+    func aClosedFormIsNoTraining(override: String, key: String) throws {
+        #expect {
+            try AlignmentRecipe("coral", overrides: [override])
+        } throws: { "\($0)".contains("'\(key)'") && "\($0)".contains("because loss.kind is coral") }
+    }
+
+    @Test func aTemperatureIsANumberOrCalibrated() throws {
+        let recipe = try AlignmentRecipe("gmail", overrides: ["loss.temperature=calibrated"])
+        #expect(recipe.loss.temperature == .calibrated)
+        #expect(try AlignmentRecipe(yaml: recipe.yaml, source: "x") == recipe)
+        #expect {
+            try AlignmentRecipe("gmail", overrides: ["loss.temperature=warm"])
+        } throws: { "\($0)".contains("a number, or calibrated") }
+        for overrides in [["loss.temperature=calibrated", "data.images=real"], ["loss.temperature=0"]] {
+            #expect { try AlignmentRecipe("gmail", overrides: overrides) } throws: {
+                "\($0)".contains("'loss.temperature'")
+            }
+        }
     }
 
     @Test func overridesAreAppliedAndChecked() throws {

@@ -108,6 +108,16 @@ import Testing
         let after = try #require(report["after"] as? [String: Any])
         // The pairs are those it was trained on: each generated picture has come nearer to its real one.
         #expect(try mean(after, "real_generated") > mean(before, "real_generated"))
+        let gap = try #require(report["gap"] as? [String: Any])
+        for (side, cosine) in [
+            ("before", try mean(before, "real_generated")), ("after", try mean(after, "real_generated")),
+        ] {
+            let diagnosis = try #require(gap[side] as? [String: Any])
+            #expect(abs(try #require(diagnosis["cosine"] as? Double) - cosine) < 1e-6)
+            #expect(diagnosis["recall_at_1"] is Double && diagnosis["verdict"] as? String == "too-few-pairs")
+            #expect(diagnosis["temperature_batch"] as? Int == 6)
+        }
+        #expect(outcome.stdout.contains("advice: too few pairs to say: 12 distinct real images"), "\(outcome.stdout)")
         #expect(
             (report["map_files"] as? [String])?.map { ($0 as NSString).lastPathComponent } == [
                 "gap-map.json", "gap.svg",
@@ -135,6 +145,136 @@ import Testing
         let printed = try evaluate(["--json", "--map", "none", "--limit", "3"])
         #expect(Data(printed.stdout.utf8) == FileManager.default.contents(atPath: folder.path("gap.json")))
         #expect((try object("gap.json")["counts"] as? [String: Any])?["pairs"] as? Int == 3)
+    }
+
+    private func align(_ recipe: String, to run: String, _ more: [String]) throws -> Gmail.Outcome {
+        try Gmail.run(
+            [
+                "align", "--recipe", recipe, "--model", folder.path("model"), "--pairs", folder.path("pairs.jsonl"),
+                "--out", folder.path(run), "--cache", folder.path("cache"), "--quiet", "--threads", "1",
+            ] + more, environment: environment)
+    }
+
+    /// The baselines are runs like any other: each brings the pairs on which it was fitted nearer.
+    @Test(arguments: ["mean-shift", "coral", "ridge"])
+    func aClosedFormIsMeasuredLikeATraining(recipe: String) throws {
+        try write((0..<12).map { ($0, 12 + $0) })
+        let validated = ["--validation", folder.path("pairs.jsonl"), "--set", "training.precision=float32"]
+        let trained = try align(recipe, to: "run", validated)
+        #expect(trained.status == 0, "\(trained.stderr)")
+        let outcome = try evaluate(["--run", folder.path("run"), "--map", "none", "--dtype", "float32"])
+        #expect(outcome.status == 0, "\(outcome.stderr)")
+        let report = try object("gap.json")
+        let before = try #require(report["before"] as? [String: Any])
+        let after = try #require(report["after"] as? [String: Any])
+        #expect(try mean(after, "real_generated") > mean(before, "real_generated"))
+        #expect((report["protocol"] as? [String: Any])?["run_step"] as? Int == 1)
+        // Its own log says the same of the same pairs.
+        let log = try String(contentsOfFile: folder.path("run/metrics.jsonl"), encoding: .utf8).split(separator: "\n")
+        let line = Data(String(log.last ?? "").utf8)
+        let last = try #require(try JSONSerialization.jsonObject(with: line) as? [String: Double])
+        #expect(abs(try #require(last["validation/paired_cosine"]) - mean(after, "real_generated")) < 1e-5)
+        // A finished one has nothing left to do.
+        let again = try align(recipe, to: "run", validated + ["--resume"])
+        #expect(again.status == 0, "\(again.stderr)")
+        let refused = try align(recipe, to: "other", ["--set", "training.steps=5"])
+        #expect(refused.status == 1 && refused.stderr.contains("because loss.kind is"), "\(refused.stderr)")
+    }
+
+    @Test func textAloneAndOneHalfAreTrained() throws {
+        try write((0..<12).map { ($0, 12 + $0) })
+        let small = ["--set", "training.steps=2", "--set", "training.batchSize=3"]
+        let text = try align("text-only", to: "text", small)
+        #expect(text.status == 0, "\(text.stderr)")
+        let half = try align("aligned-elsewhere", to: "half", small)
+        #expect(half.status == 0, "\(half.stderr)")
+        let sources = try #require(object("half/manifest.json")["sources"] as? [[String: Any]])
+        let count = try #require(sources.first { $0["role"] as? String == "pairs" }?["count"] as? Int)
+        #expect((3...9).contains(count))
+    }
+
+    /// The highest validation cosine decides, wherever the run ends.
+    @Test func theBestCheckpointIsMeasured() throws {
+        try write((0..<12).map { ($0, 12 + $0) })
+        let trained = try align(
+            "gmail", to: "run",
+            [
+                "--validation", folder.path("pairs.jsonl"), "--set", "training.batchSize=6", "--set",
+                "training.steps=12", "--set", "training.learningRate=0.5", "--set", "training.validationEvery=3",
+                "--set", "training.bestMetric=paired_cosine", "--set", "training.patience=2",
+            ])
+        #expect(trained.status == 0, "\(trained.stderr)")
+        let log = try String(contentsOfFile: folder.path("run/metrics.jsonl"), encoding: .utf8)
+        let cosines = try log.split(separator: "\n").compactMap { line -> (Double, Double)? in
+            let entry = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Double]
+            return entry?["validation/paired_cosine"].map { ($0, entry?["step"] ?? -1) }
+        }
+        let best = try #require(cosines.max { $0.0 < $1.0 })
+        #expect(log.contains("validation/centroid_distance") && log.contains("validation/loss_minus_training"))
+        #expect(try evaluate(["--run", folder.path("run"), "--map", "none"]).status == 0)
+        #expect((try object("gap.json")["protocol"] as? [String: Any])?["run_step"] as? Int == Int(best.1))
+    }
+
+    @Test func aCalibratedTemperatureIsLoggedAndSurvivesAResume() throws {
+        try write((0..<12).map { ($0, 12 + $0) })
+        let options = [
+            "--set", "training.batchSize=6", "--set", "loss.temperature=calibrated", "--set", "training.logEvery=1",
+            "--set", "training.checkpointEvery=2",
+        ]
+        let whole = try align("gmail", to: "whole", options + ["--set", "training.steps=4"])
+        guard whole.status == 0 else {
+            // Random pictures may have no temperature; then the reason is named.
+            #expect(whole.stderr.contains("setting 'loss.temperature' is calibrated, expected a number ("))
+            return
+        }
+        #expect(try align("gmail", to: "parts", options + ["--set", "training.steps=2"]).status == 0)
+        let rest = try align("gmail", to: "parts", options + ["--set", "training.steps=4", "--resume"])
+        #expect(rest.status == 0, "\(rest.stderr)")
+        let logs = ["whole", "parts"].map { FileManager.default.contents(atPath: folder.path("\($0)/metrics.jsonl")) }
+        #expect(logs[0] == logs[1])
+        #expect(String(decoding: logs[0] ?? Data(), as: UTF8.self).contains("\"temperature\": "))
+        #expect(FileManager.default.fileExists(atPath: folder.path("whole/checkpoints/step-000004/calibration.json")))
+    }
+
+    @Test func contentIsCheckedAgainstCaptions() throws {
+        try write((0..<8).map { ($0, 8 + $0) })
+        func check(_ more: [String]) throws -> Gmail.Outcome {
+            try Gmail.run(["data", "check", folder.path("pairs.jsonl")] + more, environment: environment)
+        }
+        let outcome = try check([
+            "--content", "--model", folder.path("model"), "--sheet", folder.path("sheet.html"), "--sheet-pairs", "3",
+            "--scores", folder.path("scores.jsonl"), "--drop-worst", "0.25", "--filtered", folder.path("kept.jsonl"),
+            "--json",
+        ])
+        #expect(outcome.status == 0, "\(outcome.stderr)")
+        let printed = try #require(
+            try JSONSerialization.jsonObject(with: Data(outcome.stdout.utf8)) as? [String: Any])
+        let content = try #require(printed["content"] as? [String: Any])
+        #expect(content["kept"] as? Int == 6 && content["lost"] as? Int == 2)
+        let scores = try String(contentsOfFile: folder.path("scores.jsonl"), encoding: .utf8).split(separator: "\n").map
+        {
+            try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
+        }
+        #expect(scores.map { $0["rank"] as? Int } == (1...8).map { $0 })
+        let differences = scores.compactMap { $0["difference"] as? Double }
+        #expect(differences == differences.sorted())
+        // The two worst are gone, and the others stand in their order.
+        let kept = try String(contentsOfFile: folder.path("kept.jsonl"), encoding: .utf8)
+        let worst = Set(scores.prefix(2).compactMap { $0["id"] as? String })
+        let expected = (0..<8).map { "p\($0)" }.filter { !worst.contains($0) }
+        let ids = kept.split(separator: "\n").compactMap { line -> String? in
+            (try? JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])?["id"] as? String
+        }
+        #expect(ids == expected)
+        let page = try String(contentsOfFile: folder.path("sheet.html"), encoding: .utf8)
+        #expect(page.components(separatedBy: "<img ").count == 7 && page.contains("The worst 3 of 8 pairs"))
+        #expect(try check(["--sheet", "x.html"]).status == 2)
+        #expect(try check(["--content"]).status == 2)
+        let elsewhere = try check([
+            "--content", "--model", folder.path("model"), "--drop-worst", "0.1", "--filtered",
+            folder.path("images/kept.jsonl"),
+        ])
+        #expect(elsewhere.status == 1 && elsewhere.stderr.contains("write it beside"), "\(elsewhere.stderr)")
     }
 
     @Test func brokenPicturesAreSkippedAndFewPairsAreDrawnByPCA() throws {

@@ -90,6 +90,11 @@ import Testing
         #expect(page.text.contains("12\u{202F}345"))
         #expect(page.text.contains("learning_rate/a, learning_rate/b"))
         #expect(page.classes["map"] == 4)
+        #expect(page.classes["diagnosis"] == 2)
+        #expect(page.text.contains("a gap of <style>.") && page.text.contains("hardly a gap."))
+        #expect(page.text.contains("(closure) coral 0.71"))
+        let gap = try #require(report.gapTable).text()
+        for title in ["closure before", "R@1 before", "linear AUC before"] { #expect(gap.contains(title), "\(title)") }
         #expect(page.classes["bars"] == 4)
         // No photo is there: all are named, none is fatal.
         #expect(report.missingImages.map(\.image) == ["0.png", "1.png", "2.png"])

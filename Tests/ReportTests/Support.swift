@@ -92,8 +92,13 @@ final class RunFolders {
         func side(_ mean: Double) -> String {
             #"{"real_generated": \#(distribution(mean)), "centroid_distance": \#(1 - mean)}"#
         }
+        func diagnosis(_ mean: Double, _ advice: String) -> String {
+            #"{"cosine": \#(mean), "floor": 0.1, "ceiling": 0.9, "closure": \#(mean - 0.03), "auc": 0.6, "recall_at_1": \#(mean - 0.07), "median_rank": 2, "gallery": 4, "temperature_batch": 4, "repairs": {"coral": {"cosine": 0.7, "closure": 0.71, "recall_at_1": 0.5, "median_rank": 2}}, "verdict": "style", "advice": "\#(advice)", "warnings": ["4 images"]}"#
+        }
+        let gap =
+            #"{"before": \#(diagnosis(before, "a gap of <style>")), "after": \#(diagnosis(after, "hardly a gap"))}"#
         return
-            #"{"version": 1, "before": \#(side(before)), "after": \#(side(after)), "counts": {"pairs": 4}, "protocol": {"run_step": 60}}"#
+            #"{"version": 2, "before": \#(side(before)), "after": \#(side(after)), "gap": \#(gap), "counts": {"pairs": 4}, "protocol": {"run_step": 60}}"#
     }
 
     static let gapMap = """

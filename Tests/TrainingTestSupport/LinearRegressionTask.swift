@@ -40,6 +40,9 @@ public final class LinearRegressionTask: TrainingTask {
     private let schedule = Schedule.cosineWarmRestarts(firstPeriod: 7, multiplier: 2, warmup: 3, minimum: 0.1)
     /// The step (from 0) whose loss is made infinite; for tests.
     public var poisonedStep: Int?
+    /// What validation reports as `score` after so many steps; for tests.
+    public var scores: [Int: Double] = [:]
+    private var stepsDone = 0
     /// Thrown by `save` when set; for tests.
     public var saveError: (any Error)?
 
@@ -61,6 +64,7 @@ public final class LinearRegressionTask: TrainingTask {
     }
 
     public func step(_ batch: IndexBatch, step: Int) throws -> StepReport {
+        stepsDone = step + 1
         let (x, y) = data(batch.indices)
         let noisy = x + Tensor.randn(x.shape, generator: generator) * 0.01
         let loss = Functional.meanSquaredError(model(noisy), y)
@@ -79,7 +83,8 @@ public final class LinearRegressionTask: TrainingTask {
 
     public func validate() throws -> [Metric] {
         let (x, y) = data(Array(100..<116))
-        return [Metric("loss", withoutGradients { Functional.meanSquaredError(model(x), y).item() })]
+        let loss = Metric("loss", withoutGradients { Functional.meanSquaredError(model(x), y).item() })
+        return [loss] + (scores[stepsDone].map { [Metric("score", $0)] } ?? [])
     }
 
     public func save(to folder: String) throws {
@@ -101,15 +106,18 @@ public final class LinearRegressionTask: TrainingTask {
     @discardableResult
     public static func run(
         folder path: String, steps: Int, stop: StopSignal = StopSignal(), checkpointEvery: Int = 5, keep: Int = 2,
+        best: String? = nil, patience: Int? = nil, scores: [Int: Double] = [:],
         afterEachBatch: @escaping (Int) -> Void = { _ in }
     ) throws -> LoopOutcome {
         let run =
             RunFolder.exists(path) ? try RunFolder.resume(path) : try RunFolder.create(path, recipe: ToyRecipe())
-        let loop = try TrainingLoop(
-            task: LinearRegressionTask(), run: run,
+        let task = try LinearRegressionTask()
+        task.scores = scores
+        let loop = TrainingLoop(
+            task: task, run: run,
             settings: LoopSettings(
                 totalSteps: steps, logEvery: 1, validationEvery: 4, checkpointEvery: checkpointEvery,
-                keepCheckpoints: keep),
+                keepCheckpoints: keep, bestMetric: best, patience: patience),
             stop: stop
         ) { position, skipped in try NotifyingSource(IndexSource(position: position, skipped: skipped), afterEachBatch)
         }

@@ -42,7 +42,7 @@ private struct Result: Equatable {
         #expect(lines[1].hasPrefix("{\"step\": 1, \"loss\": "))
         let validations = lines.compactMap { line -> Double? in
             guard let range = line.range(of: "validation/loss\": ") else { return nil }
-            return Double(line[range.upperBound...].dropLast())
+            return Double(line[range.upperBound...].prefix { $0 != "," && $0 != "}" })
         }
         #expect(try #require(validations.last) < 0.5 * validations[0])
         #expect(result.state.step == 23)

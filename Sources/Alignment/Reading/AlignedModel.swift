@@ -1,4 +1,5 @@
 import Adapters
+import Datasets
 import Encoders
 import Files
 import Foundation
@@ -8,7 +9,7 @@ import TorchNN
 import Training
 
 /// A finished (or running) alignment, ready to read images: the base encoder with the adapter and projections of the
-/// newest checkpoint, or with an adapter that was made elsewhere.
+/// newest checkpoint (the best one, if the run looked for it), or with an adapter that was made elsewhere.
 ///
 /// The modality of the images decides the route. Real images go through `f_r` (or through the tuned encoder, according
 /// to the recipe's `evaluation.clipFlow`) and the projection for real images; generated ones go through `f_g` and the
@@ -47,7 +48,7 @@ public final class AlignedModel {
                     got: String(fingerprint.sha256.prefix(12)))
             }
         }
-        let latest = try run.checkpoints.latest()
+        let latest = try run.checkpoints.chosen()
         step = latest?.step ?? 0
         checkpoint = latest?.folder
         let trains = recipe.adapter.kind != .none || recipe.projection.kind != .none
@@ -157,4 +158,17 @@ public enum AlignmentRole {
     public static let pairs = "pairs"
     public static let validation = "validation"
     public static let model = "model"
+
+    /// What every alignment reads.
+    static func sources(
+        _ pairs: PairsManifest, _ validation: PairsManifest?, _ encoder: OpenEncoder, _ fingerprint: ModelFingerprint
+    ) -> [RunManifest.Source] {
+        let model = RunManifest.Source(
+            role: model, path: encoder.folder.path, sha256: fingerprint.sha256,
+            count: encoder.image.parameterCount().total)
+        func source(_ role: String, _ manifest: PairsManifest) -> RunManifest.Source {
+            .init(role: role, path: manifest.path, sha256: manifest.contentHash, count: manifest.count)
+        }
+        return [source(Self.pairs, pairs), model] + (validation.map { [source(Self.validation, $0)] } ?? [])
+    }
 }

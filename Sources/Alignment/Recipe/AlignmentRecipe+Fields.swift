@@ -8,6 +8,7 @@ extension AlignmentRecipe: Recipe {
             RecipeField("description", \.description),
         ] + RecipeField.paper + [
             RecipeField(choice: "data.images", \.data.images),
+            RecipeField(choice: "data.half", \.data.half),
             RecipeField("data.maximumSkippedShare", \.data.maximumSkippedShare),
             RecipeField(choice: "adapter.kind", \.adapter.kind),
             RecipeField("adapter.rank", \.adapter.rank),

@@ -1,6 +1,7 @@
 // Everything that decides what a run of `gmail align` computes, as one value. The numbers are those of GMAIL (ICML
 // 2025) where the paper gives them; settings that it leaves open are marked "ours". Recipes/*.yaml name the table rows.
 
+import Datasets
 import Torch
 import Training
 
@@ -28,6 +29,8 @@ public struct AlignmentRecipe: Sendable, Equatable {
         }
         /// Which images train the tower, and a captioner on top of it.
         public var images = Images.generated
+        /// Which pairs are aligned; the other half is for what is trained on top (ours).
+        public var half = PairsHalf.all
         /// Share of the pairs that may be unreadable before the run stops, 0...1 (ours).
         public var maximumSkippedShare = 0.01
 
@@ -87,6 +90,13 @@ public struct AlignmentRecipe: Sendable, Equatable {
             case mixed
             /// Nothing is aligned.
             case none
+            // Closed forms on the features of f_r, baselines for any alignment (``ClosedFormMap``).
+            case meanShift
+            case coral
+            case ridge
+
+            /// The formula in place of a training; nil for what is trained.
+            public var closedForm: ClosedFormMap.Kind? { ClosedFormMap.Kind(rawValue: rawValue) }
         }
         public enum Direction: String, Sendable, CaseIterable {
             /// Generated to real only, Eq. 1.
@@ -96,14 +106,14 @@ public struct AlignmentRecipe: Sendable, Equatable {
         public var kind = Kind.alignment
         public var direction = Direction.oneWay
         /// Eq. 1; the sigmoid loss has a scale instead.
-        public var temperature = 0.07
+        public var temperature = LossTemperature.fixed(0.07)
         /// Of the sigmoid loss, at the start: what cosines are multiplied by; nil for the encoder's own, or 10 (SigLIP's).
         public var scale: Double?
         /// Of the sigmoid loss, at the start: what is added then; nil for the encoder's own, or -10 (SigLIP's).
         public var bias: Double?
         /// Whether scale and bias are trained, as SigLIP's are.
         public var trainScale = true
-        /// Weight of the generated-image-text contrast, Sec. 3.1; 0 leaves it out (ours).
+        /// Weight of the contrast between generated images and text, Sec. 3.1; 0 leaves it out (ours).
         public var generatedTextWeight = 0.0
         /// Weight of the contrast between real images and text, Sec. 3.1; 0 leaves it out (ours).
         public var realTextWeight = 0.0
@@ -165,7 +175,11 @@ extension AlignmentRecipe {
         try check(
             (projection.learningRate ?? 1) > 0, "projection.learningRate",
             "a positive number, or null for the adapter's", projection.learningRate ?? 0)
-        try check.positive("loss.temperature", loss.temperature)
+        try check.positive("loss.temperature", loss.temperature.value ?? 1)
+        try check(
+            loss.temperature != .calibrated || (loss.kind == .alignment && data.images == .generated),
+            "loss.temperature", "a number: only an alignment of generated images has pairs to calibrate it on",
+            "calibrated")
         try check.positive("loss.scale", loss.scale ?? 1)
         try check(loss.bias?.isFinite ?? true, "loss.bias", "a finite number, or null", loss.bias ?? 0)
         try check.atLeast0("loss.generatedTextWeight", loss.generatedTextWeight)
@@ -184,15 +198,29 @@ extension AlignmentRecipe {
             !text.trainPositions || loss.kind == .mixed
                 || [loss.generatedTextWeight, loss.realTextWeight, loss.shortCaptionWeight].contains { $0 > 0 },
             "text.trainPositions", "false, or a loss with text: loss.generatedTextWeight or another above 0", true)
-        try training.validate(check, leastSteps: loss.kind == .none ? 0 : 1)
+        try training.validate(check, leastSteps: trainsSomething ? 1 : 0)
         try check(training.precision != .float16, "training.precision", "auto, float32 or bfloat16", "float16")
-        let trainsSomething = adapter.kind != .none || projection.kind != .none
+        let hasWeights = adapter.kind != .none || projection.kind != .none
         try check(
-            loss.kind == .none || trainsSomething, "adapter.kind", "lora or full, or a projection: something to train",
-            "none")
+            !trainsSomething || hasWeights, "adapter.kind", "lora or full, or a projection: something to train", "none")
         try check(
-            training.batchSize > 1 || loss.kind == .none, "training.batchSize",
+            training.batchSize > 1 || !trainsSomething, "training.batchSize",
             "at least 2: the other pairs of the batch are the negatives", training.batchSize)
+        if loss.kind.closedForm != nil { try validateClosedForm(check) }
+    }
+
+    /// A closed form is one step on all pairs, and its result is the projection for generated images.
+    private func validateClosedForm(_ check: RecipeCheck) throws {
+        let why = "because loss.kind is \(loss.kind.rawValue)"
+        try check(training.steps == 1, "training.steps", "1, \(why)", training.steps ?? 0)
+        try check(adapter.kind == .none, "adapter.kind", "none, \(why)", adapter.kind.rawValue)
+        try check(projection.kind == .linear, "projection.kind", "linear, \(why)", projection.kind.rawValue)
+        try check(!projection.batchNormalization, "projection.batchNormalization", "false, \(why)", true)
+        try check(projection.dimension == nil, "projection.dimension", "null, \(why)", projection.dimension ?? 0)
+        try check(data.images == .generated, "data.images", "generated, \(why)", data.images.rawValue)
+        for (key, weight) in [
+            ("loss.generatedTextWeight", loss.generatedTextWeight), ("loss.realTextWeight", loss.realTextWeight),
+        ] { try check(weight == 0, key, "0, \(why)", weight) }
     }
 
     /// Whether a run of it changes any weight; rows of the paper without alignment do not.

@@ -11,6 +11,8 @@ public struct ValidationReport: Sendable, Equatable {
     public let loss: Double
     /// Mean cosine of the pairs in the shared space (Table 14); nil without real images, like the recalls.
     public let pairedCosine: Double?
+    /// Distance between the mean normalised embeddings of different real images and of generated ones.
+    public let centroidDistance: Double?
     /// Share of generated images whose real image is among the nearest k, for every requested k.
     public let recall: [Recall]
 
@@ -50,7 +52,8 @@ extension AlignmentTask {
         }
         return ValidationReport(
             pairCount: count, realCount: retrieval.realCount, loss: lossSum / Double(count),
-            pairedCosine: retrieval.meanCosine, recall: retrieval.recall(ranks))
+            pairedCosine: retrieval.meanCosine, centroidDistance: retrieval.centroidDistance,
+            recall: retrieval.recall(ranks))
     }
 
     /// Projected embeddings of a batch as from the finished model, without gradient.
@@ -96,6 +99,12 @@ struct PairedRetrieval {
 
     var realCount: Int { rows.count }
     var meanCosine: Double? { targets.isEmpty ? nil : cosineSum / Double(targets.count) }
+
+    var centroidDistance: Double? {
+        guard !targets.isEmpty else { return nil }
+        func centroid(_ rows: [Tensor]) -> Tensor { Tensor.cat(rows).to(.float64).mean(0) }
+        return (centroid(generated) - centroid(real)).square().sum().sqrt().item()
+    }
 
     mutating func add(generated: Embeddings<Generated>, real: Embeddings<Real>, realIDs: [ExactString]) {
         cosineSum += pairedCosine(generated, real).to(.float64).sum().item()

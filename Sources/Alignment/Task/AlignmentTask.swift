@@ -74,7 +74,7 @@ public struct AlignmentSettings: Sendable, Equatable {
 /// It knows nothing of files, loaders and logs. The trainer calls `step(_:)`, and `save(to:)` and `load(from:)` around
 /// it.
 public final class AlignmentTask {
-    public let settings: AlignmentSettings
+    public internal(set) var settings: AlignmentSettings
     public let towers: ModalityTowers
     public let projection: DualProjection
     /// Of the sigmoid loss; nil for the others.

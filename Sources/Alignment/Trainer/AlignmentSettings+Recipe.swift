@@ -62,10 +62,12 @@ extension AlignmentLoss {
             case (.alignment, .symmetric): .symmetric
             case (.sigmoid, _): .sigmoid
             case (.mixed, _): .mixed
-            case (.none, _): .none
+            case (.none, _), (.meanShift, _), (.coral, _), (.ridge, _): .none
             }
         self.init(
-            objective: objective, temperature: loss.temperature, generatedTextWeight: loss.generatedTextWeight,
+            // A calibrated one is set before the first step.
+            objective: objective, temperature: loss.temperature.value ?? 0.07,
+            generatedTextWeight: loss.generatedTextWeight,
             realTextWeight: loss.realTextWeight)
         textTemperature = loss.textTemperature
         labelSmoothing = loss.labelSmoothing

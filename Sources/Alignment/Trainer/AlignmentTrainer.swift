@@ -21,10 +21,11 @@ public final class AlignmentTrainer {
 
     private let encoder: OpenEncoder
     private let text: TextReader?
-    private let frozen: FrozenFeatures
+    let frozen: FrozenFeatures
     private let frozenValidation: FrozenFeatures?
     private let fingerprint: ModelFingerprint
-    private let note: (String) -> Void
+    let note: (String) -> Void
+    private var watch = PartingWatch()
 
     /// The paths of model and data.
     public struct Inputs {
@@ -55,7 +56,7 @@ public final class AlignmentTrainer {
     public init(_ recipe: AlignmentRecipe, _ inputs: Inputs, note: @escaping (String) -> Void = { _ in }) throws {
         self.recipe = recipe
         self.note = note
-        manifest = try PairsManifest(path: inputs.pairs)
+        manifest = try PairsManifest(path: inputs.pairs, half: recipe.data.half)
         validation = try inputs.validation.map { try PairsManifest(path: $0) }
         guard manifest.count >= recipe.training.batchSize else {
             throw AlignmentError.tooFewPairs(
@@ -86,22 +87,9 @@ public final class AlignmentTrainer {
 
     /// What the run folder's manifest records.
     public func runManifest(versions: [String: String]) throws -> RunManifest {
-        var sources = [
-            RunManifest.Source(
-                role: AlignmentRole.pairs, path: manifest.path, sha256: manifest.contentHash, count: manifest.count),
-            RunManifest.Source(
-                role: AlignmentRole.model, path: encoder.folder.path, sha256: fingerprint.sha256,
-                count: encoder.image.parameterCount().total),
-        ]
-        if let validation {
-            sources.append(
-                .init(
-                    role: AlignmentRole.validation, path: validation.path, sha256: validation.contentHash,
-                    count: validation.count))
-        }
         let trained = task.optimizer.parameters.reduce(0) { $0 + $1.count }
         return RunManifest(
-            sources: sources,
+            sources: AlignmentRole.sources(manifest, validation, encoder, fingerprint),
             parameterGroups: task.optimizer.groups.map(RunManifest.ParameterGroup.init),
             frozenElements: encoder.image.parameterCount().total - (task.settings.tuning == .full ? trained : 0),
             seed: recipe.training.seed, device: "\(task.device)", dtype: "\(task.settings.dtype)",
@@ -123,6 +111,7 @@ public final class AlignmentTrainer {
         if let frozenValidation, let validation {
             try fill(frozenValidation, validation, Array(0..<validation.count), stop)
         }
+        if recipe.loss.temperature == .calibrated { try calibrateTemperature() }
     }
 
     private func fill(
@@ -159,7 +148,7 @@ public final class AlignmentTrainer {
         if truncatedCount > 0 { note("\(truncatedCount) captions were cut to the context of the text encoder") }
     }
 
-    private func sampler(_ position: SamplerPosition) throws -> ShuffledSampler {
+    func sampler(_ position: SamplerPosition) throws -> ShuffledSampler {
         try ShuffledSampler(
             count: manifest.count, batchSize: recipe.training.batchSize, seed: UInt64(recipe.training.seed),
             position: position)
@@ -232,10 +221,15 @@ extension AlignmentTrainer: RunnableTrainer {
 
     public func step(_ batch: PiecewiseBatch, step: Int) throws -> StepReport {
         task.step = step
-        return try task.step(pieces(batch, manifest, frozen))
+        var report = try task.step(pieces(batch, manifest, frozen))
+        if recipe.loss.temperature == .calibrated {
+            report.metrics.append(Metric("temperature", task.settings.loss.temperature))
+        }
+        return report
     }
 
-    /// Loss, paired cosine and generated-to-real recall on the validation pairs; empty without validation pairs.
+    /// Loss, paired cosine, centroid distance and generated-to-real recall on the validation pairs; empty without
+    /// validation pairs.
     public func validate() throws -> [Metric] {
         guard let validation, let frozenValidation else { return [] }
         let size = min(recipe.training.batchSize, validation.count)
@@ -252,16 +246,24 @@ extension AlignmentTrainer: RunnableTrainer {
         }
         var metrics = [Metric("loss", report.loss)]
         if let cosine = report.pairedCosine { metrics.append(Metric("paired_cosine", cosine)) }
+        if let distance = report.centroidDistance { metrics.append(Metric("centroid_distance", distance)) }
+        if let cosine = report.pairedCosine, let distance = report.centroidDistance,
+            let warning = watch.warning(cosine: cosine, distance: distance)
+        {
+            note(warning)
+        }
         metrics += report.recall.map { Metric("recall@\($0.k)", $0.value) }
         return metrics
     }
 
     public func save(to folder: String) throws {
         try task.save(to: folder, baseModel: encoder.folder.path)
+        try saveTemperature(to: folder)
     }
 
     public func load(from folder: String) throws {
         try task.load(from: folder)
+        try loadTemperature(from: folder)
     }
 
     public var generatorStates: [String: [UInt8]] { ["dropout": [UInt8](task.progress.dropoutGenerator)] }
@@ -278,7 +280,7 @@ extension RunManifest {
     public static func untrained(
         _ recipe: AlignmentRecipe, _ inputs: AlignmentTrainer.Inputs, versions: [String: String]
     ) throws -> RunManifest {
-        let pairs = try PairsManifest(path: inputs.pairs)
+        let pairs = try PairsManifest(path: inputs.pairs, half: recipe.data.half)
         return RunManifest(
             sources: [
                 .init(role: AlignmentRole.pairs, path: pairs.path, sha256: pairs.contentHash, count: pairs.count),

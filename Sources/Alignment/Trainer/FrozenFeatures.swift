@@ -47,6 +47,53 @@ final class FrozenFeatures {
                 }))
     }
 
+    /// Pairs whose two images went through `f_r`.
+    struct Originals {
+        /// `[n, E]` each, row i of one pair.
+        let generated: Tensor
+        let real: Tensor
+        let ids: [String]
+        let realIDs: [ExactString]
+        /// Pairs without a readable image on each side.
+        let skipped: [SkippedSample]
+    }
+
+    /// Computes what is missing of both images of `indices`.
+    /// - Parameter progress: gets the number of distinct images done and their total.
+    /// - Throws: `AlignmentError.missingInput` if no pair is readable.
+    func originals(
+        _ indices: [Int], progress: (_ done: Int, _ total: Int) throws -> Void = { _, _ in }
+    ) throws -> Originals {
+        let pairs = try indices.map { (index: $0, pair: try manifest.pair(at: $0)) }
+        let sides = try pairs.map { entry in
+            guard let real = entry.pair.real else {
+                throw AlignmentError.missingInput(
+                    what: "real image of '\(entry.pair.id)'", reason: "the loss compares with")
+            }
+            return (generated: image(entry.pair.generated), real: image(real))
+        }
+        try images.prepare(sides.flatMap { [$0.generated, $0.real] }, progress: progress)
+        var skipped: [SkippedSample] = []
+        var kept: [Int] = []
+        for (place, side) in sides.enumerated() {
+            if let reason = images.failures[side.generated] ?? images.failures[side.real] {
+                skipped.append(
+                    SkippedSample(index: pairs[place].index, id: pairs[place].pair.id, reason: reason))
+            } else {
+                kept.append(place)
+            }
+        }
+        guard !kept.isEmpty else {
+            throw AlignmentError.missingInput(
+                what: "readable images of '\(manifest.path)'",
+                reason: skipped.first?.reason ?? "it has no pairs; needed are")
+        }
+        return Originals(
+            generated: try images.towers(kept.map { sides[$0].generated }),
+            real: try images.towers(kept.map { sides[$0].real }), ids: kept.map { pairs[$0].pair.id },
+            realIDs: kept.map { ExactString(pairs[$0].pair.real ?? pairs[$0].pair.id) }, skipped: skipped)
+    }
+
     /// Embeddings of the pairs' captions, `[pairs.count, E]`.
     func text(_ pairs: [Pair]) throws -> Tensor {
         guard let textCache else { throw AlignmentError.noText }

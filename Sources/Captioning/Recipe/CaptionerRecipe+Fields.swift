@@ -8,6 +8,7 @@ extension CaptionerRecipe: Recipe {
             RecipeField("description", \.description),
         ] + RecipeField.paper + [
             RecipeField(choice: "data.source", \.data.source),
+            RecipeField(choice: "data.half", \.data.half),
             RecipeField("data.maximumSkippedShare", \.data.maximumSkippedShare),
             RecipeField(choice: "captions.ending", \.captions.ending),
             RecipeField("captions.trim", \.captions.trim),
@@ -43,6 +44,7 @@ extension CaptionerRecipe: Recipe {
 
     /// The files of `Recipes/`, compiled into the program.
     public static let shipped: [String: [UInt8]] = [
+        "aligned-elsewhere": PackageResources.aligned_elsewhere_yaml,
         "clipcap-original": PackageResources.clipcap_original_yaml,
         "clipcap-original-transformer": PackageResources.clipcap_original_transformer_yaml,
         "generated": PackageResources.generated_yaml,

@@ -1,6 +1,7 @@
 // Everything that decides what a run of `gmail train captioner` computes, as one value. Numbers are ClipCap's where the
 // authors' code has them (CLIP_prefix_caption, train.py); what GMAIL leaves open is marked "ours".
 
+import Datasets
 import Training
 
 /// A captioner's settings; the default value is the recipe `gmail`.
@@ -19,6 +20,8 @@ public struct CaptionerRecipe: Sendable {
 
     public struct DataSettings: Sendable, Equatable {
         public var source = CaptionSource.gmail
+        /// Which pairs are learned from; the other half is for the alignment (ours).
+        public var half = PairsHalf.all
         /// Share of the samples that may be unreadable before the run stops, 0...1 (ours).
         public var maximumSkippedShare = 0.01
 

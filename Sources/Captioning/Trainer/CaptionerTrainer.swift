@@ -35,6 +35,8 @@ public final class CaptionerTrainer {
     private let note: (String) -> Void
     /// Samples of the run with an unreadable image; known after `prepare()`.
     private var unreadable: [Int: SkippedSample] = [:]
+    /// Before the first step of this process nobody expects a captioner to look at its images.
+    private var hasTrained = false
 
     /// The paths of models and data.
     public struct Inputs {
@@ -78,8 +80,10 @@ public final class CaptionerTrainer {
         let source = recipe.data.source
         let isAligned = inputs.alignment != nil || inputs.adapter != nil
         try source.checkAlignment(isGiven: isAligned)
-        let needsReal = source.trainedModalities.contains(.real)
-        manifest = try PairsManifest(path: inputs.pairs, real: needsReal ? .required : .optional)
+        // The real image decides to which half a pair belongs.
+        let needsReal = source.trainedModalities.contains(.real) || recipe.data.half != .all
+        manifest = try PairsManifest(
+            path: inputs.pairs, real: needsReal ? .required : .optional, half: recipe.data.half)
         validation = try inputs.validation.map { try PairsManifest(path: $0, real: .optional) }
         samples = try CaptionSamples(
             manifest, source, modalities: source.trainedModalities, isAligned: isAligned)
@@ -103,6 +107,7 @@ public final class CaptionerTrainer {
         } else if let adapter = inputs.adapter {
             aligned = try AlignedModel(adapter: adapter, encoder: encoder.image)
         }
+        if let aligned { try Self.check(recipe.data.half, aligned) }
         reader = ImageReader(encoder: encoder, aligned: aligned, dtype: dtype)
         let input = family.input(recipe)
         let architecture = family.architecture(
@@ -208,6 +213,18 @@ public final class CaptionerTrainer {
         }
     }
 
+    /// A captioner that takes one half of the pairs wants an alignment that has seen the other.
+    private static func check(_ half: PairsHalf, _ aligned: AlignedModel) throws {
+        guard half != .all else { return }
+        let seen = aligned.recipe?.data.half
+        let other: PairsHalf = half == .first ? .second : .first
+        try SettingError.require(
+            seen == other, "data.half",
+            "all, or an alignment of the \(other.rawValue) half: '\(aligned.path)' has seen "
+                + (seen.map { $0 == .all ? "all pairs" : "the \($0.rawValue) half" } ?? "nobody knows which pairs"),
+            half.rawValue)
+    }
+
     private func prepare(_ images: [RoutedImage], _ stop: StopSignal) throws {
         let progress = SlowNotes { [note] in note("features of images: \($0)/\($1)") }
         try features.prepare(images) { done, total in
@@ -232,18 +249,22 @@ public final class CaptionerTrainer {
             id: { try self.samples[$0].id })
     }
 
-    private func batch(_ set: CaptionSamples, _ indices: [Int]) throws -> CaptionerTask.Batch {
+    /// - Parameter shown: samples whose images are shown instead; nil shows each caption its own.
+    private func batch(
+        _ set: CaptionSamples, _ indices: [Int], shown: [Int]? = nil
+    ) throws -> CaptionerTask.Batch {
         let rows = try indices.map { try set[$0] }
+        let images = try shown?.map { try set[$0].image } ?? rows.map(\.image)
         let captions = rows.map(\.caption)
         let tokenizer = tokenizer
         return CaptionerTask.Batch(
-            ids: rows.map(\.id), features: try features(rows.map(\.image)),
+            ids: rows.map(\.id), features: try features(images),
             tokens: { tokenizer(Array(captions[$0])) })
     }
 
     /// The sets on which validation loss is measured: real images, read as they are captioned later, and generated ones
     /// if the captioner is trained on them.
-    private func validationSets() throws -> [(name: String, samples: CaptionSamples)] {
+    private func validationSets() throws -> [(suffix: String, samples: CaptionSamples)] {
         guard let validation else { return [] }
         let isAligned = reader.aligned != nil
         let source = recipe.data.source
@@ -259,7 +280,7 @@ public final class CaptionerTrainer {
         if trainsGenerated { modalities.append(.generated) }
         return try modalities.enumerated().map { index, modality in
             (
-                index == 0 ? "loss" : "loss_\(modality.rawValue)",
+                index == 0 ? "" : "_\(modality.rawValue)",
                 try CaptionSamples(validation, source, modalities: [modality], isAligned: isAligned)
             )
         }
@@ -272,33 +293,51 @@ extension CaptionerTrainer: RunnableTrainer {
     public var loopSettings: LoopSettings { LoopSettings(recipe.training, sampleCount: sampleCount) }
 
     public func step(_ batch: CaptionBatch, step: Int) throws -> StepReport {
-        try task.step(self.batch(samples, batch.indices), step: step)
+        hasTrained = true
+        return try task.step(self.batch(samples, batch.indices), step: step)
     }
 
-    /// Loss on the validation pairs: `loss` on their real images, and `loss_generated` on the generated ones if the
-    /// captioner is trained on such; empty without validation pairs.
+    /// On the validation pairs: `loss` and `image_gain` on their real images, and `loss_generated` and
+    /// `image_gain_generated` on the generated ones if the captioner is trained on such; empty without validation pairs.
     public func validate() throws -> [Metric] {
-        try validationSets().map { name, set in
+        var metrics: [Metric] = []
+        for (suffix, set) in try validationSets() {
             let readable = try (0..<set.count).filter { features.contains(try set[$0].image) }
             guard !readable.isEmpty else { throw CaptioningError.nothingToTrainOn(manifest: set.manifest.path) }
-            let size = recipe.training.microBatchSize ?? recipe.training.batchSize
-            var batches: [[Int]] = []
-            for start in stride(from: 0, to: readable.count, by: size) {
-                batches.append(Array(readable[start..<min(start + size, readable.count)]))
+            let loss = try meanLoss(set, readable, shown: nil)
+            metrics.append(Metric("loss\(suffix)", loss))
+            if let partners = ImageGain.partners(try readable.map { try set[$0].image }) {
+                let gain = try meanLoss(set, readable, shown: partners.map { readable[$0] }) - loss
+                metrics.append(Metric("image_gain\(suffix)", gain))
+                if hasTrained, gain < ImageGain.least { warn(gain, suffix) }
             }
-            var failure: (any Error)?
-            let loss = task.meanLoss(
-                batches.lazy.compactMap { indices -> CaptionerTask.Batch? in
-                    do {
-                        return try self.batch(set, indices)
-                    } catch {
-                        failure = failure ?? error
-                        return nil
-                    }
-                })
-            if let failure { throw failure }
-            return Metric(name, loss)
         }
+        return metrics
+    }
+
+    private func warn(_ gain: Double, _ suffix: String) {
+        note(
+            "warning: image_gain\(suffix) is \(String(format: "%.3f", gain)) nats a token, below \(ImageGain.least): "
+                + "captions hardly depend on the image. Train on more captions, for more steps, or at a higher rate")
+    }
+
+    /// Mean loss over the tokens of samples.
+    /// - Parameter shown: for each of `indices`, the sample whose image is shown instead; nil for its own.
+    private func meanLoss(_ set: CaptionSamples, _ indices: [Int], shown: [Int]?) throws -> Double {
+        let size = recipe.training.microBatchSize ?? recipe.training.batchSize
+        let ranges = stride(from: 0, to: indices.count, by: size).map { $0..<min($0 + size, indices.count) }
+        var failure: (any Error)?
+        let loss = task.meanLoss(
+            ranges.lazy.compactMap { range -> CaptionerTask.Batch? in
+                do {
+                    return try self.batch(set, Array(indices[range]), shown: shown.map { Array($0[range]) })
+                } catch {
+                    failure = failure ?? error
+                    return nil
+                }
+            })
+        if let failure { throw failure }
+        return loss
     }
 
     public func save(to folder: String) throws { try task.save(to: folder) }

@@ -11,7 +11,7 @@ public final class PairsManifest: Sendable {
     /// What the manifest's paths are relative to.
     public let folder: String
     public let count: Int
-    /// SHA-256 of the file.
+    /// SHA-256 of the file; for a half of it, of that hash and the half's name.
     public let contentHash: String
 
     private let file: MappedFile
@@ -24,17 +24,20 @@ public final class PairsManifest: Sendable {
     /// Reads and checks every line.
     /// - Parameters:
     ///   - real: whether lines may leave out `real`.
+    ///   - half: the pairs that are kept; every line is checked.
     ///   - report: called with each broken line's error, when given; opening goes on with the next line and those
     ///     pairs are left out. Without it the first one is thrown.
     /// - Throws: ``DatasetError`` with the line number, `FileError`.
     public init(
-        path: String, real: Pair.RealImages = .required, report: ((DatasetError) throws -> Void)? = nil
+        path: String, real: Pair.RealImages = .required, half: PairsHalf = .all,
+        report: ((DatasetError) throws -> Void)? = nil
     ) throws {
         if PairTars.isTar(path) { throw DatasetError.tarOfPairs(path: path) }
         let file = try MappedFile(path: path)
         try PlaceholderFile.refuse(file)
         var starts: [Int] = []
         var lineNumbers: [Int] = []
+        var isKept: [Bool] = []
         var ids = IDSet()
         try file.withUnsafeBytes { bytes in
             try Self.forEachLine(bytes) { line, range in
@@ -48,6 +51,7 @@ public final class PairsManifest: Sendable {
                         throw DatasetError.duplicateID(
                             path: path, line: line, id: pair.id, firstLine: lineNumbers[first])
                     }
+                    isKept.append(half.contains(pair))
                     starts.append(range.lowerBound)
                     lineNumbers.append(line)
                 } catch let error as DatasetError {
@@ -57,6 +61,11 @@ public final class PairsManifest: Sendable {
             }
         }
         if starts.isEmpty, report == nil { throw DatasetError.noPairs(path: path) }
+        if isKept.contains(false) {
+            starts = starts.indices.filter { isKept[$0] }.map { starts[$0] }
+            lineNumbers = lineNumbers.indices.filter { isKept[$0] }.map { lineNumbers[$0] }
+            if starts.isEmpty { throw DatasetError.emptyHalf(path: path, half: half.rawValue, pairs: isKept.count) }
+        }
         self.path = path
         self.file = file
         self.real = real
@@ -65,7 +74,8 @@ public final class PairsManifest: Sendable {
         let isDense = lineNumbers.last == lineNumbers.count
         self.lineNumbers = isDense || lineNumbers.isEmpty ? nil : lineNumbers
         folder = (path as NSString).deletingLastPathComponent
-        contentHash = file.withUnsafeBytes { ContentHash.sha256(of: $0) }
+        let hash = file.withUnsafeBytes { ContentHash.sha256(of: $0) }
+        contentHash = half == .all ? hash : ContentHash.sha256(of: "\(hash)\n\(half.rawValue) half")
     }
 
     /// Pair `index`, `0..<count`, in file order.

@@ -131,6 +131,12 @@ struct GapEmbeddings {
         try GapStatistics(real: side.real, realRow: realRow, generated: side.generated, text: text)
     }
 
+    func diagnosis(_ side: Side, temperature: Double?, batchSize: Int) throws -> GapDiagnosis {
+        try GapDiagnosis(
+            real: side.real, realRow: realRow, generated: side.generated, text: text, temperature: temperature,
+            batchSize: batchSize)
+    }
+
     /// Embeddings from the model, and the input to which each row belongs.
     private struct Rows {
         var values: [Float] = []

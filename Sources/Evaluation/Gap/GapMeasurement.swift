@@ -46,6 +46,13 @@ public struct GapMeasurement {
             text: reader.encoder.text == nil ? nil : reader.encoder.textReader(), batchSize: batchSize, quiet: quiet)
         let before = try embeddings.statistics(embeddings.before)
         let after = try embeddings.after.map(embeddings.statistics)
+        note("looking for what kind of gap it is")
+        let loss = reader.aligned?.recipe?.loss ?? .init()
+        let batch = reader.aligned?.recipe?.training.batchSize ?? Self.paperBatch
+        let diagnoses = GapReport.Diagnoses(
+            before: try embeddings.diagnosis(embeddings.before, temperature: loss.temperature.value, batchSize: batch),
+            // The temperature is chosen for pairs that are not aligned yet.
+            after: try embeddings.after.map { try embeddings.diagnosis($0, temperature: nil, batchSize: batch) })
         let mapFiles = try draw(embeddings, before, after, step: reader.aligned?.step, out)
         var sidecar = FeatureSidecar()
         try await embedder.describe(&sidecar, fingerprint)
@@ -59,10 +66,13 @@ public struct GapMeasurement {
             counts: .init(
                 requested: wanted.count, pairs: embeddings.realRow.count, realImages: embeddings.before.real.count,
                 generatedImages: embeddings.before.generated.count, truncatedCaptions: embeddings.truncatedCaptions),
-            before: before, after: after, skipped: embeddings.skipped, mapFiles: mapFiles)
+            before: before, after: after, gap: diagnoses, skipped: embeddings.skipped, mapFiles: mapFiles)
         try AtomicFile.write(report.json(), to: out)
         return (report, [out] + (mapFiles ?? []))
     }
+
+    /// The paper's batch, in which a temperature is fitted unless a run says otherwise.
+    static let paperBatch = 256
 
     private struct MapFile: Encodable {
         var version = 1

@@ -97,30 +97,43 @@ public struct GapReport: Sendable, Encodable {
         }
     }
 
-    public var version = 1
+    /// What kind of gap it is, before alignment and, with a run, after it.
+    public struct Diagnoses: Sendable, Equatable, Codable {
+        public let before: GapDiagnosis
+        public let after: GapDiagnosis?
+
+        public init(before: GapDiagnosis, after: GapDiagnosis?) {
+            self.before = before
+            self.after = after
+        }
+    }
+
+    public var version = 2
     public let protocolTag: ProtocolTag
     public let counts: Counts
     public let before: GapStatistics
     public let after: GapStatistics?
+    public let gap: Diagnoses
     public let paper = Reference()
     public let skipped: [Skipped]
     /// Files of the map, beside this one.
     public let mapFiles: [String]?
 
     enum CodingKeys: String, CodingKey {
-        case version, counts, before, after, paper, skipped
+        case version, counts, before, after, gap, paper, skipped
         case protocolTag = "protocol"
         case mapFiles = "map_files"
     }
 
     public init(
-        protocolTag: ProtocolTag, counts: Counts, before: GapStatistics, after: GapStatistics?, skipped: [Skipped],
-        mapFiles: [String]?
+        protocolTag: ProtocolTag, counts: Counts, before: GapStatistics, after: GapStatistics?, gap: Diagnoses,
+        skipped: [Skipped], mapFiles: [String]?
     ) {
         self.protocolTag = protocolTag
         self.counts = counts
         self.before = before
         self.after = after
+        self.gap = gap
         self.skipped = skipped
         self.mapFiles = mapFiles
     }
@@ -133,33 +146,5 @@ public struct GapReport: Sendable, Encodable {
         encoder.outputFormatting =
             pretty ? [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes] : [.sortedKeys, .withoutEscapingSlashes]
         return String(decoding: try encoder.encode(value), as: UTF8.self) + "\n"
-    }
-
-    /// The numbers for people.
-    public var text: String {
-        func cell(_ value: Double?) -> String { value.map { String(format: "%10.4f", $0) } ?? "         -" }
-        func cosine(_ value: CosineDistribution?) -> String {
-            value.map { String(format: "%10.4f ± %.4f", $0.mean, $0.std) } ?? "         -         "
-        }
-        func row(_ label: String, _ paper: String, _ pick: (GapStatistics) -> String) -> String {
-            label.padding(toLength: 22, withPad: " ", startingAt: 0) + pick(before)
-                + (after.map { "  " + pick($0) } ?? "") + paper
-        }
-        let paperNote = String(
-            format: "   (paper, Table 14: %.2f%@)", paper.before,
-            after == nil ? "" : String(format: " -> %.2f", paper.after))
-        var lines = [
-            "\(counts.pairs) pairs, \(counts.realImages) real and \(counts.generatedImages) generated images",
-            String(repeating: " ", count: 22) + "    before         " + (after == nil ? "" : "      after"),
-            row("cosine real/generated", paperNote) { cosine($0.realGenerated) },
-            row("cosine real/text", "") { cosine($0.realText) },
-            row("cosine generated/text", "") { cosine($0.generatedText) },
-            row("centroid distance", "") { cell($0.centroidDistance) + "         " },
-        ].map { String($0.reversed().drop { $0 == " " }.reversed()) }
-        for note in [before.textNote, after?.textNote].compactMap({ $0 }) { lines.append("note: \(note)") }
-        if !skipped.isEmpty {
-            lines.append("\(skipped.count) files skipped, \(counts.requested - counts.pairs) pairs with them")
-        }
-        return lines.joined(separator: "\n")
     }
 }

@@ -28,10 +28,11 @@ extension TrainingSettings {
         return training
     }()
 
-    /// Keys that the trainer of small models does not read: its length is given in steps, it holds whole batches, and
-    /// it computes in float32.
+    /// Keys that the trainer of small models does not read: its length is given in steps, it holds whole batches, it
+    /// computes in float32, and its model is the last one.
     static let notOfMiniature: Set<String> = [
-        "epochs", "microBatchSize", "epsilon", "restartPeriod", "restartMultiplier", "precision",
+        "epochs", "microBatchSize", "epsilon", "restartPeriod", "restartMultiplier", "precision", "bestMetric",
+        "patience",
     ]
 }
 

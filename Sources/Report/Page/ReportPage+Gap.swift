@@ -11,7 +11,9 @@ extension ReportPage {
             """
         content += html(table)
         content += """
-            <p class="note">Mean cosines over the pairs, and the distance between the centroids of both kinds of image. The \
+            <p class="note">Mean cosines over the pairs, and the distance between the centroids of both kinds of image. Closure \
+            is the share of the way from the cosine of random pairs to what captions tell of the real image; R@1, how often \
+            the real image is the nearest to the generated one; AUC, how well a linear classifier tells the kinds apart. The \
             published row is of other images and other weights.</p>
 
             """
@@ -51,6 +53,22 @@ extension ReportPage {
         } else {
             out += "<figcaption>\(pairs); no gap-map.json, so no map.</figcaption>\n"
         }
-        return out + "</figure>\n"
+        return out + (gap.diagnoses.map(diagnosis) ?? "") + "</figure>\n"
+    }
+
+    /// The advice, what closed forms would reach, and warnings.
+    private func diagnosis(_ both: GapReport.Diagnoses) -> Markup {
+        var lines: [Markup] = ["<li><strong>Advice</strong> \(both.before.advice).</li>"]
+        if let after = both.after { lines.append("<li><strong>After alignment</strong> \(after.advice).</li>") }
+        let reached = both.before.repairs.sorted { $0.key < $1.key }.map { name, repair in
+            "\(name) \(Number.fixed(repair.closure ?? repair.cosine, 2))"
+        }
+        if !reached.isEmpty {
+            let what = both.before.closure == nil ? "cosine" : "closure"
+            lines.append(
+                "<li><strong>Closed forms would reach</strong> (\(what)) \(reached.joined(separator: ", "))</li>")
+        }
+        lines += both.before.warnings.map { warning -> Markup in "<li><strong>Warning</strong> \(warning).</li>" }
+        return "<ul class=\"diagnosis\">\(lines)</ul>\n"
     }
 }

@@ -34,26 +34,33 @@ struct ReportPage {
 
                 """
         }
-        return """
-            <!DOCTYPE html>
-            <html lang="en">
-            <head>
-            <meta charset="utf-8" />
-            <meta name="viewport" content="width=device-width, initial-scale=1" />
-            <meta name="generator" content="gmail report" />
-            <title>\(title)</title>
-            <style>
-            \(Markup(trusted: PageStyle.css))
-            </style>
-            </head>
-            <body>
-            <main>
-            \(body)<footer>Made by gmail report from the run folders alone. Pictures and charts are part of this file.</footer>
-            </main>
-            </body>
-            </html>
+        return Self.document(
+            title: title, body: body,
+            footer: "Made by gmail report from the run folders alone. Pictures and charts are part of this file.")
+    }
 
-            """
+    /// A whole page around a body, with the style sheet in it.
+    static func document(title: String, body: Markup, footer: String) -> Markup {
+        """
+        <!DOCTYPE html>
+        <html lang="en">
+        <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta name="generator" content="gmail report" />
+        <title>\(title)</title>
+        <style>
+        \(Markup(trusted: PageStyle.css))
+        </style>
+        </head>
+        <body>
+        <main>
+        \(body)<footer>\(footer)</footer>
+        </main>
+        </body>
+        </html>
+
+        """
     }
 
     private var lead: String {

@@ -99,6 +99,8 @@ extension RunScore {
 public struct RunGap: Sendable, Equatable {
     public let before: GapStatistics
     public let after: GapStatistics?
+    /// What kind of gap it is; nil in files of before version 2.
+    public let diagnoses: GapReport.Diagnoses?
     public let pairs: Int
     public let step: Int?
     /// nil if no map was drawn.
@@ -119,6 +121,7 @@ public struct RunGap: Sendable, Equatable {
             }
             let before: GapStatistics
             let after: GapStatistics?
+            let gap: GapReport.Diagnoses?
             let counts: Counts
             let `protocol`: Tag
         }
@@ -137,6 +140,7 @@ public struct RunGap: Sendable, Equatable {
             }
         }
         return RunGap(
-            before: file.before, after: file.after, pairs: file.counts.pairs, step: file.protocol.runStep, map: map)
+            before: file.before, after: file.after, diagnoses: file.gap, pairs: file.counts.pairs,
+            step: file.protocol.runStep, map: map)
     }
 }

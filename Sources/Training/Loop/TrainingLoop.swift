@@ -14,10 +14,14 @@ public struct LoopSettings: Sendable, Equatable {
     /// Steps between checkpoints, at least 1; the end always has one.
     public var checkpointEvery: Int
     public var keepCheckpoints: Int
+    /// The validation metric whose best checkpoint is kept; nil for none.
+    public var bestMetric: String?
+    /// Validations without a better one after which the run ends; nil never ends it early.
+    public var patience: Int?
 
     public init(
         totalSteps: Int, logEvery: Int = 10, validationEvery: Int = 500, checkpointEvery: Int = 500,
-        keepCheckpoints: Int = 3
+        keepCheckpoints: Int = 3, bestMetric: String? = nil, patience: Int? = nil
     ) {
         precondition(
             totalSteps >= 0 && logEvery > 0 && validationEvery >= 0 && checkpointEvery > 0 && keepCheckpoints > 0)
@@ -26,6 +30,8 @@ public struct LoopSettings: Sendable, Equatable {
         self.validationEvery = validationEvery
         self.checkpointEvery = checkpointEvery
         self.keepCheckpoints = keepCheckpoints
+        self.bestMetric = bestMetric
+        self.patience = patience
     }
 }
 
@@ -86,9 +92,9 @@ public struct TrainingLoop<Task: TrainingTask, Source: BatchSource> where Source
     @discardableResult
     public func run() throws -> LoopOutcome {
         var session = try begin()
-        if session.savedStep == nil, settings.validationEvery > 0 { try validate(&session) }
+        if session.savedStep == nil, settings.validationEvery > 0, try validate(&session) { try checkpoint(&session) }
         let source = try makeSource(session.state.sampler, session.state.skipped)
-        while session.state.step < settings.totalSteps {
+        while session.state.step < settings.totalSteps, !isExhausted(session) {
             if let signal = stop.signalNumber {
                 try checkpoint(&session)
                 progress.note("stopped at step \(session.state.step); resume to go on")
@@ -105,12 +111,17 @@ public struct TrainingLoop<Task: TrainingTask, Source: BatchSource> where Source
                     step: session.state.step + 1, value: "\(report.loss)", samples: batch.ids)
             }
             session.advance(past: batch, skipped: source.skipped)
+            session.state.validation.add(trainingLoss: report.loss)
             session.rate.add(
                 seconds: (ContinuousClock.now - start).seconds, waited: (source.waited - waited).seconds,
                 pairs: batch.count)
             try afterStep(report, &session)
         }
         if session.savedStep != session.state.step { try checkpoint(&session) }
+        if let best = session.state.validation.best, let name = settings.bestMetric {
+            let early = session.state.step < settings.totalSteps ? "stopped early at step \(session.state.step): " : ""
+            progress.note("\(early)the best \(name) is \(ProgressReporter.short(best.value)), of step \(best.step)")
+        }
         progress.finish()
         return .finished(step: session.state.step)
     }
@@ -173,16 +184,31 @@ public struct TrainingLoop<Task: TrainingTask, Source: BatchSource> where Source
         }
         progress.update(step: step, loss: report.loss, rate: session.rate, isLogged: isLogged)
         let isEnd = step == settings.totalSteps
-        if settings.validationEvery > 0, step % settings.validationEvery == 0 || isEnd { try validate(&session) }
-        if step % settings.checkpointEvery == 0 || isEnd { try checkpoint(&session) }
+        var isBest = false
+        if settings.validationEvery > 0, step % settings.validationEvery == 0 || isEnd {
+            isBest = try validate(&session)
+        }
+        if step % settings.checkpointEvery == 0 || isEnd || isBest || isExhausted(session) { try checkpoint(&session) }
     }
 
-    private func validate(_ session: inout Session) throws {
-        let metrics = try task.validate().map { Metric("validation/\($0.name)", $0.value) }
-        guard !metrics.isEmpty else { return }
+    /// Whether the best validation is so long ago that the run ends.
+    private func isExhausted(_ session: Session) -> Bool {
+        settings.patience.map { session.state.validation.sinceBest >= $0 } ?? false
+    }
+
+    /// - Returns: whether `bestMetric` was better than ever.
+    private func validate(_ session: inout Session) throws -> Bool {
+        let found = try task.validate()
+        let isBest = try session.state.validation.record(found, best: settings.bestMetric, step: session.state.step)
+        let difference = session.state.validation.takeTrainingLoss().flatMap { training in
+            found.first { $0.name == "loss" }.map { Metric("loss_minus_training", $0.value - training) }
+        }
+        let metrics = (found + [difference].compactMap { $0 }).map { Metric("validation/\($0.name)", $0.value) }
+        guard !metrics.isEmpty else { return false }
         session.logs.append(step: session.state.step, metrics)
         let numbers = metrics.map { "\($0.name.dropFirst(11)) \(ProgressReporter.short($0.value))" }
         progress.note("step \(session.state.step), validation: \(numbers.joined(separator: ", "))")
+        return isBest
     }
 
     private func checkpoint(_ session: inout Session) throws {
@@ -201,6 +227,6 @@ public struct TrainingLoop<Task: TrainingTask, Source: BatchSource> where Source
         session.state.generators = task.generatorStates.mapValues { Data($0).base64EncodedString() }
         try folder.checkpoints.write(session.state) { try task.save(to: $0) }
         session.savedStep = session.state.step
-        try folder.checkpoints.prune(keeping: settings.keepCheckpoints)
+        try folder.checkpoints.prune(keeping: settings.keepCheckpoints, and: session.state.validation.best?.step)
     }
 }

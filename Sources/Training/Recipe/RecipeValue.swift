@@ -118,6 +118,23 @@ package struct PaperNumbers: RecipeValue {
     }
 }
 
+/// A number, or one word that stands for a number to be found.
+package protocol NumberOrWord: RecipeValue {
+    static var word: String { get }
+    /// - Parameter number: nil for the word.
+    init(number: Double?)
+    var number: Double? { get }
+}
+
+extension NumberOrWord {
+    package static var expectation: String { "a number, or \(word)" }
+    package static func parse(_ node: Node) -> Self? {
+        if String.parse(node) == word { return Self(number: nil) }
+        return Double.parse(node).map { Self(number: $0) }
+    }
+    package var yaml: String { number?.yaml ?? Self.word }
+}
+
 /// The cases of a settings enum, by name.
 package struct Choice<Value: RawRepresentable & CaseIterable & Sendable>: RecipeValue where Value.RawValue == String {
     package var value: Value

@@ -50,6 +50,10 @@ public struct TrainingSettings: Sendable, Equatable {
     public var logEvery = 10
     /// How many checkpoints are kept, the newest ones.
     public var keepCheckpoints = 2
+    /// The validation metric whose best checkpoint is kept and used; nil keeps and uses the newest ones alone.
+    public var bestMetric: String?
+    /// Validations without a better `bestMetric` after which the run ends; nil never ends it early.
+    public var patience: Int?
 
     public init(steps: Int?, batchSize: Int, learningRate: Double, schedule: ScheduleKind) {
         self.steps = steps
@@ -116,6 +120,13 @@ extension TrainingSettings {
         try check.range("training.checkpointEvery", checkpointEvery, 1...Self.largest)
         try check.range("training.logEvery", logEvery, 1...Self.largest)
         try check.range("training.keepCheckpoints", keepCheckpoints, 1...Self.largest)
+        try check(
+            bestMetric == nil || validationEvery > 0, "training.validationEvery",
+            "1 or more, because training.bestMetric is '\(bestMetric ?? "")'", validationEvery)
+        try check.range("training.patience", patience ?? 1, 1...Self.largest)
+        try check(
+            patience == nil || bestMetric != nil, "training.bestMetric",
+            "a validation metric such as loss, because training.patience is \(patience ?? 0)", "null")
     }
 
     /// Far beyond any training, to catch a typing mistake.
@@ -150,7 +161,8 @@ extension RecipeField {
             field("clipNorm", \.clipNorm), field("averageDecay", \.averageDecay), choice("precision", \.precision),
             field("seed", \.seed), field("validationEvery", \.validationEvery),
             field("checkpointEvery", \.checkpointEvery), field("logEvery", \.logEvery),
-            field("keepCheckpoints", \.keepCheckpoints),
+            field("keepCheckpoints", \.keepCheckpoints), field("bestMetric", \.bestMetric),
+            field("patience", \.patience),
         ]
         return all.filter { !omitted.contains(String($0.key.dropFirst("training.".count))) }
     }
@@ -162,6 +174,6 @@ extension LoopSettings {
         self.init(
             totalSteps: training.totalSteps(sampleCount: sampleCount), logEvery: training.logEvery,
             validationEvery: training.validationEvery, checkpointEvery: training.checkpointEvery,
-            keepCheckpoints: training.keepCheckpoints)
+            keepCheckpoints: training.keepCheckpoints, bestMetric: training.bestMetric, patience: training.patience)
     }
 }

@@ -133,6 +133,21 @@ public struct CheckpointStore: Sendable {
     /// The newest complete checkpoint; nil if there is none.
     public func latest() throws -> Checkpoint? { try all().last }
 
+    /// The checkpoint that what follows should use: the best one of a run that looks for it, the newest otherwise; nil
+    /// if there is none.
+    /// - Throws: ``TrainingError/badState(path:reason:)`` if the best one is not there any more.
+    public func chosen() throws -> Checkpoint? {
+        let complete = try all()
+        guard let latest = complete.last else { return nil }
+        guard let best = try TrainingState.read(path: latest.statePath).validation.best else { return latest }
+        guard let found = complete.first(where: { $0.step == best.step }) else {
+            throw TrainingError.badState(
+                path: latest.statePath,
+                reason: "the best checkpoint is that of step \(best.step), and there is no complete one of it")
+        }
+        return found
+    }
+
     private func isComplete(_ checkpoint: Checkpoint) -> Bool {
         guard FileSystem.exists(checkpoint.statePath) else { return false }
         do {
@@ -168,8 +183,11 @@ public struct CheckpointStore: Sendable {
     }
 
     /// Removes all but the newest `count` complete checkpoints, oldest first.
-    public func prune(keeping count: Int) throws {
-        for checkpoint in try all().dropLast(max(1, count)) { try FileSystem.remove(checkpoint.folder) }
+    /// - Parameter step: a checkpoint that is kept as well.
+    public func prune(keeping count: Int, and step: Int? = nil) throws {
+        for checkpoint in try all().dropLast(max(1, count)) where checkpoint.step != step {
+            try FileSystem.remove(checkpoint.folder)
+        }
     }
 
     /// Removes what an interrupted write left behind, and restores the name of a checkpoint that was renamed for

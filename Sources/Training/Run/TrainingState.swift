@@ -21,6 +21,8 @@ public struct TrainingState: Sendable, Equatable, Codable {
     public var skipped: [SkippedSample]
     /// Bytes of `metrics.jsonl` at this step.
     public var metricsBytes: Int
+    /// The best validation so far, and what else validations remember.
+    public var validation = ValidationProgress()
     /// The checkpoint's other files.
     public var files: [FileRecord]
 
@@ -41,6 +43,20 @@ public struct TrainingState: Sendable, Equatable, Codable {
         self.skipped = skipped
         self.metricsBytes = metricsBytes
         self.files = files
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        formatVersion = try values.decode(Int.self, forKey: .formatVersion)
+        step = try values.decode(Int.self, forKey: .step)
+        sampler = try values.decode(SamplerPosition.self, forKey: .sampler)
+        pairsSeen = try values.decode(Int.self, forKey: .pairsSeen)
+        generators = try values.decode([String: String].self, forKey: .generators)
+        skipped = try values.decode([SkippedSample].self, forKey: .skipped)
+        metricsBytes = try values.decode(Int.self, forKey: .metricsBytes)
+        // Absent in checkpoints of before runs knew a best one.
+        validation = try values.decodeIfPresent(ValidationProgress.self, forKey: .validation) ?? ValidationProgress()
+        files = try values.decode([FileRecord].self, forKey: .files)
     }
 
     /// The generator states as bytes.

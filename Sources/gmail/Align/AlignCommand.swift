@@ -1,6 +1,7 @@
 import Alignment
 import ArgumentParser
 import Files
+import Torch
 import Training
 
 /// `gmail align`: trains f_g against f_r.
@@ -37,16 +38,23 @@ struct AlignCommand: AsyncParsableCommand {
 
     func run() async throws {
         let recipe = try AlignmentRecipe(recipe, overrides: options.overrides)
+        func inputs(_ device: Device, _ cache: String) -> AlignmentTrainer.Inputs {
+            .init(model: model, pairs: pairs, validation: validation, cache: cache, hashes: .command, device: device)
+        }
+        if recipe.loss.kind.closedForm != nil {
+            try options.train(recipe, command: "gmail align", ending: RunEnding(checkpoint: "projections")) {
+                .train(try ClosedFormTrainer(recipe, inputs($0, $1), note: $2.note))
+            }
+            return
+        }
         try options.train(
             recipe, command: "gmail align", ending: RunEnding(checkpoint: "adapter and projections")
         ) { device, cache, job in
-            let inputs = AlignmentTrainer.Inputs(
-                model: model, pairs: pairs, validation: validation, cache: cache, hashes: .command, device: device)
             guard recipe.trainsSomething else {
                 return RunStart<AlignmentTrainer>.nothingToTrain(
-                    try .untrained(recipe, inputs, versions: job.versions))
+                    try .untrained(recipe, inputs(device, cache), versions: job.versions))
             }
-            return .train(try AlignmentTrainer(recipe, inputs, note: job.note))
+            return .train(try AlignmentTrainer(recipe, inputs(device, cache), note: job.note))
         }
     }
 }

@@ -12,7 +12,12 @@ struct DataCheck: AsyncParsableCommand {
             Prints counts, caption lengths and image sizes. Exit code 1 when something is wrong; the first ten problems
             are named.
 
+            --content asks a CLIP whether the generated images show what the captions say: their cosine with the caption \
+            against that of the real image. --sheet shows the worst pairs, --filtered writes the manifest without them.
+
               gmail data check pairs.jsonl --decode
+              gmail data check pairs.jsonl --content --model clip-vit-base-patch32 --sheet worst.html \\
+                  --drop-worst 0.1 --filtered kept.jsonl
             """)
 
     @Argument(help: "The manifest: JSON Lines with id, caption, real, generated and, optionally, generator.")
@@ -24,8 +29,16 @@ struct DataCheck: AsyncParsableCommand {
     @Flag(help: "Allow pairs without a real image.")
     var withoutReal = false
 
+    @OptionGroup var content: ContentOptions
+
     @Flag(help: "Print the findings as JSON.")
     var json = false
+
+    func validate() throws {
+        guard !(content.content && withoutReal) else {
+            throw ValidationError("--content compares with real images, so it does not go with --without-real")
+        }
+    }
 
     func run() async throws {
         let isTerminal = isatty(STDERR_FILENO) == 1
@@ -35,12 +48,13 @@ struct DataCheck: AsyncParsableCommand {
             if isTerminal { Terminal.write("\r\(done)/\(total) images\u{1B}[K") }
         }
         if isTerminal { Terminal.write("\r\u{1B}[K") }
+        if !json { try Terminal.output(check.text) }
+        let findings = check.problemCount == 0 ? try content.check(pairs, prints: !json) : nil
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            try Terminal.output(json: String(decoding: try encoder.encode(Findings(check)), as: UTF8.self))
-        } else {
-            try Terminal.output(check.text)
+            try Terminal.output(
+                json: String(decoding: try encoder.encode(Findings(check, content: findings)), as: UTF8.self))
         }
         if check.problemCount > 0 { throw ExitCode(1) }
     }
@@ -53,8 +67,10 @@ struct DataCheck: AsyncParsableCommand {
         let problemCount: Int
         let problems: [String: Int]
         let firstProblems: [String]
+        let content: ContentOptions.Findings?
 
-        init(_ check: PairsCheck) {
+        init(_ check: PairsCheck, content: ContentOptions.Findings?) {
+            self.content = content
             pairs = check.pairs
             realImages = check.realImages
             generatedImages = check.generatedImages

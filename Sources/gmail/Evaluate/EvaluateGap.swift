@@ -16,8 +16,9 @@ struct EvaluateGap: AsyncParsableCommand {
         abstract: "Measure the gap between real and generated images, before and after alignment.",
         discussion: """
             Cosines of paired embeddings (real/generated, real/text, generated/text) and the distance between the \
-            centroids of both kinds of image: through the base model, and with --run through the aligned one. Beside \
-            --out FILE.json come FILE-map.json and FILE.svg, a map of up to 1,000 pairs.
+            centroids of both kinds of image: through the base model, and with --run through the aligned one. Then what \
+            kind of gap it is: floor, ceiling and closure, what closed forms would reach, and one sentence of advice \
+            (docs/diagnosis.md). Beside --out FILE.json come FILE-map.json and FILE.svg, a map of up to 1,000 pairs.
 
               gmail evaluate gap --model clip-vit-base-patch32 --run runs/a --pairs validation.jsonl --out gap.json
             """)

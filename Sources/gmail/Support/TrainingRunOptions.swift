@@ -56,7 +56,7 @@ extension TrainingRunOptions {
 
     private func report(_ outcome: LoopOutcome, _ run: RunFolder, _ ending: RunEnding) throws {
         let isFinished = outcome.exitCode == 0
-        let checkpoint = try run.checkpoints.latest()?.folder
+        let checkpoint = try run.checkpoints.chosen()?.folder
         if json {
             struct Summary: Encodable {
                 let run: String
