@@ -29,6 +29,31 @@ import Testing
         return try #require(JSONSerialization.jsonObject(with: data) as? [String: Any])
     }
 
+    /// Kernels are chosen by rule: with as many images as packed weights are laid out for, a command repeats its bits, the
+    /// sidecar says what was chosen, and switching the kernels off is another choice.
+    @Test(arguments: ["float32", "bfloat16"])
+    func equalCommandsGiveEqualBits(dtype: String) throws {
+        for number in 4..<80 { try TinyModel.writeImage(number, to: folder.path("photos/\(number).png")) }
+        func run(_ out: String, _ environment: [String: String] = [:]) throws -> [UInt8] {
+            let outcome = try Gmail.run(
+                [
+                    "embed", "--model", folder.path("model"), "--out", folder.path("\(out).safetensors"), "--quiet",
+                    "--dtype", dtype, "--threads", "2",
+                ] + images, environment: ["XDG_CACHE_HOME": folder.path("xdg")].merging(environment) { $1 })
+            #expect(outcome.status == 0, "\(outcome.stderr)")
+            return [UInt8](try Data(contentsOf: URL(fileURLWithPath: folder.path("\(out).safetensors"))))
+        }
+        let first = try run("0")
+        let chosen = try sidecar("0.json")["kernel"] as? String
+        for name in ["1", "2"] {
+            #expect(try run(name) == first)
+            #expect(try sidecar("\(name).json")["kernel"] as? String == chosen)
+        }
+        _ = try run("off", ["GMAIL_CPU_KERNELS": "none"])
+        let off = try sidecar("off.json")["kernel"] as? String
+        #expect(off?.contains("packed") != true, "\(off ?? "")")
+    }
+
     @Test func rowsStandInPathOrderAndAreNormalised() throws {
         let outcome = try embed(images + ["--texts", folder.path("texts.txt"), "--json", "--quiet"])
         #expect(outcome.status == 0, "\(outcome.stderr)")
