@@ -155,7 +155,7 @@ import Testing
             ] + more, environment: environment)
     }
 
-    /// The baselines are runs like any other: each brings the pairs on which it was fitted nearer.
+    /// The baselines are runs like any other: each closes a gap in the pairs on which it was fitted.
     @Test(arguments: ["mean-shift", "coral", "ridge"])
     func aClosedFormIsMeasuredLikeATraining(recipe: String) throws {
         try write((0..<12).map { ($0, 12 + $0) })
@@ -167,7 +167,13 @@ import Testing
         let report = try object("gap.json")
         let before = try #require(report["before"] as? [String: Any])
         let after = try #require(report["after"] as? [String: Any])
-        #expect(try mean(after, "real_generated") > mean(before, "real_generated"))
+        // A shift of embeddings that are not normalised brings the centroids together, not each pair.
+        if recipe == "mean-shift" {
+            let distances = [before, after].compactMap { $0["centroid_distance"] as? Double }
+            #expect(distances.count == 2 && distances[1] < distances[0])
+        } else {
+            #expect(try mean(after, "real_generated") > mean(before, "real_generated"))
+        }
         #expect((report["protocol"] as? [String: Any])?["run_step"] as? Int == 1)
         // Its own log says the same of the same pairs.
         let log = try String(contentsOfFile: folder.path("run/metrics.jsonl"), encoding: .utf8).split(separator: "\n")
