@@ -8,6 +8,8 @@ public enum EncoderError: Error, Equatable, Sendable {
     case cannotStretch(folder: String, expected: String, got: String)
     /// The model reads images alone.
     case noText(folder: String)
+    /// The tokenizer gives an id that the model has no embedding for.
+    case noSuchToken(text: String, id: Int, vocabularySize: Int)
     /// Embeddings came out as NaN or infinity.
     case notFinite(source: String, reason: String)
 }
@@ -24,6 +26,9 @@ extension EncoderError: CustomStringConvertible, LocalizedError {
             "'\(folder)' cannot be stretched: expected \(expected), got \(got)"
         case .noText(let folder):
             "'\(folder)' holds an encoder of images alone; texts need a model with a text encoder, such as CLIP"
+        case .noSuchToken(let text, let id, let size):
+            "the tokenizer makes token id \(id) of '\(text)', the model's text encoder has \(size) tokens; are tokenizer and "
+                + "config.json of one model?"
         case .notFinite(let source, let reason):
             "the embeddings of \(source) are not finite: \(reason)"
         }

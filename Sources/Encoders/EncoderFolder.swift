@@ -177,14 +177,20 @@ public struct TextReader {
 
     /// Texts as int64 token ids `[N, T]`, cut to the context if they are longer.
     /// - Returns: the ids and the rows that were cut.
+    /// - Throws: errors of the tokenizer, `EncoderError.noSuchToken`.
     public func tokens(_ texts: [String]) throws -> (ids: Tensor, truncatedRows: [Int]) {
         let rows = try tokenizer.encode(texts, contextLength: contextLength, truncation: .truncate)
+        let size = encoder.textVocabularySize
+        if let place = rows.ids.firstIndex(where: { $0 < 0 || $0 >= size }) {
+            let text = String(texts[place / contextLength].prefix(60))
+            throw EncoderError.noSuchToken(text: text, id: Int(rows.ids[place]), vocabularySize: size)
+        }
         return (Tensor(rows.ids, shape: [texts.count, contextLength]), rows.truncatedRows)
     }
 
     /// Texts to embeddings `[N, E]`, not normalised, on the encoder's device.
     /// - Returns: the embeddings and the rows that were cut.
-    /// - Throws: errors of the tokenizer, `EncoderError.notFinite`.
+    /// - Throws: what ``tokens(_:)`` throws, `EncoderError.notFinite`.
     public func features(_ texts: [String]) throws -> (features: Tensor, truncatedRows: [Int]) {
         let (ids, truncated) = try tokens(texts)
         let device = encoder.namedParameters().first?.tensor.device ?? .cpu

@@ -56,9 +56,15 @@ public protocol TextEncoder: Module {
     var textEmbeddingDimension: Int { get }
     /// The most tokens of a text, special ones included.
     var contextLength: Int { get }
+    /// Ids from 0 up to it have an embedding; an encoder that takes every id leaves it out.
+    var textVocabularySize: Int { get }
 
     /// Token ids int64 `[B, T]` to embeddings `[B, E]`, not normalised.
     func textFeatures(_ ids: Tensor) -> Tensor
+}
+
+extension TextEncoder {
+    public var textVocabularySize: Int { .max }
 }
 
 extension ImageEncoder {

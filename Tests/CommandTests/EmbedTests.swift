@@ -54,6 +54,21 @@ import Testing
         #expect(off?.contains("packed") != true, "\(off ?? "")")
     }
 
+    /// A tokenizer of a larger model beside a smaller one.
+    @Test func tokensBeyondTheModelAreNamed() throws {
+        try TinyModel.write(to: folder.path("small"), vocabularySize: 900)
+        let outcome = try Gmail.run(
+            [
+                "embed", "--model", folder.path("small"), "--texts", folder.path("texts.txt"), "--out",
+                folder.path("t.safetensors"), "--quiet",
+            ], environment: ["XDG_CACHE_HOME": folder.path("xdg")])
+        #expect(outcome.status == 1)
+        #expect(
+            outcome.stderr.contains(
+                "the tokenizer makes token id 912 of 'a bridge near the lake', the model's text encoder has 900 tokens"),
+            "\(outcome.stderr)")
+    }
+
     @Test func rowsStandInPathOrderAndAreNormalised() throws {
         let outcome = try embed(images + ["--texts", folder.path("texts.txt"), "--json", "--quiet"])
         #expect(outcome.status == 0, "\(outcome.stderr)")

@@ -47,6 +47,7 @@ public final class CLIPModel: Module, ImageEncoder, TextEncoder {
     public var embeddingDimension: Int { configuration.projectionDimension }
     public var textEmbeddingDimension: Int { configuration.projectionDimension }
     public var contextLength: Int { configuration.text.contextLength }
+    public var textVocabularySize: Int { configuration.text.vocabularySize }
     public var imageSize: Int { configuration.vision.imageSize }
     public var imageLayerCount: Int { configuration.vision.layerCount }
     public var imageStateSize: Int { configuration.vision.hiddenSize }

@@ -27,6 +27,7 @@ public final class SigLIPModel: Module, ImageEncoder, TextEncoder {
     public var embeddingDimension: Int { configuration.vision.hiddenSize }
     public var textEmbeddingDimension: Int { configuration.text.projectionDimension }
     public var contextLength: Int { configuration.text.contextLength }
+    public var textVocabularySize: Int { configuration.text.vocabularySize }
     public var imageSize: Int { configuration.vision.imageSize }
     public var imageLayerCount: Int { configuration.vision.layerCount }
     public var imageStateSize: Int { configuration.vision.hiddenSize }

@@ -8,7 +8,7 @@ import TorchNN
 
 /// A random CLIP small enough to load in no time, with the small tokenizer of TokenizersTests.
 enum TinyModel {
-    static func write(to folder: String, seed: UInt64 = 5, contextLength: Int = 16) throws {
+    static func write(to folder: String, seed: UInt64 = 5, contextLength: Int = 16, vocabularySize: Int = 914) throws {
         var configuration = CLIPConfiguration()
         configuration.projectionDimension = 10
         configuration.vision.imageSize = 22
@@ -17,7 +17,7 @@ enum TinyModel {
         configuration.vision.intermediateSize = 56
         configuration.vision.layerCount = 3
         configuration.vision.headCount = 4
-        configuration.text.vocabularySize = 914
+        configuration.text.vocabularySize = vocabularySize
         configuration.text.hiddenSize = 24
         configuration.text.intermediateSize = 40
         configuration.text.layerCount = 2
