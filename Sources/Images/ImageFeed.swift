@@ -79,7 +79,7 @@ public final class ImageFeed: Sendable {
     ///   - preprocessing: must have a fixed output size.
     ///   - workers: decoding threads.
     ///   - prefetch: batches held besides the one with the consumer.
-    /// - Throws: `ImageError.invalidConfiguration` if images could come out in different sizes, `.invalidRequest` for a batch
+    /// - Throws: `ImageError.invalidConfiguration` when images could come out in different sizes, `.invalidRequest` for a batch
     ///   that memory does not hold.
     public init(
         paths: [String], preprocessing: ImagePreprocessing, batchSize: Int,

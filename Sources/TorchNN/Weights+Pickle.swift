@@ -1,10 +1,10 @@
 import Torch
 
 extension Weights {
-    /// Names under which training programs put the state dict beside their other state: Lightning and open_clip; MAE, BEiT and
-    /// many others; PyTorch's own tutorial; DeepSpeed.
+    /// Names under which training programs store the state dict beside their other state: Lightning and open_clip; MAE,
+    /// BEiT and many others; PyTorch's own tutorial; DeepSpeed.
     static let wrappers = ["state_dict", "model", "model_state_dict", "module"]
-    /// What `DataParallel` and `DistributedDataParallel`, and `torch.compile`, put before every name.
+    /// The prefixes that `DataParallel`, `DistributedDataParallel` and `torch.compile` put before every name.
     private static let wrapperPrefixes = ["module.", "_orig_mod."]
 
     /// The tensors of a state dict that Python wrote with `torch.save`, alone or in a checkpoint under one of the usual names;

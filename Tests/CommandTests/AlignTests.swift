@@ -165,6 +165,50 @@ import Testing
         #expect(zip(real, generated).contains { abs($0 - $1) > 1e-3 })
     }
 
+    /// A run on an open_clip folder: the export has the folder's mean, deviation and filter in Hugging Face's words.
+    @Test func anOpenCLIPModelIsExportedWithItsPreprocessing() throws {
+        let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .appendingPathComponent("EncodersTests/Fixtures/open-clip").path
+        try FileSystem.remove(folder.path("model"))
+        try FileSystem.createFolder(folder.path("model"))
+        try FileManager.default.copyItem(
+            atPath: "\(source)/open_clip_model.safetensors", toPath: folder.path("model/open_clip_model.safetensors"))
+        let text = try String(contentsOfFile: "\(source)/open_clip_config.json", encoding: .utf8)
+        try AtomicFile.write(
+            text.replacingOccurrences(of: "bicubic", with: "bilinear"), to: folder.path("model/open_clip_config.json"))
+        #expect(try align("gmail", to: "run", steps: 2).status == 0)
+        let export = ["export", "--run", folder.path("run"), "--out", folder.path("merged")]
+        let exported = try Gmail.run(export, environment: environment)
+        #expect(exported.status == 0, "\(exported.stderr)")
+        struct Preprocessing: Decodable, Equatable {
+            var image_mean: [Double]
+            var image_std: [Double]
+            var resample: Int
+            var size: [String: Int]
+            var crop_size: [String: Int]
+        }
+        #expect(
+            try JSONDecoder().decode(
+                Preprocessing.self, from: Data(bytes("merged/preprocessor_config.json")))
+                == Preprocessing(
+                    image_mean: [0.48, 0.45, 0.4], image_std: [0.26, 0.25, 0.27], resample: 2,
+                    size: ["shortest_edge": 27], crop_size: ["height": 27, "width": 27]))
+        // The export opens and is another model than the base.
+        func embed(_ out: String, _ model: String) throws -> [[Float]] {
+            let outcome = try Gmail.run(
+                [
+                    "embed", "--model", folder.path(model), "--images", folder.path("generated"), "--out",
+                    folder.path(out), "--quiet",
+                ], environment: environment)
+            #expect(outcome.status == 0, "\(outcome.stderr)")
+            return try TinyModel.read(folder.path(out), "image_embeds")
+        }
+        let plain = try embed("plain.safetensors", "merged")
+        let base = try embed("base.safetensors", "model")
+        #expect(plain.count == 12 && plain.allSatisfy { $0.count == 12 })
+        #expect(plain != base)
+    }
+
     @Test func badInputIsNamed() throws {
         func fails(_ outcome: Gmail.Outcome, _ message: String) {
             #expect(outcome.status == 1)

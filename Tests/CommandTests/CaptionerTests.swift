@@ -338,6 +338,8 @@ import Testing
             "evaluate", "captioning", "--run", run, "--captions", folder.path("list.json"), "--images",
             folder.path("flat"), "--metrics", "bleu", "--out", folder.path("scores/m.json"), "--quiet",
         ]
+        fails(try gmail(list), "cannot write '\(folder.path("scores/m.json"))': No such file or directory")
+        try FileSystem.createFolder(folder.path("scores"))
         fails(
             try gmail(list),
             "'x/3.png' and 'y/3.png' of '\(folder.path("list.json"))' would both be read from '\(folder.path("flat/3.png"))'"
@@ -345,13 +347,11 @@ import Testing
         for name in ["x", "y"] {
             try FileManager.default.copyItem(atPath: folder.path("real"), toPath: folder.path("flat/\(name)"))
         }
-        try FileManager.default.createDirectory(
-            atPath: folder.path("scores"), withIntermediateDirectories: true)
-        do {
-            let lock = try FolderLock(
-                folder: folder.path("scores"), name: ".lock.predictions.jsonl", owner: "gmail evaluate captioning")
+        for name in ["m.json", "predictions.jsonl"] {
+            let lock = try OutputLock(for: folder.path("scores/\(name)"), owner: "gmail evaluate captioning")
             defer { withExtendedLifetime(lock) {} }
-            fails(try gmail(list), "'\(folder.path("scores"))' is in use by gmail evaluate captioning, process")
+            fails(
+                try gmail(list), "'\(folder.path("scores/\(name)"))' is in use by gmail evaluate captioning, process")
         }
         #expect(try gmail(list).status == 0)
         let predicted = try String(contentsOfFile: folder.path("scores/predictions.jsonl"), encoding: .utf8)

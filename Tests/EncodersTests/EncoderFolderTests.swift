@@ -71,6 +71,20 @@ private func copy(_ name: String, side: Int) throws -> TemporaryFolder {
         )
     }
 
+    /// Images are embedded whatever the tokenizer is; texts are refused for it.
+    @Test func aTokenizerOfAnotherKindHindersNoImages() throws {
+        let folder = try copy("quick-gelu", side: 22)
+        let open = try EncoderFolder.open(folder.path)
+        let pixels = Tensor.randn([2, 3, 22, 22], generator: Generator(seed: 4))
+        let expected: [Float] = open.image.imageFeatures(pixels).array()
+        try folder.write(
+            #"{"version": "1.0", "model": {"type": "WordPiece", "vocab": {"a": 0}}}"#, to: "tokenizer.json")
+        let foreign = try EncoderFolder.open(folder.path)
+        let features: [Float] = foreign.image.imageFeatures(pixels).array()
+        #expect(features == expected)
+        #expect(message { _ = try foreign.textReader() }.contains("WordPiece"))
+    }
+
     /// Settings that a file has twice, or not at all.
     @Test func configurationsAreReadAsTransformersDoes() throws {
         let cases = try JSONFile("\(fixture("doors"))/configurations.json").value["cases"]?.array ?? []

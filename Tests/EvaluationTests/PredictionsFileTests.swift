@@ -59,7 +59,7 @@ import Testing
         let first = try open()
         #expect(
             message { _ = try open() }.hasPrefix(
-                "'\(folder("scores"))' is in use by gmail evaluate captioning, process"),
+                "'\(path)' is in use by gmail evaluate captioning, process"),
             "\(message { _ = try open() })")
         // Another file in the folder is another's.
         _ = try PredictionsFile(path: folder("scores/other.jsonl"), tags: [:], owner: "gmail evaluate captioning")

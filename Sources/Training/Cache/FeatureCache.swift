@@ -3,7 +3,7 @@
 //
 //   CACHE/<space>/space.json                what the space is
 //   CACHE/<space>/features-<tag>.safetensors  keys [n, 16] U8, features [n, D] F32; complete files only
-//   CACHE/<space>/files.jsonl               path, size, mtime and content hash of files seen, one per line
+//   CACHE/<space>/files.jsonl               path, size, times and content hash of files seen, one per line
 
 import Datasets
 import Files

@@ -3,12 +3,20 @@ import Foundation
 import Safetensors
 import StrictJSON
 
-/// Content hashes of files, remembered by path, size and modification time, so that an unchanged file is hashed once.
+/// Content hashes of files, remembered by path, size and times, so that an unchanged file is hashed once.
+///
+/// The time of the last change of status counts too: a program that edits a file can set the modification time back, this
+/// one it cannot.
 final class FileStatIndex: @unchecked Sendable {
-    private struct Entry {
+    private struct Stamp: Equatable {
         let size: Int
         /// Nanoseconds since 1970.
         let modified: Int
+        let changed: Int
+    }
+
+    private struct Entry {
+        let stamp: Stamp
         let hash: String
     }
 
@@ -41,7 +49,10 @@ final class FileStatIndex: @unchecked Sendable {
                 throw TrainingError.badFeatureShard(
                     path: path, reason: "a line lacks path, size, mtime_ns or a sha256 of 64 digits")
             }
-            entries[ExactString(name)] = Entry(size: size, modified: modified, hash: hash)
+            // A line of an earlier version, which did not know the time of the last change, says nothing.
+            guard let changed = value["ctime_ns"]?.integer else { continue }
+            entries[ExactString(name)] = Entry(
+                stamp: Stamp(size: size, modified: modified, changed: changed), hash: hash)
         }
         if start < bytes.count { try AppendFile(path: path).truncate(to: start) }
     }
@@ -50,26 +61,32 @@ final class FileStatIndex: @unchecked Sendable {
     func contentHash(of relative: String) throws -> String {
         // The full path is the key, because the same relative path is another file elsewhere.
         let file = relative.hasPrefix("/") ? relative : "\(workingFolder)/\(relative)"
-        var status = stat()
-        let known: (size: Int, modified: Int)? =
-            stat(file, &status) == 0
-            ? (Int(status.st_size), status.st_mtim.tv_sec * 1_000_000_000 + status.st_mtim.tv_nsec) : nil
-        if let known, let entry = lock.withLock({ entries[ExactString(file)] }), entry.size == known.size,
-            entry.modified == known.modified
-        {
+        let stamp = Self.stamp(of: file)
+        if let stamp, let entry = lock.withLock({ entries[ExactString(file)] }), entry.stamp == stamp {
             return entry.hash
         }
         let hash = try ContentHash.sha256(ofFile: file)
-        guard let known else { return hash }
+        guard let stamp else { return hash }
         lock.withLock {
-            entries[ExactString(file)] = Entry(size: known.size, modified: known.modified, hash: hash)
+            entries[ExactString(file)] = Entry(stamp: stamp, hash: hash)
             unwritten.append(contentsOf: "{\"path\": ".utf8)
             StrictJSON.append(string: file, to: &unwritten)
             unwritten.append(
-                contentsOf: ", \"size\": \(known.size), \"mtime_ns\": \(known.modified), \"sha256\": \"\(hash)\"}\n"
+                contentsOf:
+                    ", \"size\": \(stamp.size), \"mtime_ns\": \(stamp.modified), \"ctime_ns\": \(stamp.changed), "
                     .utf8)
+            unwritten.append(contentsOf: "\"sha256\": \"\(hash)\"}\n".utf8)
         }
         return hash
+    }
+
+    /// Nil for a file that is not there, which reading it will say.
+    private static func stamp(of file: String) -> Stamp? {
+        var status = stat()
+        guard stat(file, &status) == 0 else { return nil }
+        func nanoseconds(_ time: timespec) -> Int { time.tv_sec * 1_000_000_000 + time.tv_nsec }
+        return Stamp(
+            size: Int(status.st_size), modified: nanoseconds(status.st_mtim), changed: nanoseconds(status.st_ctim))
     }
 
     /// Appends what was added since the last flush.

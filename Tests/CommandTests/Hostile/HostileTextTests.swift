@@ -179,7 +179,7 @@ import Testing
             (pairs, world.captioner("never", ["--pairs", "long-pairs.jsonl"])),
             (pairs, world.gap("never.json", ["--pairs", "long-pairs.jsonl"])),
             (
-                "'long.jsonl' line 1: expected 'caption', \(limit)",
+                "'long.jsonl', line 1: caption: expected \(limit)",
                 world.generate("never", ["--captions", "long.jsonl"])
             ),
             ("'long.txt' line 2: expected \(limit)", world.generate("never", ["--captions", "long.txt"])),
