@@ -31,11 +31,11 @@ import Testing
     func aDependantBuildsAndRuns() throws {
         let folder = try TemporaryFolder()
         let env = URL(fileURLWithPath: "/usr/bin/env")
-        let scratch = Self.root.appendingPathComponent(".build/examples").path
-        let package = ["--package-path", "Examples/ImageSimilarity", "--scratch-path", scratch]
+        // Built in its own folder, as a user's would be: what lies in the .build of our checkout finds the checkout's shim.
+        let package = ["--package-path", "Examples/ImageSimilarity"]
         let built = try Gmail.run(env, ["swift", "build"] + package, in: Self.root)
         try #require(built.status == 0, "\(built.stdout)\(built.stderr)")
-        let program = URL(fileURLWithPath: "\(scratch)/debug/image-similarity")
+        let program = Self.root.appendingPathComponent("Examples/ImageSimilarity/.build/debug/image-similarity")
 
         try TinyModel.write(to: folder.path("model"))
         for number in 1...2 { try TinyModel.writeImage(number, to: folder.path("\(number).png")) }
@@ -54,7 +54,7 @@ import Testing
                 // The parts that the tests' own shim was made of, so that nothing is compiled twice.
                 + ["--torch", ".deps/torch", "--objects", ".build/torch-shim"], environment: data, in: Self.root)
         try #require(shim.status == 0, "\(shim.stdout)\(shim.stderr)")
-        #expect(shim.stderr.contains("/libgmail-torch.so"))
+        #expect((shim.stdout + shim.stderr).contains(folder.path("data/gmail")), "\(shim.stdout)\(shim.stderr)")
 
         let got = try Gmail.run(program, arguments, environment: data)
         #expect(got.status == 0, "\(got.stderr)")

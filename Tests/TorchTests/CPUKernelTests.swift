@@ -46,7 +46,8 @@ import Testing
             .deletingLastPathComponent()
         let text = try String(contentsOf: root.appendingPathComponent("docs/cpu.md"), encoding: .utf8)
         let reasons = try #require(text.range(of: "## Measured"))
-        let documented = text[..<reasons.lowerBound].split(separator: "\n").filter { $0.hasPrefix("| `") }.flatMap { line in
+        let documented = text[..<reasons.lowerBound].split(separator: "\n").filter { $0.hasPrefix("| `") }.flatMap {
+            line in
             line.split(separator: "|")[0].matches(of: /`([a-z0-9-]+)`/).map { String($0.1) }
         }
         #expect(Set(documented) == Set(kernels))
