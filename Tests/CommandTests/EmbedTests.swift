@@ -239,7 +239,9 @@ import Testing
         try fails("'MODEL' is no model folder: model.safetensors") {
             try manager.removeItem(atPath: "\($0)/model.safetensors")
         }
-        try fails("'MODEL' is no model folder: config.json or open_clip_config.json expected in it") {
+        try fails(
+            "'MODEL' is no model folder: config.json, open_clip_config.json, or an authors' checkpoint (.pt, .pth) expected in it"
+        ) {
             try manager.removeItem(atPath: "\($0)/config.json")
         }
         try fails("preprocessor_config.json") { try manager.removeItem(atPath: "\($0)/preprocessor_config.json") }

@@ -205,10 +205,12 @@ import Training
     @Test func aFolderOfNoFamilyIsRefused() throws {
         try FileSystem.createFolder(folder("other"))
         try AtomicFile.write(#"{"model_type": "siglip9"}"#, to: folder("other/config.json"))
+        let text = message { _ = try EncoderFolder.open(folder("other")) }
         #expect(
-            message { _ = try EncoderFolder.open(folder("other")) }
-                == "'\(folder("other"))' holds a model of type 'siglip9', which is no encoder that is read here; known are "
-                + "CLIP, toy")
+            text.hasPrefix(
+                "'\(folder("other"))' holds a model of type 'siglip9', which is no encoder that is read here; known are CLIP, "
+            ))
+        #expect(text.hasSuffix(", toy"), "\(text)")
     }
 }
 
