@@ -62,7 +62,8 @@ import Torch
         return message { _ = try Weights(stateDict: path) }.replacing("'\(path)': ", with: "")
     }
 
-    private func text(_ text: String) -> [UInt8] { [0x8C, UInt8(text.utf8.count)] + Array(text.utf8) }  // SHORT_BINUNICODE
+    /// SHORT_BINUNICODE
+    private func text(_ text: String) -> [UInt8] { [0x8C, UInt8(text.utf8.count)] + Array(text.utf8) }
     private func whole(_ number: Int) -> [UInt8] { [0x4A] + littleEndian(Int32(number)) }  // BININT
     private func global(_ module: String, _ name: String) -> [UInt8] { [0x63] + Array("\(module)\n\(name)\n".utf8) }
     private func tuple(_ parts: [[UInt8]]) -> [UInt8] { [0x28] + parts.joined() + [0x74] }

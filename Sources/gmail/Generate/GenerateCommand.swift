@@ -26,7 +26,9 @@ struct GenerateCommand: AsyncParsableCommand {
 
     @OptionGroup var model: GenerateModelOptions
 
-    @Option(help: "Captions: COCO's, Karpathy's or BLIP's .json, .jsonl with id, caption, image, or .txt.", completion: .file())
+    @Option(
+        help: "Captions: COCO's, Karpathy's or BLIP's .json, .jsonl with id, caption, image, or .txt.",
+        completion: .file())
     var captions: String
 
     @Option(
