@@ -129,7 +129,7 @@ import Testing
         #expect(try text("status.txt") == "1\n")
         // What, where, what stays, and the next step.
         let message = try text("full.txt")
-        for part in ["step 8", "\(run)/checkpoints/step-000008", "step 4", "--resume"] {
+        for part in ["step 8", "\(run)/checkpoints/step-000008", "step 4", "from which the run goes on"] {
             #expect(message.contains(part), "\(part) is not in: \(message)")
         }
         #expect(message.contains(hasDisk ? "space" : "File too large"), "\(message)")
