@@ -21,6 +21,9 @@ public enum TorchRuntime {
     /// The instruction set that libtorch's own kernels use: `DEFAULT`, `AVX2`, `AVX512`.
     public static func cpuCapability() throws -> String { try text(ct_cpu_capability) }
 
+    /// libtorch's build description, several lines.
+    public static func buildConfiguration() throws -> String { try text(ct_build_configuration) }
+
     /// Whether the CPU multiplies bfloat16 natively (avx512_bf16); without that, float32 is at least as fast.
     public static func cpuMultipliesBFloat16() throws -> Bool {
         var out = false
@@ -45,6 +48,11 @@ public enum TorchRuntime {
     /// faults. The process then keeps its peak memory until it ends.
     public static func keepFreedMemory() throws {
         try throwing(ct_keep_freed_memory())
+    }
+
+    /// Refuses or replaces algorithms whose result may differ from run to run.
+    public static func setDeterministic(_ on: Bool) throws {
+        try throwing(ct_set_deterministic(on))
     }
 
     private static func text(_ call: (UnsafeMutablePointer<CChar>?, Int64) -> CTStatus) throws -> String {

@@ -30,6 +30,20 @@ import Torch
         #expect(Wider().namedTensors().map(\.key) == ["weight", "bias", "gain"])
     }
 
+    /// NaN is named in every dtype; an infinity of float16 may be a number that it does not hold.
+    @Test(arguments: [(DType.float32, true), (.bfloat16, true), (.float16, false)])
+    func weightsThatAreNotFinite(dtype: DType, infinityIsNamed: Bool) throws {
+        func layer(_ value: Float) -> Linear {
+            let layer = Linear(2, 3)
+            layer.weight = Tensor([1, -2, 3, 4, value, 6], shape: [3, 2]).to(dtype)
+            layer.bias = Tensor([0, 65_504, 0], shape: [3]).to(dtype)
+            return layer
+        }
+        #expect(layer(5).firstNonFinite() == nil)
+        #expect(layer(.nan).firstNonFinite(prefix: "a") == "a.weight")
+        #expect(layer(-.infinity).firstNonFinite() == (infinityIsNamed ? "weight" : nil))
+    }
+
     @Test func modulesAreNamed() {
         let model = Sample()
         #expect(model.namedModules().map(\.path) == ["", "first", "extra", "layers.0", "layers.1"])

@@ -22,7 +22,7 @@ extern "C" {
 
 /// Raised whenever a function is added, removed, changes its parameters or computes something else: a library that
 /// `swift package torch-shim` built for an older package must not be taken for this one's.
-#define CT_ABI_VERSION 8
+#define CT_ABI_VERSION 7
 
 typedef struct CTTensorOpaque *CTTensor;
 typedef struct CTGeneratorOpaque *CTGenerator;

@@ -78,6 +78,10 @@ CTStatus ct_torch_version(char *buffer, int64_t capacity) {
     return protect([&] { copy_text(TORCH_VERSION, buffer, capacity); });
 }
 
+CTStatus ct_build_configuration(char *buffer, int64_t capacity) {
+    return protect([&] { copy_text(at::show_config(), buffer, capacity); });
+}
+
 CTStatus ct_cpu_capability(char *buffer, int64_t capacity) {
     return protect([&] { copy_text(at::get_cpu_capability(), buffer, capacity); });
 }
@@ -113,6 +117,10 @@ CTStatus ct_device_memory(CTDevice where, int64_t *allocated, int64_t *peak) {
         *allocated = bytes.current;
         *peak = bytes.peak;
     });
+}
+
+CTStatus ct_set_deterministic(bool on) {
+    return protect([&] { at::globalContext().setDeterministicAlgorithms(on, false); });
 }
 
 CTStatus ct_generator_new(CTDevice where, uint64_t seed, CTGenerator *out) {
