@@ -8,6 +8,7 @@ allowed=(
     'filesForPEFTItself()'             # GMAIL_PEFT_CHECK: files that PEFT itself then reads
     'smallSizeEqualsTransformers()'    # GMAIL_GPT2_REFERENCE: GPT-2 small, some hundred MB
     'equalsTheReference(_:isPrepared:)' # GMAIL_SD2_UNET: the UNet of Stable Diffusion 2, gigabytes
+    'aDependantBuildsAndRuns()'        # GMAIL_TEST_FULL: a package of its own is built, a minute or two
     'scoresWithFullTables(file:count:published:)' # METEOR's full tables, compiled by `gmail data meteor`
 )
 unexpected=()
