@@ -22,7 +22,7 @@ _names.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import CLIPModel, CLIPVisionModelWithProjection, GPT2LMHeadModel, SiglipModel
+from transformers import CLIPModel, CLIPVisionModelWithProjection, GPT2LMHeadModel, SiglipConfig, SiglipModel
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -33,7 +33,10 @@ def model_for(folder, expected):
     with open(os.path.join(folder, "adapter_config.json")) as file:
         configuration = json.load(file)
     if configuration["base_model_name_or_path"] == "siglip":
-        return SiglipModel.from_pretrained(os.path.join(HERE, "siglip"))
+        # Not from_pretrained: an adapter of the other direction lies in the folder, which transformers would load too.
+        siglip = SiglipModel(SiglipConfig.from_pretrained(os.path.join(HERE, "siglip")))
+        siglip.load_state_dict(load_file(os.path.join(HERE, "siglip", "model.safetensors")))
+        return siglip
     made_for = (configuration["auto_mapping"] or {}).get("base_model_class")
     clip = CLIPModel.from_pretrained(os.path.join(HERE, "base"))
     if made_for != "CLIPVisionModelWithProjection":
