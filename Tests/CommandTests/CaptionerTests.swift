@@ -163,14 +163,54 @@ import Testing
         let again = try gmail([
             "evaluate", "captions", "--references", folder.path("coco.json"), "--candidates",
             folder.path("candidates.json"), "--metrics", "bleu,rouge,cider", "--out", folder.path("again.json"),
-            "--quiet",
+            "--quiet", "--per-image", folder.path("again.jsonl"),
         ])
         #expect(again.status == 0, "\(again.stderr)")
+        #expect(try bytes("again.jsonl") == bytes("run/per-image.jsonl"))
         struct Scores: Decodable { let metrics: [Metrics.Metric] }
         let scores = try JSONDecoder().decode(Scores.self, from: Data(bytes("again.json")))
         #expect(scores.metrics.map(\.value) == metrics.metrics.map(\.value))
 
         try evaluationGoesOn(evaluate, predictions)
+    }
+
+    /// Two runs that were only trained and evaluated are compared image by image.
+    @Test func runsAreCompared() throws {
+        for recipe in ["real", "generated"] {
+            #expect(try train(recipe, to: recipe).status == 0)
+        }
+        let compare = ["compare", folder.path("real"), folder.path("generated"), "--metric", "CIDEr", "--json"]
+        fails(
+            try gmail(compare),
+            "run 'real' has no scores per image; gmail evaluate captioning writes them to per-image.jsonl beside its")
+        for recipe in ["real", "generated"] {
+            let scored = try gmail([
+                "evaluate", "captioning", "--run", folder.path(recipe), "--captions", folder.path("coco.json"),
+                "--images", folder.path("real"), "--metrics", "cider", "--out", folder.path("\(recipe)/metrics.json"),
+                "--quiet",
+            ])
+            #expect(scored.status == 0, "\(scored.stderr)")
+        }
+        let compared = try gmail(compare)
+        #expect(compared.status == 0, "\(compared.stderr)")
+        struct Findings: Decodable {
+            struct Contrast: Decodable {
+                let metric: String
+                let difference: Double
+                let images: [Int]
+            }
+            let contrasts: [Contrast]
+        }
+        let found = try JSONDecoder().decode(Findings.self, from: Data(compared.stdout.utf8)).contrasts
+        func mean(_ run: String) throws -> Double {
+            struct Row: Decodable { let CIDEr: Double }
+            let rows = try String(contentsOfFile: folder.path("\(run)/per-image.jsonl"), encoding: .utf8).split(
+                separator: "\n"
+            ).map { try JSONDecoder().decode(Row.self, from: Data($0.utf8)).CIDEr }
+            return rows.reduce(0, +) / Double(rows.count)
+        }
+        #expect(found.map(\.metric) == ["CIDEr"] && found.map(\.images) == [[12]])
+        #expect(abs(try found[0].difference - (mean("generated") - mean("real"))) < 1e-9)
     }
 
     /// An evaluation that was interrupted continues after the images that are done, with the same result.
@@ -180,6 +220,8 @@ import Testing
         try AtomicFile.write("no image", to: folder.path("real/11.png"))
         fails(
             try gmail(evaluate), "1 of 12 images could not be read, and scores without them would be over another set")
+        // What is left has no scores of other captions beside it.
+        #expect(!FileSystem.exists(folder.path("run/per-image.jsonl")))
         let partial = folder.path("run/predictions.jsonl.partial")
         #expect(try String(contentsOfFile: partial, encoding: .utf8).split(separator: "\n").count == 12)
         try Data(saved).write(to: URL(fileURLWithPath: folder.path("real/11.png")))

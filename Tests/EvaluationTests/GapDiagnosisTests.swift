@@ -33,6 +33,38 @@ import Torch
         return try decoder.decode(Fixture.self, from: try Data(contentsOf: url))
     }
 
+    /// Both columns of the table stand under their heading, with every number whole.
+    @Test func `the text has whole numbers in two columns`() throws {
+        let fixture = try fixture()
+        let (real, generated) = try (
+            EmbeddingRows(fixture.real, dimension: 7), EmbeddingRows(fixture.generated, dimension: 7)
+        )
+        let gap = try GapDiagnosis(
+            real: real, realRow: fixture.realRow, generated: generated,
+            text: EmbeddingRows(fixture.text, dimension: 5), temperature: 0.07, batchSize: 16)
+        let statistics = try GapStatistics(real: real, realRow: fixture.realRow, generated: generated, text: nil)
+        let report = GapReport(
+            protocolTag: .init(
+                model: "m", modelSHA256: "", preprocessingSHA256: "", pairsSHA256: "", dtype: "float32", device: "cpu",
+                run: "r", runStep: 1, clipFlow: nil, pairs: 36),
+            counts: .init(requested: 36, pairs: 36, realImages: 36, generatedImages: 36, truncatedCaptions: 0),
+            before: statistics, after: statistics, gap: .init(before: gap, after: gap), skipped: [], mapFiles: nil)
+        let lines = report.text.split(separator: "\n").map(String.init)
+        let bounds = try #require(gap.closureInterval)
+        let cell = String(format: "%.4f [%.2f, %.2f]", try #require(gap.closure), bounds[0], bounds[1])
+        let closure = try #require(lines.first { $0.hasPrefix("closure") })
+        #expect(closure.components(separatedBy: cell).count == 3, "\(closure)")
+        // Numbers begin four places after the words "before" and "after", or end under them.
+        let heading = lines[1]
+        let second = try #require(heading.range(of: "after")).lowerBound.utf16Offset(in: heading)
+        for name in ["cosine real/generated", "closure", "linear AUC", "with ridge regression"] {
+            let line = try #require(lines.first { $0.hasPrefix(name) })
+            let start = String.Index(utf16Offset: second - 4, in: line)
+            #expect(line[start...].prefix(10).contains("."), "\(line)")
+        }
+        #expect(lines.allSatisfy { $0.last != " " })
+    }
+
     @Test func `every number equals the one of its definition`() throws {
         let fixture = try fixture()
         let expected = fixture.expected

@@ -6,28 +6,30 @@ extension GapReport {
     public var text: String {
         func cell(_ value: Double?) -> String { value.map { String(format: "%10.4f", $0) } ?? "         -" }
         func cosine(_ value: CosineDistribution?) -> String {
-            value.map { String(format: "%10.4f ± %.4f", $0.mean, $0.std) } ?? "         -         "
+            value.map { String(format: "%10.4f ± %.4f", $0.mean, $0.std) } ?? "         -"
         }
         func line(_ label: String, _ before: String, _ after: String?, _ end: String = "") -> String {
-            label.padding(toLength: 22, withPad: " ", startingAt: 0) + before + (after.map { "  " + $0 } ?? "") + end
+            // Wide enough for a closure with its interval, both ends negative.
+            func column(_ text: String) -> String { text + String(repeating: " ", count: max(0, 25 - text.count)) }
+            return label.padding(toLength: 22, withPad: " ", startingAt: 0) + column(before)
+                + (after.map { column($0) } ?? "") + end
         }
         func row(_ label: String, _ paper: String, _ pick: (GapStatistics) -> String) -> String {
             line(label, pick(before), after.map(pick), paper)
         }
         func diagnosed(_ label: String, _ pick: (GapDiagnosis) -> String) -> String {
-            func wide(_ text: String) -> String { text.padding(toLength: 19, withPad: " ", startingAt: 0) }
-            return line(label, wide(pick(gap.before)), gap.after.map { wide(pick($0)) })
+            line(label, pick(gap.before), gap.after.map(pick))
         }
         let paperNote = String(
-            format: "   (paper, Table 14: %.2f%@)", paper.before,
+            format: "(paper, Table 14: %.2f%@)", paper.before,
             after == nil ? "" : String(format: " -> %.2f", paper.after))
         var lines = [
             "\(counts.pairs) pairs, \(counts.realImages) real and \(counts.generatedImages) generated images",
-            String(repeating: " ", count: 22) + "    before         " + (after == nil ? "" : "      after"),
+            line("", "    before", after.map { _ in "    after" }),
             row("cosine real/generated", paperNote) { cosine($0.realGenerated) },
             row("cosine real/text", "") { cosine($0.realText) },
             row("cosine generated/text", "") { cosine($0.generatedText) },
-            row("centroid distance", "") { cell($0.centroidDistance) + "         " },
+            row("centroid distance", "") { cell($0.centroidDistance) },
             diagnosed("floor (random pairs)") { cell($0.floor) },
             diagnosed("ceiling (captions)") { cell($0.ceiling) },
             diagnosed("closure") { Self.closure($0) },

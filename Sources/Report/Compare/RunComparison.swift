@@ -84,8 +84,8 @@ public struct RunComparison: Sendable {
         for run in settings.flatMap(\.runs) where names(run).isEmpty {
             throw ReportError.nothingToCompare(
                 reason:
-                    "run '\(run.label)' has no scores per image; gmail evaluate captioning --out writes them into its "
-                    + "predictions.jsonl, gmail evaluate captions --per-image into per-image.jsonl")
+                    "run '\(run.label)' has no scores per image; gmail evaluate captioning writes them to per-image.jsonl "
+                    + "beside its predictions.jsonl")
         }
         let shared = names(settings[0].runs[0]).filter { name in
             settings.allSatisfy { $0.runs.allSatisfy { names($0).contains(name) } }

@@ -9,7 +9,7 @@ struct DataCheck: AsyncParsableCommand {
         commandName: "check",
         abstract: "Check a pairs manifest and every image it names.",
         discussion: """
-            Prints counts, caption lengths and image sizes. Exit code 1 when something is wrong; the first ten problems
+            Prints counts, caption lengths and image sizes. Exit code 1 when something is wrong; the first ten problems \
             are named.
 
             --content asks a CLIP whether the generated images show what the captions say: their cosine with the caption \

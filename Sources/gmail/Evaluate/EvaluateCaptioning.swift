@@ -1,5 +1,6 @@
 import Alignment
 import ArgumentParser
+import CaptionMetrics
 import Captioning
 import Evaluation
 import Files
@@ -13,7 +14,7 @@ struct EvaluateCaptioning: ParsableCommand {
         discussion: """
             Reads COCO's captions file, Karpathy's dataset_coco.json (--split, test when not said) or a list of images with \
             captions, captions every image, keeps the captions in predictions.jsonl beside --out, and scores them as gmail \
-            evaluate captions does. Begun again with the same captioner and settings it goes on after the images that are \
+            evaluate captions does; every image's scores go into per-image.jsonl, for gmail report and gmail compare. Begun again with the same captioner and settings it goes on after the images that are \
             done.
 
               gmail evaluate captioning --run runs/captioner --captions dataset_coco.json --images coco --split test \\
@@ -86,16 +87,28 @@ struct EvaluateCaptioning: ParsableCommand {
             origin: open.origin, dtype: open.dtype, device: open.device, quiet: quiet, hashes: .command)
         let beside = FileSystem.folder(of: out)
         let path = predictions ?? (beside == "." ? "predictions.jsonl" : "\(beside)/predictions.jsonl")
+        let perImage = Self.perImagePath(path)
+        // Scores of earlier captions must not stand beside new ones, whatever happens until these are scored.
+        try FileSystem.remove(perImage)
         let pairing = try evaluation.pairing(
             try evaluation.predictions(to: path, owner: Self.owner), path: path)
         let (results, report) = try CaptionScoring(selection: selection, quiet: quiet).score(
             pairing, tags: evaluation.tags)
+        try AtomicFile.write(CaptionReport.perImage(results), to: perImage)
         try AtomicFile.write(report, to: out)
         if json {
             try Terminal.output(json: String(decoding: report, as: UTF8.self), terminator: "")
         } else {
             try Terminal.output(CaptionScoring.table(results))
-            try Terminal.output("\(out) and \(path) written")
+            try Terminal.output("\(out), \(path) and \(perImage) written")
         }
+    }
+
+    /// Where gmail report and gmail compare look for every image's scores: `per-image.jsonl` beside `predictions.jsonl`.
+    private static func perImagePath(_ predictions: String) -> String {
+        let (folder, name) = (FileSystem.folder(of: predictions), FileSystem.name(of: predictions))
+        let stem = name.hasSuffix(".jsonl") ? String(name.dropLast(6)) : name
+        let own = stem == "predictions" ? "per-image.jsonl" : "\(stem)-per-image.jsonl"
+        return folder == "." ? own : "\(folder)/\(own)"
     }
 }
